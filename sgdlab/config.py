@@ -1,0 +1,213 @@
+"""What a config file may say: frozen models, one field a key, and their JSON Schema.
+
+``Train`` holds every hyperparameter of one cell. The section ``train`` of a file may leave any
+of them out, and ``grid`` may give a list of values for any of them but two, so both are derived
+from ``Train`` and a new hyperparameter is written down once.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+MAX_CELLS = 1_000_000
+NOT_AXES = {
+    "seed": "a search must not pick a lucky seed; use train.replicates",
+    "replicates": "every cell has the same number of them; write it under train",
+}
+REQUIRED = ("batch_size", "learning_rate", "epochs")
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+class Model(BaseModel):
+    """Base of the config models: frozen, strict about types, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _auto_or_count(value: object) -> object:
+    if value == "auto" or (type(value) is int and 1 <= value < 2**31):
+        return value
+    raise PydanticCustomError("auto_or_count", "auto, or a whole number from 1 to 2147483647")
+
+
+def _auto_or_bytes(value: object) -> object:
+    if value == "auto" or (type(value) is int and value >= 1):
+        return value
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]{1,15})(\.[0-9]{1,6})? ?([A-Za-z]*)", value)
+        if match and match[3].upper() in _UNITS:
+            number = Decimal(match[1] + (match[2] or ""))
+            n_bytes = int(number * _UNITS[match[3].upper()])
+            if n_bytes >= 1:
+                return n_bytes
+    raise PydanticCustomError("auto_or_bytes", "auto, or a size such as 256MB or 2GB")
+
+
+_COUNT_SCHEMA = {
+    "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "exclusiveMaximum": 2**31}]
+}
+_BYTES_SCHEMA = {
+    "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}, {"type": "string"}]
+}
+AutoOrCount = Annotated[
+    int | Literal["auto"], BeforeValidator(_auto_or_count), WithJsonSchema(_COUNT_SCHEMA)
+]
+AutoOrBytes = Annotated[
+    int | Literal["auto"], BeforeValidator(_auto_or_bytes), WithJsonSchema(_BYTES_SCHEMA)
+]
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1000)]
+
+
+class Validation(Model):
+    """Which of the training file's rows are held out."""
+
+    fraction: float = Field(0.2, gt=0, lt=1, description="share of the rows that is held out")
+    take: Literal["tail", "random"] = Field(
+        "tail", description="the last rows of the file, or random ones"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="of the random split")
+
+
+class Data(Model):
+    """Where the arrays are and what is done to them before training."""
+
+    path: Text = Field(description="folder of the arrays, relative to the config file")
+    prefix: Text = Field(
+        "", description="of the files: PREFIX + Xtr.npy, ytr.npy, Xte.npy, yte.npy"
+    )
+    validation: Validation = Field(Validation(), description="the split")
+    divide_by: float = Field(1.0, gt=0, description="divides X, for example 255 for uint8 images")
+    preprocess: Literal["none", "center", "standardize"] = Field(
+        "none", description="with statistics of the training rows alone"
+    )
+    target_unit: Text = Field("", description="of y, for the headings of tables")
+    if_missing: Literal["fail", "synthesize"] = Field(
+        "fail", description="write stand-in arrays if all four files are absent"
+    )
+
+
+class Train(Model):
+    """Every hyperparameter of one cell."""
+
+    loss: Literal["squared", "absolute", "huber"] = Field(
+        "squared", description="half the squared error, the absolute error, or huber's mix of both"
+    )
+    huber_delta: float = Field(
+        1.0, gt=0, description="residual at which huber turns from squared to absolute"
+    )
+    order: Literal["in_order", "shuffle_once", "shuffle_each_epoch", "with_replacement"] = Field(
+        "shuffle_once", description="in which the rows are seen"
+    )
+    batch_size: int = Field(
+        ge=1, lt=2**31, description="rows a step; the last batch may be shorter"
+    )
+    learning_rate: float = Field(gt=0, description="step size")
+    epochs: int = Field(ge=1, le=10**6, description="passes over the training rows")
+    l2: float = Field(0.0, ge=0, description="adds l2/2 * w.w to the objective; never to the bias")
+    initial_weights: Literal["zeros", "normal"] = Field(
+        "zeros", description="normal: standard normal times initial_scale"
+    )
+    initial_scale: float = Field(0.01, gt=0, description="standard deviation of normal weights")
+    initial_bias: float = Field(0.0, description="the bias at the start")
+    train_bias: bool = Field(True, description="false: the bias stays at initial_bias")
+    precision: Literal["float64", "float32"] = Field("float64", description="of the arithmetic")
+    seed: int = Field(0, ge=0, lt=2**63, description="of the order of rows and of initial weights")
+    replicates: int = Field(
+        1, ge=1, le=10_000, description="trainings of each cell, each with its own random numbers"
+    )
+
+
+class Run(Model):
+    """How, not what: none of these changes which rows are seen when."""
+
+    memory_budget: AutoOrBytes = Field(
+        "auto", description="larger arrays are streamed; auto: 2 GB or a quarter of the memory"
+    )
+    threads: AutoOrCount = Field("auto", description="auto: one a core")
+    trajectories_per_block: AutoOrCount = Field(
+        "auto", description="a number gives the same bits on machines with other core counts"
+    )
+
+
+class Select(Model):
+    """How the best cell is chosen, on the validation rows."""
+
+    metric: Literal["half_mse", "mae"] = Field(
+        "half_mse", description="half the mean squared error, or the mean absolute error"
+    )
+    rule: Literal["minimum"] = Field("minimum", description="the smallest value; ties: the earlier")
+
+
+def _value_type(field: FieldInfo) -> Any:
+    """The type of a hyperparameter with its bounds."""
+    return Annotated[field.annotation, Field(), *field.metadata]
+
+
+def _optional(name: str) -> Any:
+    """The field of a section in which every key may be left out."""
+    field = Train.model_fields[name]
+    default = None if field.is_required() else field.default
+    return (_value_type(field), Field(default, description=field.description))
+
+
+def _axis(name: str) -> Any:
+    """The field of a grid: one or more values of a hyperparameter."""
+    value = _value_type(Train.model_fields[name])
+    values = Annotated[tuple[value, ...], Field(min_length=1, strict=False)]  # type: ignore[valid-type]
+    return (values, Field(None, description=f"values of train.{name}"))
+
+
+_AXES: dict[str, Any] = {name: _axis(name) for name in Train.model_fields if name not in NOT_AXES}
+_SECTION: dict[str, Any] = {name: _optional(name) for name in Train.model_fields}
+
+TrainSection: type[Model] = create_model(
+    "TrainSection", __base__=Model, __doc__="One value for every cell.", **_SECTION
+)
+Zip: type[Model] = create_model(
+    "Zip", __base__=Model, __doc__="Axes of equal length, taken together.", **_AXES
+)
+_AXES["zip"] = (Zip, Field(None, description="axes of equal length, taken together"))
+SubGrid: type[Model] = create_model(
+    "SubGrid", __base__=Model, __doc__="Every combination of the axes' values.", **_AXES
+)
+
+
+class Config(Model):
+    """A whole config file, with ``grid`` as a list even where the file has a single mapping."""
+
+    name: Annotated[Text, Field(min_length=1)] = Field(
+        "experiment", description="the first part of the run's name; the file's name if left out"
+    )
+    data: Data
+    train: TrainSection = Field(TrainSection(), description="one value for every cell")
+    grid: Annotated[tuple[SubGrid, ...], Field(strict=False)] = Field(
+        (), description="values for keys of train: every combination; a list is a union"
+    )
+    run: Run = Run()
+    select: Select = Select()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file."""
+    schema = Config.model_json_schema()
+    schema |= {"title": "sgdlab config", "description": "A config file of sgdlab."}
+    one = {"$ref": "#/$defs/SubGrid"}
+    grid = schema["properties"]["grid"]
+    description = grid["description"]
+    schema["properties"]["grid"] = {
+        "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
+        "description": description,
+    }
+    del schema["properties"]["train"]["default"]  # its own keys have theirs
+    for model in schema["$defs"].values():
+        for key in model["properties"].values():
+            if key.get("default", "none") is None:  # stands for a key that is left out
+                del key["default"]
+    schema["$defs"]["Zip"]["minProperties"] = 1
+    return schema

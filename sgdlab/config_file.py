@@ -1,0 +1,349 @@
+"""Reads a config file and the ``--set`` arguments; reports all mistakes at once, with places."""
+
+import difflib
+import math
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sgdlab.config import (
+    MAX_CELLS,
+    NOT_AXES,
+    REQUIRED,
+    Config,
+    Data,
+    Run,
+    Select,
+    SubGrid,
+    Train,
+    TrainSection,
+    Validation,
+    Zip,
+)
+from sgdlab.errors import ConfigError
+from sgdlab.safe_text import printable
+from sgdlab.yaml_tree import Document, Problem, parse_yaml
+from sgdlab.yaml_tree import Path as Key
+
+MAX_BYTES = 64 * 1024
+MAX_MISTAKES = 100  # that are shown
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_unicode": "Unicode text",
+    "string_pattern_mismatch": "text without control characters",
+    "string_too_short": "a name",
+    "string_too_long": "at most {max_length} characters",
+    "literal_error": "{expected}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "at least one value",
+    "tuple_type": "a list such as [0.1, 0.2]",
+    "model_type": "a mapping",
+    "missing": "a value (add it)",
+}
+
+
+@dataclass
+class _Source:
+    """A config file's document with the ``--set`` values in it, and where each value came from."""
+
+    file: str
+    document: Document
+    overridden: dict[Key, str] = field(default_factory=dict)
+
+    def line(self, problem: Problem) -> str:
+        """``FILE:LINE:COL KEY: message``, or ``--set KEY: message``."""
+        for n in range(len(problem.path), 0, -1):
+            if argument := self.overridden.get(problem.path[:n]):
+                inside = f"{_shown(problem.path)}: " if n < len(problem.path) else ""
+                return f"{argument}: {inside}{problem.message}"
+        if problem.path and problem.path not in self.document.places:
+            for path, argument in self.overridden.items():
+                if path[: len(problem.path)] == problem.path:  # a parent made for it
+                    return f"{argument}: {_shown(problem.path)}: {problem.message}"
+        line, column = problem.place
+        key = f" {_shown(problem.path)}" if problem.path else ""
+        return f"{self.file}:{line}:{column}{key}: {problem.message}"
+
+    def problem(self, path: Key, message: str, at_key: bool = False) -> Problem:
+        """A problem at the nearest place known for a path."""
+        places, key_places = self.document.places, self.document.key_places
+        if at_key and path in key_places:
+            return Problem(path, key_places[path], message)
+        nearest = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in places)
+        return Problem(path, places[nearest], message)
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Read a config file and apply ``key.path=value`` overrides, read by the same parser.
+
+    A relative ``data.path`` is taken from the file's folder, and one given by an override from the
+    working directory; in the latter case nothing is ever synthesized into it.
+
+    Raises
+    ------
+    ConfigError
+        With one message for each mistake, ``FILE:LINE:COL KEY: found; expected``.
+    """
+    shown = os.fspath(path)
+    source = _Source(shown, parse_yaml(_read_text(Path(path))))
+    if source.document.problems and not source.document.places:
+        raise ConfigError(*map(source.line, source.document.problems))
+    if not isinstance(source.document.value, dict):
+        found = f"{_found(source.document.value)}; expected a mapping such as 'name: age'"
+        raise ConfigError(source.line(source.problem((), found)))
+    lines = _override_all(source, overrides)
+    tree = {"name": printable(Path(path).stem), **source.document.value}
+    problems = [*source.document.problems, *_grid_problems(tree, source)]
+    config = _validate(_normalised(tree, Path(path).parent, source), tree, source, problems)
+    lines += map(source.line, sorted(problems, key=lambda problem: problem.place))
+    if lines or config is None:
+        raise ConfigError(*_first(list(dict.fromkeys(lines)), shown))
+    return config
+
+
+def _first(lines: list[str], file: str) -> list[str]:
+    if len(lines) <= MAX_MISTAKES:
+        return lines
+    return [*lines[:MAX_MISTAKES], f"{file}: more mistakes than these; mend these first"]
+
+
+def _read_text(path: Path) -> str:
+    """The text of a regular UTF-8 file of at most 64 KiB."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{path}: not a regular file; expected a YAML file")
+        if status.st_size > MAX_BYTES:
+            size = f"{status.st_size} bytes; expected at most {MAX_BYTES}"
+            raise ConfigError(f"{path}: {size} (a config is short)")
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES)  # no more, even if it has grown
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: {reason.lower()}; expected a YAML file") from None
+    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise ConfigError(f"{path}:1:1: a byte order mark; expected plain UTF-8 (save without it)")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        raise ConfigError(f"{path}:{line}:{column}: {byte}; expected UTF-8 text") from None
+
+
+def _override_all(source: _Source, arguments: Sequence[str]) -> list[str]:
+    """Put the arguments' values into the tree; returns a line for each that is wrong."""
+    lines: list[str] = []
+    for argument in arguments:
+        try:
+            _override(source, argument)
+        except ConfigError as error:
+            lines += error.messages
+    return lines
+
+
+def _override(source: _Source, argument: str) -> None:
+    """Put the value of ``key.path=value`` into the tree."""
+    key, equals, text = argument.partition("=")
+    place = f"--set {_short(key)}"
+    if not equals or not all(key.split(".")) or not key.isprintable():
+        found = f"--set {_short(argument)}: no KEY=VALUE"
+        raise ConfigError(f"{found}; expected for example train.l2=1e-3")
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{place}: {len(text)} characters; expected at most {MAX_BYTES}")
+    parsed = parse_yaml(text)
+    if parsed.problems:
+        raise ConfigError(*(f"{place}: {problem.message}" for problem in parsed.problems))
+    *parents, last = [_part(part) for part in key.split(".")]
+    at = source.document.value
+    for part in parents:
+        at = _child(at, part, place)
+    _child(at, last, place)
+    at[last] = parsed.value
+    path = (*parents, last)
+    source.overridden[path] = place
+    kept = [p for p in source.document.problems if p.path[: len(path)] != path]
+    source.document.problems = kept
+
+
+def _part(text: str) -> str | int:
+    """A key, or the position of an item in a list."""
+    return int(text) if text.isdecimal() and len(text) <= len(str(MAX_BYTES)) else text
+
+
+def _child(at: Any, part: str | int, place: str) -> Any:
+    if isinstance(at, dict) and isinstance(part, str):
+        if at.get(part) is None:
+            at[part] = {}
+        return at[part]
+    if isinstance(at, list) and isinstance(part, int) and part < len(at):
+        return at[part]
+    if isinstance(at, list):
+        found = f"no item {_short(repr(part))} in a list of {len(at)}"
+        raise ConfigError(f"{place}: {found}; expected a position, counted from 0")
+    found = f"no key {_short(repr(part))} in {_found(at)}"
+    raise ConfigError(f"{place}: {found}; expected the name of a key")
+
+
+def _normalised(tree: dict[str, Any], folder: Path, source: _Source) -> dict[str, Any]:
+    """A copy with ``grid`` as a list, ``data.path`` absolute, and the rule on synthesizing."""
+    tree = dict(tree)
+    if isinstance(tree.get("grid"), dict):
+        tree["grid"] = [tree["grid"]]
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        given = any(key in source.overridden for key in (("data",), ("data", "path")))
+        base = Path.cwd() if given else folder
+        tree["data"] = data | {"path": os.path.abspath(base / data["path"])}
+        if given:
+            tree["data"]["if_missing"] = "fail"
+    return tree
+
+
+def _validate(
+    normalised: dict[str, Any], tree: dict[str, Any], source: _Source, problems: list[Problem]
+) -> Config | None:
+    """The models' verdict; its mistakes are added to ``problems``."""
+    unreadable = {problem.path for problem in problems}
+    try:
+        return Config.model_validate(normalised)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        # The values of a list that is too short but not empty are wrong, and reported themselves.
+        details = [each for each in details if each["type"] != "too_short" or not each["input"]]
+        for detail in details[: MAX_MISTAKES + 1]:
+            path: Key = detail["loc"]
+            if path[:1] == ("grid",) and isinstance(tree.get("grid"), dict):
+                path = path[:1] + path[2:]
+            at_key = detail["type"] in ("extra_forbidden", "missing")
+            if at_key or path not in unreadable:
+                problems.append(source.problem(path, _message(dict(detail), path), at_key))
+        return None
+
+
+def _message(detail: dict[str, Any], path: Key) -> str:
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    template = _EXPECTED.get(detail["type"], "{msg}")
+    expected = template.format(msg=detail["msg"], **detail.get("ctx", {}))
+    found = "nothing" if detail["type"] == "missing" else _found(detail["input"])
+    return f"{found}; expected {expected}"
+
+
+def _unknown_key(path: Key) -> str:
+    section, key = _section(path[:-1]), str(path[-1])
+    if section in (SubGrid, Zip) and key in NOT_AXES:
+        return f"not an axis; {NOT_AXES[key]}"
+    known = list(section.model_fields)
+    if close := difflib.get_close_matches(key, known, n=1):
+        return f"unknown key; did you mean {close[0]}?"
+    owners: dict[str, Any] = {"train": Train, "data": Data, "data.validation": Validation}
+    owners |= {"run": Run, "select": Select}
+    for name, owner in owners.items():
+        if close := difflib.get_close_matches(key, owner.model_fields, n=1, cutoff=0.8):
+            return f"unknown key; did you mean {name}.{close[0]}?"
+    return f"unknown key; expected one of {', '.join(known)}"
+
+
+def _section(path: Key) -> Any:
+    """The model that holds the keys at a path."""
+    names = tuple(part for part in path if isinstance(part, str))
+    sections: dict[tuple[str, ...], Any] = {
+        (): Config,
+        ("data",): Data,
+        ("data", "validation"): Validation,
+        ("train",): TrainSection,
+        ("grid",): SubGrid,
+        ("grid", "zip"): Zip,
+        ("run",): Run,
+        ("select",): Select,
+    }
+    return sections[names]
+
+
+def _grid_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
+    """What no single value shows: keys given twice or nowhere, unequal zips, too many cells."""
+    train = tree.get("train")
+    train = train if isinstance(train, dict) else {}
+    grid = tree.get("grid", {})
+    if not isinstance(grid, dict | list) or grid == []:
+        expected = "expected a mapping of lists, or a list of such mappings"
+        yield source.problem(("grid",), f"{_found(grid)}; {expected}")
+    prefixed: list[tuple[Key, Any]] = [(("grid",), grid)]
+    if isinstance(grid, list):
+        prefixed = [(("grid", n), each) for n, each in enumerate(grid)]
+    n_cells = 0
+    for path, axes in prefixed:
+        if not isinstance(axes, dict):
+            continue
+        zipped = axes.get("zip")
+        if zipped == {}:
+            found = "an empty mapping; expected lists of equal length"
+            yield source.problem((*path, "zip"), found)
+        zipped = zipped if isinstance(zipped, dict) else {}
+        yield from _key_problems(path, axes, zipped, train, source)
+        lengths = _lengths(zipped)
+        if len(set(lengths)) > 1:
+            found = f"lists of {' and '.join(map(str, sorted(set(lengths))))} values"
+            yield source.problem((*path, "zip"), f"{found}; expected equal lengths")
+        n_cells += math.prod(_lengths(axes)) * max(lengths, default=1)
+    if n_cells > MAX_CELLS:
+        yield source.problem(("grid",), f"{n_cells} cells; expected at most {MAX_CELLS}")
+
+
+def _lengths(axes: dict[str, Any]) -> list[int]:
+    return [len(axes[key]) for key in Train.model_fields if isinstance(axes.get(key), list)]
+
+
+def _key_problems(
+    path: Key, axes: dict[str, Any], zipped: dict[str, Any], train: dict[str, Any], source: _Source
+) -> Iterator[Problem]:
+    for key in [name for name in Train.model_fields if name not in NOT_AXES]:
+        elsewhere = f"also under train.{key}; expected it once"
+        if key in axes and key in train:
+            yield source.problem((*path, key), elsewhere, True)
+        if key in zipped and key in train:
+            yield source.problem((*path, "zip", key), elsewhere, True)
+        if key in zipped and key in axes:
+            message = "also an axis of its own; expected it once"
+            yield source.problem((*path, "zip", key), message, True)
+        if key in REQUIRED and key not in axes | zipped | train:
+            message = f"nothing; expected a value here or a list under grid.{key}"
+            yield Problem(("train", key), source.problem(path, "").place, message)
+
+
+def _found(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return _short(repr(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _shown(path: Key) -> str:
+    """``grid.batch_size[2]``"""
+    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in path)
+    return shown.removeprefix(".")

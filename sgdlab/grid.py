@@ -1,0 +1,80 @@
+"""A config's grid as an ordered sequence of cells, and how they are named."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sgdlab.config import Config, Model, Train
+
+# The order of columns in tables and files: the four that every grid has first.
+FIRST_NAMES = ("batch_size", "learning_rate", "epochs", "l2")
+NAMES = FIRST_NAMES + tuple(name for name in Train.model_fields if name not in FIRST_NAMES)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of all hyperparameters; ``index`` counts from 0 in the order of the grid."""
+
+    index: int
+    train: Train
+
+    @property
+    def name(self) -> str:
+        """The cell's identifier in file names and on the command line."""
+        return f"{self.index:04d}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a config.
+
+    Attributes
+    ----------
+    cells
+        Mappings of a union one after the other; within each, zipped axes slowest, then the axes in
+        the order of ``NAMES``, the last fastest. Points that stand twice (also as 0.1 and 0.10) are
+        kept once.
+    axes
+        Names of the hyperparameters that differ between cells.
+    n_duplicates
+        How many points were dropped.
+    """
+
+    cells: tuple[Cell, ...]
+    axes: tuple[str, ...]
+    n_duplicates: int
+
+
+def expand(config: Config) -> Grid:
+    """All cells of a config; a config without a grid has one."""
+    fixed = {name: getattr(config.train, name) for name in Train.model_fields}
+    settings = [fixed | point for point in _points(config)]
+    distinct = list({tuple(values.values()): values for values in settings}.values())
+    cells = tuple(
+        Cell(index, Train.model_construct(**values)) for index, values in enumerate(distinct)
+    )
+    axes = tuple(name for name in NAMES if len({values[name] for values in distinct}) > 1)
+    return Grid(cells, axes, len(settings) - len(distinct))
+
+
+def _points(config: Config) -> Iterator[dict[str, Any]]:
+    if not config.grid:
+        yield {}
+    for sub_grid in config.grid:
+        zipped = getattr(sub_grid, "zip", None)
+        rows = _zipped_rows(zipped) if zipped is not None else [{}]
+        axes = _axes(sub_grid)
+        for row, *values in itertools.product(rows, *axes.values()):
+            yield row | dict(zip(axes, values, strict=True))
+
+
+def _zipped_rows(zipped: Model) -> list[dict[str, Any]]:
+    axes = _axes(zipped)
+    return [dict(zip(axes, row, strict=True)) for row in zip(*axes.values(), strict=True)]
+
+
+def _axes(section: Model) -> dict[str, Any]:
+    """The axes that a mapping gives, in the order of ``NAMES``."""
+    given = {name: getattr(section, name, None) for name in NAMES}
+    return {name: values for name, values in given.items() if values is not None}
