@@ -1,0 +1,169 @@
+"""What is in a folder of arrays."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.dataset import PARTS, array_paths, check_pair, read_targets
+from sgdlab.data.npy import NpyFile
+from sgdlab.data.rows import READ_BYTES, check_finite, rows_in
+from sgdlab.data.stand_in import is_stand_in
+from sgdlab.errors import DataError, UsageError
+from sgdlab.optim.losses import Losses, losses_of
+
+# The files of the homework, by their sha256.
+PUBLISHED = {
+    "1b36355263268eb4a00032854887377a54f91e83398c28345880e1214f6273ef": "Xtr, 5000 rows",
+    "a95e8d61e96b388155a146bcf3cf858a5c8e391bf4d473d3fec4be3f95ed93e6": "Xte",
+    "209508d19f3b9e298d377eaed0c510375eb2487c0c887351672e5db22e80615f": "ytr, 5000 rows",
+    "eb1e6a0114196c028ee64d04a941e1df968866d1a10709c5e5f57f71171c4f5d": "ytr, 4000 rows",
+    "8b74c79ee44a550aa337bbc4d1d2a37486f41f69b32b01efa9bc6a92864b8d23": "yte",
+}
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """One array file. ``std`` is the population's; ``published_as`` names a known original."""
+
+    part: str
+    path: Path
+    shape: tuple[int, ...]
+    dtype: str
+    n_bytes: int
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    sha256: str
+    published_as: str | None
+
+
+@dataclass(frozen=True)
+class LabelDescription:
+    """The targets of one file, and what predicting the training mean costs on them."""
+
+    part: str
+    n_rows: int
+    mean: float
+    std: float
+    minimum: float
+    median: float
+    maximum: float
+    constant_losses: Losses | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """A folder's arrays with one prefix."""
+
+    folder: Path
+    prefix: str
+    is_synthetic: bool
+    files: tuple[FileDescription, ...]
+    labels: tuple[LabelDescription, ...]
+
+
+def describe(folder: Path, prefix: str | None = None) -> Description:
+    """Read all arrays of a folder once.
+
+    Parameters
+    ----------
+    prefix
+        Of the files' names; by default the only one that is there.
+
+    Raises
+    ------
+    UsageError
+        If there are several prefixes and none is given.
+    DataError
+        If there are no arrays, or one is broken or does not fit its partner.
+    """
+    prefix = _only_prefix(folder) if prefix is None else prefix
+    paths = array_paths(folder, prefix)
+    present = [part for part in PARTS if os.path.lexists(paths[part])]
+    if not present:
+        names = ", ".join(path.name for path in paths.values())
+        raise DataError(f"{folder}: no arrays; expected {names}")
+    with ExitStack() as stack:
+        files = {part: stack.enter_context(NpyFile(paths[part])) for part in present}
+        for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
+            if X_part in files and y_part in files:
+                check_pair(files[X_part], files[y_part])
+        targets = {part: read_targets(files[part]) for part in present if part.startswith("y")}
+        return Description(
+            folder,
+            prefix,
+            is_stand_in(files),
+            tuple(_describe_file(part, file) for part, file in files.items()),
+            tuple(_describe_labels(part, targets) for part in targets),
+        )
+
+
+def _only_prefix(folder: Path) -> str:
+    names = [path.name for path in folder.glob("*.npy")] if os.path.isdir(folder) else []
+    found = {name[: -len(f"{part}.npy")] for name in names for part in PARTS if _is(name, part)}
+    if not found:
+        raise DataError(
+            f"{folder}: no arrays; expected a folder with PREFIX + Xtr.npy, ytr.npy, ..."
+        )
+    if len(found) > 1:
+        shown = ", ".join(repr(prefix) for prefix in sorted(found))
+        raise UsageError(f"{folder}: arrays with the prefixes {shown}; expected one (use --prefix)")
+    return found.pop()
+
+
+def _is(name: str, part: str) -> bool:
+    return name.endswith(f"{part}.npy")
+
+
+def _describe_file(part: str, file: NpyFile) -> FileDescription:
+    minimum, maximum, total, squares = np.inf, -np.inf, 0.0, 0.0
+    n_values = file.n_rows * file.n_features
+    for values in _chunks(file):
+        minimum, maximum = min(minimum, values.min()), max(maximum, values.max())
+        total += values.sum()
+    mean = total / n_values
+    for values in _chunks(file):
+        squares += np.square(values - mean).sum()
+    return FileDescription(
+        part=part,
+        path=file.path,
+        shape=file.shape,
+        dtype=str(file.dtype),
+        n_bytes=file.n_bytes,
+        minimum=float(minimum),
+        maximum=float(maximum),
+        mean=float(mean),
+        std=float(np.sqrt(squares / n_values)),
+        sha256=file.sha256,
+        published_as=PUBLISHED.get(file.sha256),
+    )
+
+
+def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
+    step = rows_in(READ_BYTES, file.n_features)
+    for start in range(0, file.n_rows, step):
+        numbers = np.arange(start, min(start + step, file.n_rows))
+        values = file.read_rows(numbers)
+        check_finite(file, values, numbers)
+        yield values.astype(np.float64)
+
+
+def _describe_labels(part: str, targets: dict[str, NDArray[np.float64]]) -> LabelDescription:
+    y = targets[part]
+    constant = losses_of(targets["ytr"].mean() - y) if "ytr" in targets else None
+    return LabelDescription(
+        part=part,
+        n_rows=len(y),
+        mean=float(y.mean()),
+        std=float(y.std()),
+        minimum=float(y.min()),
+        median=float(np.median(y)),
+        maximum=float(y.max()),
+        constant_losses=constant,
+    )

@@ -1,0 +1,245 @@
+"""Reads numeric ``.npy`` files row by row, without trusting them.
+
+The header must be sane and agree with the file's size, only plain numbers are read (so nothing is
+ever unpickled), and rows are read into buffers: a file that is cut short while it is mapped into
+memory kills the process.
+"""
+
+import hashlib
+import io
+import math
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from sgdlab.errors import DataError
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_AXES = 64  # of a numpy array
+HASHED_WHOLE_BYTES = 10**9  # of a larger file, evenly spread pieces of this size together
+HASHED_PIECES = 1000
+_ALLOWED_ITEMSIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
+
+Rows = slice | NDArray[np.int64]
+
+
+class NpyFile:
+    """One numeric array on disk; the first axis counts rows, the others are flattened to features.
+
+    Parameters
+    ----------
+    path
+        A ``.npy`` file of float16/32/64, integers or booleans, in either byte order, C or Fortran.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, not a regular file, or not exactly what its header says.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream = _open_regular(path)
+        self._lock = threading.Lock()
+        try:
+            with self._reading():
+                self._signature = _signature(os.fstat(self._stream.fileno()))
+                self.shape, self._is_fortran, self.dtype = self._read_header()
+                self._offset = self._stream.tell()
+            self._check_shape()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    @property
+    def n_rows(self) -> int:
+        return self.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        return math.prod(self.shape[1:])
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the whole file."""
+        return self._signature[0]
+
+    def read_rows(self, rows: Rows) -> NDArray[Any]:
+        """Some rows in the file's own dtype, shape (len(rows), n_features), C order.
+
+        ``rows`` may be in any order and repeat; they are read in the order of the file.
+
+        Raises
+        ------
+        DataError
+            If the file can no longer be read or has changed since it was opened.
+        """
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(self.n_rows))
+        if not len(rows):
+            return np.empty((0, self.n_features), self.dtype)
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        with self._lock:
+            self._check_unchanged()
+            read = self._read_columns if self._is_fortran else self._read_runs
+            values = read(distinct)
+        in_order = len(distinct) == len(rows) and np.array_equal(distinct, rows)
+        return values if in_order else values[inverse]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all bytes; beyond 1 GB, of the size and of 1000 evenly spread pieces."""
+        digest = hashlib.sha256()
+        with self._lock, self._reading():
+            self._check_unchanged()
+            if self.n_bytes <= HASHED_WHOLE_BYTES:
+                self._stream.seek(0)
+                buffer = bytearray(1 << 20)
+                while n_read := self._stream.readinto(buffer):
+                    digest.update(memoryview(buffer)[:n_read])
+                return digest.hexdigest()
+            digest.update(str(self.n_bytes).encode())
+            piece = bytearray(HASHED_WHOLE_BYTES // HASHED_PIECES)
+            for start in np.linspace(0, self.n_bytes - len(piece), HASHED_PIECES, dtype=np.int64):
+                self._read_into(int(start), memoryview(piece))
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+        """Shape, Fortran order and dtype, by numpy's own reader, fed with bounded bytes."""
+        head = io.BytesIO(self._stream.read(MAX_HEADER_BYTES))
+        try:
+            version = npy_format.read_magic(head)
+            readers = {
+                (1, 0): npy_format.read_array_header_1_0,
+                (2, 0): npy_format.read_array_header_2_0,
+            }
+            if version not in readers:
+                raise ValueError(f"format version {version[0]}.{version[1]}")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+                shape, is_fortran, dtype = readers[version](head)
+            if len(shape) > MAX_AXES:
+                raise ValueError(f"{len(shape)} axes")
+            if any(abs(length) >= 2**63 for length in shape):  # too long to print, too
+                raise ValueError("a length beyond 64 bits")
+        # numpy parses the header as Python source, which can fail in many ways on hostile bytes.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise self._error(
+                f"its header cannot be read ({reason[:100]}); expected a .npy file"
+            ) from None
+        if dtype.itemsize not in _ALLOWED_ITEMSIZES.get(dtype.kind, ()) or dtype.names:
+            expected = "float16, float32, float64, integers or booleans (convert it with astype)"
+            raise self._error(f"dtype {str(dtype)[:100]}; expected {expected}")
+        self._stream.seek(head.tell())
+        return shape, is_fortran, dtype
+
+    def _check_shape(self) -> None:
+        shape = self.shape
+        if not shape or any(type(length) is not int or length < 0 for length in shape):
+            raise self._error(f"shape {shape}; expected a row for each sample")
+        expected = self._offset + math.prod(shape) * self.dtype.itemsize
+        if expected != self.n_bytes:
+            header = f"as its header says: shape {shape}, {self.dtype}"
+            found = f"{self.n_bytes} bytes; expected {expected}"
+            raise self._error(f"{found}, {header} (write the file again)")
+        if not math.prod(shape):
+            raise self._error(f"shape {shape}; expected at least one row and one value a row")
+
+    def _check_unchanged(self) -> None:
+        try:
+            now = _signature(os.stat(self.path))
+        except OSError as error:
+            raise self._error(f"{_reason(error)} while in use; expected it to stay") from None
+        if now != self._signature:
+            raise self._error("changed while in use; expected it to stay (run the command again)")
+
+    def _read_runs(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Ascending rows of a C-ordered file; neighbours are read together."""
+        values = np.empty((len(rows), self.n_features), self.dtype)
+        row_bytes = self.n_features * self.dtype.itemsize
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+        for first, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+            into = values[first:stop].view(np.uint8).reshape(-1).data
+            self._read_into(self._offset + int(rows[first]) * row_bytes, into)
+        return values
+
+    def _read_columns(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Ascending rows of a Fortran-ordered file, where each *column* lies in one piece."""
+        first, span = int(rows[0]), int(rows[-1]) - int(rows[0]) + 1
+        values = np.empty((len(rows), self.n_features), self.dtype)
+        column = np.empty(span, self.dtype)
+        order = np.arange(self.n_features).reshape(self.shape[1:], order="F").reshape(-1)
+        for n, place in enumerate(order.tolist()):
+            offset = self._offset + (place * self.n_rows + first) * self.dtype.itemsize
+            self._read_into(offset, column.view(np.uint8).data)
+            values[:, n] = column[rows - first]
+        return values
+
+    def _read_into(self, offset: int, buffer: memoryview) -> None:
+        with self._reading():
+            self._stream.seek(offset)
+            n_read = 0
+            while n_read < len(buffer):
+                n_more = self._stream.readinto(buffer[n_read:])
+                if not n_more:
+                    raise self._error("became shorter while it was read; expected it to stay")
+                n_read += n_more
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._error(f"{_reason(error)}; expected a readable file") from None
+
+    def _error(self, message: str) -> DataError:
+        return DataError(f"{self.path}: {message}")
+
+
+def _open_regular(path: Path) -> io.FileIO:
+    """Open a file for reading; one that would block or has no size is refused unopened."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(f"{path}: not a regular file; expected a .npy file")
+        return open(path, "rb", buffering=0)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {_reason(error)}; expected a .npy file") from None
+
+
+def _signature(status: os.stat_result) -> tuple[int, int, int]:
+    return (status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,0 +1,10 @@
+"""Text from outside, made harmless for a terminal."""
+
+
+def printable(text: str) -> str:
+    """The text on one line, with control characters and broken Unicode as escapes."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,0 +1,137 @@
+"""What differs between operating systems: durable writes, locks, memory, processors."""
+
+import contextlib
+import os
+import platform
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sgdlab.errors import StorageError
+
+TEMPORARY_SUFFIX = ".tmp"
+MANY_FILES = 8
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write files so that each is either whole or as it was before, also after a power cut.
+
+    Every file is written under a temporary name beside it, flushed to the disk and renamed; then
+    the folders are flushed. All files of a call share these last flushes.
+
+    Raises
+    ------
+    StorageError
+        If that fails; temporary files are removed.
+    """
+    temporaries: dict[Path, Path] = {}
+    path = Path()
+    try:
+        for path, content in files.items():
+            temporaries[path] = temporary = path.with_name(
+                f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+            )
+            temporary.write_bytes(content)
+        if len(files) >= MANY_FILES and hasattr(os, "sync"):
+            os.sync()  # makes the flushes below short; they still are what reports a failure
+        for path in files:
+            _flush(temporaries[path])
+        for path in files:
+            os.replace(temporaries[path], path)
+        for folder in {path.parent for path in files}:
+            flush_folder(folder)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: {_reason(error)}; expected a writable disk") from None
+    finally:
+        for temporary in temporaries.values():
+            with contextlib.suppress(OSError, ValueError):
+                temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in a folder durable; Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents.
+
+    Raises
+    ------
+    StorageError
+        If that fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{folder}: {_reason(error)}; expected a writable folder") from None
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; a lock whose holder died does not block.
+
+    Raises
+    ------
+    StorageError
+        If another process holds it, with that process's number and host.
+    """
+    holder = path.with_name(path.name + ".holder")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        who = "another process"
+        with contextlib.suppress(OSError):
+            who = holder.read_text(errors="replace")
+        message = f"in use by {who}; expected one command at a time (wait for it to end)"
+        raise StorageError(f"{path.parent}: {message}") from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: {_reason(error)}; expected a lock file") from None
+    try:
+        write_files({holder: f"pid {os.getpid()} on {socket.gethostname()}".encode()})
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def memory_bytes() -> int:
+    """Of this machine; 4 GB where it cannot be told."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 4 * 10**9
+
+
+def n_processors() -> int:
+    """How many this process may use."""
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
