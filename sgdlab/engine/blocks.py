@@ -1,0 +1,190 @@
+"""A block at work: its kernel, the losses of its cells, and which of them have diverged."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.orders import Purpose, generator
+from sgdlab.data.rows import RowSet
+from sgdlab.engine.evaluation import ErrorSums
+from sgdlab.engine.kernels import DirectKernel, Hyperparameters
+from sgdlab.plan import Block, Trajectory
+
+DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the start
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one replicate of one cell.
+
+    ``epochs`` counts those that were trained: all that the cell asked for, or for a diverged cell
+    those up to and including the one at whose end that was seen; then ``weights``, ``bias`` and the
+    losses are absent. The histories have one value an epoch. Losses are half mean squared errors.
+    """
+
+    cell: int
+    replicate: int
+    status: str  # completed | diverged
+    epochs: int
+    running_history: NDArray[np.float64]
+    validation_history: NDArray[np.float64]
+    validation_mae_history: NDArray[np.float64]
+    train_loss: float = np.nan
+    bias: float = np.nan
+    weights: NDArray[Any] | None = None
+
+    @property
+    def running_loss(self) -> float:
+        return float(self.running_history[-1])
+
+    @property
+    def validation_loss(self) -> float:
+        return float(self.validation_history[-1]) if self.status == "completed" else np.nan
+
+    @property
+    def validation_mae(self) -> float:
+        return float(self.validation_mae_history[-1]) if self.status == "completed" else np.nan
+
+
+@dataclass
+class BlockEpoch:
+    """What one epoch showed of a block; arrays have one value a trajectory."""
+
+    block: int
+    running_loss: NDArray[np.float64]
+    validation_loss: NDArray[np.float64]
+    validation_mae: NDArray[np.float64]
+    is_alive: NDArray[np.bool_]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+class RunningBlock:
+    """The training of a block, driven epoch by epoch by a pass.
+
+    First ``measure_start``. Then in every epoch ``start_epoch``, ``train`` with all rows,
+    ``check_divergence``, ``validate`` with all validation rows, ``measure_training`` with all
+    training rows if ``stops_now``, and ``close_epoch``.
+    """
+
+    def __init__(self, block: Block, training: RowSet) -> None:
+        self.plan = block
+        trains = [each.train for each in block.trajectories]
+        n_cells = len(trains)
+        weights = np.stack([_initial_weights(each, training) for each in block.trajectories])
+        bias = np.array([train.initial_bias for train in trains])
+        self._kernel = DirectKernel(
+            block.loss, _hyperparameters(block), weights, bias, training.dtype
+        )
+        self._alive = np.ones(n_cells, dtype=bool)
+        self._last_epochs = np.array([each.epochs for each in block.trajectories])
+        self._epoch = 0
+        self._start_loss = np.full(n_cells, np.nan)
+        self._history: list[NDArray[np.float64]] = []  # an epoch: 3 losses of every trajectory
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no trajectory has anything left to train."""
+        return not np.any(self._alive & (self._last_epochs > self._epoch))
+
+    def measure_start(self, training: RowSet, chunk_rows: int) -> None:
+        """The loss at the start, which divergence is measured against.
+
+        Where the weights are zero the targets alone tell it, and no row is read.
+        """
+        sums = ErrorSums(len(self._alive))
+        if any(each.train.initial_weights != "zeros" for each in self.plan.trajectories):
+            for rows, targets in training.chunks(chunk_rows):
+                sums.add(self._kernel.predict(rows, slice(None)), targets)
+        else:
+            predictions = np.repeat(self._kernel.bias[:, None], chunk_rows, axis=1)
+            for start in range(0, training.n_rows, chunk_rows):
+                targets = training.targets[start : start + chunk_rows]
+                sums.add(predictions[:, : len(targets)].copy(), targets)
+        self._start_loss = sums.half_mse
+
+    def start_epoch(self, n_rows: int) -> None:
+        self._epoch += 1
+        self._n_rows = n_rows
+        self._kernel.start_epoch(n_rows)
+        self._validation = ErrorSums(len(self._alive))
+
+    def train(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        self._kernel.step(rows, targets)
+
+    def check_divergence(self) -> None:
+        """Stop every trajectory whose running loss is not finite or far above its start."""
+        running_loss = self._kernel.squared_errors / (2 * self._n_rows)
+        self._running_loss = running_loss
+        with np.errstate(invalid="ignore"):
+            is_small = running_loss <= DIVERGED_FACTOR * self._start_loss
+        self._diverged_now = self._alive & ~is_small
+        self._alive &= is_small
+        if self._diverged_now.any():
+            self._kernel.freeze(self._diverged_now)
+        self._stopping = [
+            n
+            for n, each in enumerate(self.plan.trajectories)
+            if self._alive[n] and any(stop.epoch == self._epoch for stop in each.stops)
+        ]
+        self._training = ErrorSums(len(self._stopping))
+
+    def validate(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        self._validation.add(self._kernel.predict(rows, slice(None)), targets)
+
+    @property
+    def stops_now(self) -> bool:
+        """Whether some trajectory has a stop at this epoch."""
+        return bool(self._stopping)
+
+    def measure_training(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        self._training.add(self._kernel.predict(rows, np.array(self._stopping)), targets)
+
+    def close_epoch(self) -> BlockEpoch:
+        """The epoch's losses, and the outcomes of the cells that ended in it."""
+        losses = (self._running_loss, self._validation.half_mse, self._validation.mae)
+        for values in losses[1:]:
+            values[~self._alive] = np.nan
+        self._history.append(np.stack(losses))
+        epoch = BlockEpoch(self.plan.index, *losses, self._alive.copy())
+        if not self._stopping and not self._diverged_now.any():
+            return epoch
+        histories = np.stack(self._history, axis=-1)
+        for n in np.flatnonzero(self._diverged_now).tolist():
+            epoch.outcomes += self._outcomes(n, "diverged", histories[:, n])
+        weights = self._kernel.weights
+        for n, loss in zip(self._stopping, self._training.half_mse.tolist(), strict=True):
+            ended = {"train_loss": loss, "bias": float(self._kernel.bias[n]), "weights": weights[n]}
+            epoch.outcomes += self._outcomes(n, "completed", histories[:, n], **ended)
+        return epoch
+
+    def _outcomes(
+        self, n: int, status: str, histories: NDArray[np.float64], **ended: Any
+    ) -> list[Outcome]:
+        """Of the cells of trajectory n that end now: at this stop, or with its divergence."""
+        trajectory = self.plan.trajectories[n]
+        return [
+            Outcome(stop.cell, trajectory.replicate, status, self._epoch, *histories, **ended)
+            for stop in trajectory.stops
+            if (stop.epoch == self._epoch if ended else stop.epoch >= self._epoch)
+        ]
+
+
+def _initial_weights(trajectory: Trajectory, training: RowSet) -> NDArray[np.float64]:
+    train = trajectory.train
+    if train.initial_weights == "zeros":
+        return np.zeros(training.n_features)
+    numbers = generator(train.seed, Purpose.INITIAL_WEIGHTS, trajectory.replicate)
+    return train.initial_scale * numbers.standard_normal(training.n_features)
+
+
+def _hyperparameters(block: Block) -> Hyperparameters:
+    trains = [each.train for each in block.trajectories]
+    return Hyperparameters(
+        batch_size=np.array([train.batch_size for train in trains]),
+        learning_rate=np.array([train.learning_rate for train in trains]),
+        l2=np.array([train.l2 for train in trains]),
+        train_bias=np.array([train.train_bias for train in trains]),
+        huber_delta=np.array([train.huber_delta for train in trains]),
+    )

@@ -1,0 +1,316 @@
+"""What will be trained with what, decided before anything runs.
+
+``config -> cells -> trajectories -> blocks``. A trajectory is a training with one or more stops, a
+block a stack of trajectories that is trained by one thread, a pass all blocks that see the same
+rows in the same order. A block's results depend on the plan alone, so a plan is kept with its run.
+"""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config import Run, Train
+from sgdlab.data.dataset import Shape
+from sgdlab.grid import Cell
+
+CHUNK_BYTES = 64 * 2**20
+MAX_CHUNK_ROWS = 16_384
+
+# A block's epoch in multiply-adds, fitted to measurements at 2304 features: loading a row costs as
+# much as the arithmetic of 8 cells, updating the weights as much as 8 rows, and the calls that one
+# tile takes as much as 300,000 multiply-adds.
+CELLS_A_ROW_COSTS = 8
+ROWS_AN_UPDATE_COSTS = 8
+OPERATIONS_A_TILE_COSTS = 300_000
+MAX_COUNTED_ROWS = 10_000  # the tiles of more rows repeat those of these
+MAX_COMPARED_SIZES = 250
+MIN_PARALLEL_TRAJECTORIES = 8  # fewer are one block, whose products use all threads
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A cell, and the epoch after which its training ends."""
+
+    epoch: int
+    cell: int
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Cells that differ in nothing but the number of epochs, trained as one.
+
+    ``train`` is that of the longest.
+    """
+
+    train: Train
+    replicate: int
+    stops: tuple[Stop, ...]
+
+    @property
+    def epochs(self) -> int:
+        return self.stops[-1].epoch
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stack of trajectories; batch sizes ascend."""
+
+    index: int
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def epochs(self) -> int:
+        return max(trajectory.epochs for trajectory in self.trajectories)
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return tuple(sorted({trajectory.train.batch_size for trajectory in self.trajectories}))
+
+    @property
+    def loss(self) -> str:
+        return self.trajectories[0].train.loss
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Blocks that see the same rows in the same order, in chunks of ``chunk_rows``."""
+
+    chunk_rows: int
+    blas_threads: int
+    blocks: tuple[Block, ...]
+
+    @property
+    def train(self) -> Train:
+        """Of any of its trajectories: order, seed and precision are those of all."""
+        return self.blocks[0].trajectories[0].train
+
+    @property
+    def replicate(self) -> int:
+        return self.blocks[0].trajectories[0].replicate
+
+    @property
+    def epochs(self) -> int:
+        return max(block.epochs for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All passes of a run, in the order in which they are made."""
+
+    passes: tuple[Pass, ...]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return tuple(block for each in self.passes for block in each.blocks)
+
+    @property
+    def n_trajectories(self) -> int:
+        return sum(len(block.trajectories) for block in self.blocks)
+
+    def to_log(self) -> list[dict[str, Any]]:
+        """The plan as it is written into a run: which cells are trained with which."""
+        return [
+            {
+                "chunk_rows": each.chunk_rows,
+                "blas_threads": each.blas_threads,
+                "blocks": [_block_log(block) for block in each.blocks],
+            }
+            for each in self.passes
+        ]
+
+    @classmethod
+    def from_log(cls, log: list[dict[str, Any]], cells: Sequence[Cell]) -> "Plan":
+        """The inverse of :meth:`to_log`, given the same cells."""
+        return cls(
+            tuple(
+                Pass(
+                    each["chunk_rows"],
+                    each["blas_threads"],
+                    tuple(_block_from_log(block, cells) for block in each["blocks"]),
+                )
+                for each in log
+            )
+        )
+
+
+def _block_log(block: Block) -> dict[str, Any]:
+    return {
+        "index": block.index,
+        "trajectories": [
+            {"replicate": each.replicate, "cells": [stop.cell for stop in each.stops]}
+            for each in block.trajectories
+        ],
+    }
+
+
+def _block_from_log(log: dict[str, Any], cells: Sequence[Cell]) -> Block:
+    trajectories = [
+        Trajectory(
+            cells[each["cells"][-1]].train,
+            each["replicate"],
+            tuple(Stop(cells[cell].train.epochs, cell) for cell in each["cells"]),
+        )
+        for each in log["trajectories"]
+    ]
+    return Block(log["index"], tuple(trajectories))
+
+
+def make_plan(cells: Sequence[Cell], shape: Shape, run: Run, threads: int) -> Plan:
+    """Group cells into trajectories, blocks and passes.
+
+    Parameters
+    ----------
+    cells
+        Of the grid.
+    shape
+        Of the data.
+    run
+        ``trajectories_per_block``: where it is a number, the plan does not depend on ``threads``.
+    threads
+        On which blocks will run side by side.
+    """
+    by_pass: dict[tuple[Any, ...], list[Trajectory]] = defaultdict(list)
+    for trajectory in _trajectories(cells):
+        train = trajectory.train
+        by_pass[(train.order, train.seed, trajectory.replicate, train.precision)].append(trajectory)
+    passes: list[Pass] = []
+    n_blocks = 0
+    for trajectories in by_pass.values():
+        stacks = _stacks(trajectories, shape, run, threads)
+        blocks = tuple(Block(n_blocks + n, tuple(stack)) for n, stack in enumerate(stacks))
+        n_blocks += len(blocks)
+        is_alone = len(blocks) == 1 and run.trajectories_per_block == "auto"
+        sizes = {trajectory.train.batch_size for trajectory in trajectories}
+        chunk_rows = _chunk_rows(sizes, shape.n_features)
+        passes.append(Pass(chunk_rows, threads if is_alone else 1, blocks))
+    return Plan(tuple(passes))
+
+
+def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
+    """One for each set of cells that differ only in epochs, and replicate; in canonical order."""
+    together: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
+    for cell in sorted(cells, key=lambda cell: cell.train.epochs):
+        together[tuple(value for name, value in cell.train if name != "epochs")].append(cell)
+    found = []
+    for members in together.values():
+        longest = members[-1].train
+        stops = tuple(Stop(cell.train.epochs, cell.index) for cell in members)
+        found += [Trajectory(longest, replicate, stops) for replicate in range(longest.replicates)]
+    return sorted(found, key=_canonical)
+
+
+def _canonical(trajectory: Trajectory) -> tuple[Any, ...]:
+    train = trajectory.train
+    first = (trajectory.replicate, train.order, train.precision, train.loss, train.batch_size)
+    return (*first, trajectory.epochs, tuple(value for name, value in train if name != "epochs"))
+
+
+def _stacks(
+    trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads: int
+) -> list[list[Trajectory]]:
+    """The trajectories of a pass cut into blocks."""
+    n_together = len(trajectories)
+    if run.trajectories_per_block != "auto":
+        largest = run.trajectories_per_block
+    elif n_together >= MIN_PARALLEL_TRAJECTORIES:
+        largest = math.ceil(n_together / threads)
+    else:
+        largest = n_together
+    by_loss: dict[str, dict[int, list[Trajectory]]] = defaultdict(lambda: defaultdict(list))
+    for each in trajectories:
+        by_loss[each.train.loss][each.train.batch_size].append(each)
+    stacks: list[list[Trajectory]] = []
+    for by_size in by_loss.values():
+        counts = {size: len(group) for size, group in by_size.items()}
+        for sizes in group_batch_sizes(counts, shape.n_train, shape.n_features, largest):
+            members = [each for size in sizes for each in by_size[size]]
+            n_stacks = math.ceil(len(members) / largest)
+            bounds = [len(members) * n // n_stacks for n in range(n_stacks + 1)]
+            stacks += [members[first:stop] for first, stop in itertools.pairwise(bounds)]
+    return stacks
+
+
+def group_batch_sizes(
+    counts: dict[int, int], n_rows: int, n_features: int, largest: int
+) -> list[tuple[int, ...]]:
+    """Put batch sizes together as long as that makes an epoch cheaper.
+
+    Together, cells share the reading of rows; but the rows are cut wherever a batch of any of them
+    ends, and short tiles are slow. So multiples go together, and a batch size of 1 stays alone.
+    Of very many batch sizes only neighbours are compared.
+
+    Parameters
+    ----------
+    counts
+        Trajectories of each batch size.
+    largest
+        Trajectories in a block, at most.
+    """
+    sizes = sorted(counts)
+    n_rows = min(n_rows, MAX_COUNTED_ROWS)
+    groups: list[tuple[int, ...]] = []
+    for first in range(0, len(sizes), MAX_COMPARED_SIZES):
+        compared = sizes[first : first + MAX_COMPARED_SIZES]
+        groups += _joined(compared, counts, _Cost(n_rows, n_features, largest))
+    return sorted(groups)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Time of an epoch of all blocks of a group, in multiply-adds."""
+
+    n_rows: int
+    n_features: int
+    largest: int
+
+    def __call__(self, n_cells: Any, ends: NDArray[np.uint64]) -> Any:
+        n_blocks = np.ceil(n_cells / self.largest)
+        n_tiles = np.bitwise_count(ends).sum(axis=-1) + 1
+        rows = self.n_rows + ROWS_AN_UPDATE_COSTS * n_tiles
+        n_products = (n_cells + n_blocks * CELLS_A_ROW_COSTS) * rows
+        return n_products * self.n_features + n_blocks * n_tiles * OPERATIONS_A_TILE_COSTS
+
+
+def _joined(sizes: Sequence[int], counts: dict[int, int], cost: _Cost) -> list[tuple[int, ...]]:
+    """Join the two groups that save the most by it, until none do."""
+    groups = [(size,) for size in sizes]
+    n_cells = np.array([counts[size] for size in sizes], dtype=float)
+    ends = np.stack([_ends(size, cost.n_rows) for size in sizes])
+    saved = np.array([_saved(a, n_cells, ends, cost) for a in range(len(sizes))])
+    while (best := saved.max()) > 0:
+        a, b = np.argwhere(saved == best)[0]
+        groups[a] += groups.pop(b)
+        n_cells[a] += n_cells[b]
+        ends[a] |= ends[b]
+        n_cells, ends = np.delete(n_cells, b), np.delete(ends, b, axis=0)
+        saved = np.delete(np.delete(saved, b, axis=0), b, axis=1)
+        saved[a] = saved[:, a] = _saved(a, n_cells, ends, cost)
+    return [tuple(sorted(group)) for group in groups]
+
+
+def _saved(a: int, n_cells: Any, ends: NDArray[np.uint64], cost: _Cost) -> Any:
+    """What joining group ``a`` with each group saves."""
+    apart = cost(n_cells[a], ends[a]) + cost(n_cells, ends)
+    saved = apart - cost(n_cells[a] + n_cells, ends[a] | ends)
+    saved[a] = -np.inf
+    return saved
+
+
+def _ends(batch_size: int, n_rows: int) -> NDArray[np.uint64]:
+    """As bits: after which rows a batch ends, the last row aside."""
+    bits = np.zeros(math.ceil(n_rows / 64) * 64, dtype=bool)
+    bits[batch_size:n_rows:batch_size] = True
+    return np.packbits(bits).view(np.uint64)
+
+
+def _chunk_rows(batch_sizes: Iterable[int], n_features: int) -> int:
+    """Rows handed out together: about 64 MB, and whole batches of every size where that fits."""
+    n_rows = max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // (8 * n_features)))
+    together = math.lcm(*batch_sizes)
+    return n_rows - n_rows % together if together <= n_rows else n_rows

@@ -1,0 +1,59 @@
+"""Small data sets and configs on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+N_TRAIN_FILE, N_TEST_FILE, N_FEATURES = 130, 40, 9
+
+
+def make_arrays(seed: int = 0, n_train: int = N_TRAIN_FILE, n_features: int = N_FEATURES):
+    """A linear problem with noise: by part, X (n, n_features) and y (n,)."""
+    rng = np.random.default_rng(seed)
+    w = rng.standard_normal(n_features)
+    arrays = {}
+    for part, n in (("tr", n_train), ("te", N_TEST_FILE)):
+        X = rng.standard_normal((n, n_features)) + 0.3
+        arrays[f"X{part}"] = X
+        arrays[f"y{part}"] = X @ w + 2.0 + rng.standard_normal(n)
+    return arrays
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    return make_arrays()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """A folder with the four arrays, without a prefix."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for part, array in arrays.items():
+        np.save(folder / f"{part}.npy", array)
+    return folder
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, data_dir: Path) -> Callable[..., Path]:
+    """Writes a config for ``data_dir``; a key of the grid takes the place of one of train."""
+
+    def write(name: str = "small", **sections: Any) -> Path:
+        usual = {"batch_size": 10, "learning_rate": 0.05, "epochs": 3}
+        train = usual | sections.pop("train", {})
+        grid = sections.get("grid", {})
+        config = {
+            "name": name,
+            "data": {"path": "data", **sections.pop("data", {})},
+            "train": {key: value for key, value in train.items() if key not in grid},
+            **sections,
+        }
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    return write

@@ -1,0 +1,111 @@
+"""The kernel alone: chunks, tiles, L2 by scale, and cells that have diverged."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgdlab.config import Train
+from sgdlab.engine.kernels import DirectKernel, Hyperparameters
+from tests.reference import plain_sgd, relative_distance
+
+rng = np.random.default_rng(7)
+X = rng.standard_normal((53, 6))
+y = rng.standard_normal(53) * 3
+
+
+def make_kernel(trains, loss="squared", dtype=np.float64):
+    columns = {
+        name: np.array([getattr(train, name) for train in trains])
+        for name in ("batch_size", "learning_rate", "l2", "train_bias", "huber_delta")
+    }
+    bias = np.array([train.initial_bias for train in trains])
+    weights = np.zeros((len(trains), X.shape[1]))
+    return DirectKernel(loss, Hyperparameters(**columns), weights, bias, dtype)
+
+
+def run(kernel, n_epochs, chunk_rows):
+    for _ in range(n_epochs):
+        kernel.start_epoch(len(X))
+        for start in range(0, len(X), chunk_rows):
+            kernel.step(X[start : start + chunk_rows], y[start : start + chunk_rows])
+
+
+def cell(batch_size, learning_rate=0.05, l2=0.0, epochs=4, **others):
+    values = {"batch_size": batch_size, "learning_rate": learning_rate, "l2": l2, "epochs": epochs}
+    return Train(order="in_order", **values, **others)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7, 20, 53, 100])
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
+def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(loss, chunk_rows):
+    sizes = (1, 4, 10, 10, 16, 53, 200)
+    trains = [
+        cell(size, 0.02, l2=0.3 * n, loss=loss, huber_delta=0.5 + n, train_bias=n % 2 == 0)
+        for n, size in enumerate(sizes)
+    ]
+    kernel = make_kernel(trains, loss)
+    run(kernel, 4, chunk_rows)
+    for n, train in enumerate(trains):
+        expected = plain_sgd(train, X, y, X, y)
+        assert relative_distance(kernel.weights[n], expected.weights) < 1e-12
+        assert kernel.bias[n] == pytest.approx(expected.bias, rel=1e-12)
+        running_loss = kernel.squared_errors[n] / (2 * len(X))
+        assert running_loss == pytest.approx(expected.running[-1], rel=1e-12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    decay=st.one_of(st.sampled_from([0.0, 1.0, -1.0, 1e-9, 0.5]), st.floats(-1, 1)),
+    batch_size=st.integers(1, 60),
+    chunk_rows=st.integers(1, 60),
+)
+def test_every_decay_from_minus_one_to_one_equals_the_plain_loop(decay, batch_size, chunk_rows):
+    learning_rate = 0.01
+    train = cell(batch_size, learning_rate, l2=(1 - decay) / learning_rate)
+    trains = sorted([train, cell(7)], key=lambda each: each.batch_size)
+    kernel = make_kernel(trains)
+    run(kernel, 4, chunk_rows)
+    expected = plain_sgd(train, X, y, X, y)
+    assert relative_distance(kernel.weights[trains.index(train)], expected.weights) < 1e-9
+
+
+def test_a_diverging_cell_leaves_its_neighbours_as_they_are():
+    steady = cell(10)
+    alone, beside = make_kernel([steady, steady]), make_kernel([steady, cell(10, 1e300)])
+    run(alone, 2, 53)
+    run(beside, 2, 53)
+    assert not np.isfinite(beside.weights[1]).any()
+    assert beside.weights[0].tobytes() == alone.weights[0].tobytes()
+
+
+def test_a_frozen_cell_stays_zero_and_changes_nobody_else():
+    kernel, other = make_kernel([cell(10), cell(20)]), make_kernel([cell(10), cell(20)])
+    for each in (kernel, other):
+        run(each, 1, 53)
+    kernel.freeze(np.array([False, True]))
+    for each in (kernel, other):
+        run(each, 2, 53)
+    assert not kernel.weights[1].any()
+    assert kernel.bias[1] == 0.0
+    assert kernel.weights[0].tobytes() == other.weights[0].tobytes()
+
+
+def test_float32_follows_float64_and_sums_errors_in_float64():
+    trains = [cell(10, l2=0.1), cell(16)]
+    double, single = make_kernel(trains), make_kernel(trains, dtype=np.float32)
+    run(double, 3, 53)
+    for _ in range(3):
+        single.start_epoch(len(X))
+        single.step(X.astype(np.float32), y.astype(np.float32))
+    assert single.weights.dtype == np.float32
+    assert single.squared_errors.dtype == np.float64
+    assert relative_distance(single.weights, double.weights) < 1e-5
+
+
+def test_predictions_of_some_cells():
+    kernel = make_kernel([cell(5, l2=1.0, initial_bias=0.5), cell(10), cell(10, 0.01)])
+    run(kernel, 1, 53)
+    chosen = np.array([2, 0])
+    expected = kernel.weights[chosen] @ X.T + kernel.bias[chosen][:, None]
+    np.testing.assert_allclose(kernel.predict(X, chosen), expected, rtol=1e-12, atol=1e-12)
