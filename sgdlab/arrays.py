@@ -1,0 +1,75 @@
+"""Arrays in a run directory: ``.npz`` files with the same bytes for the same content."""
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.engine.blocks import Outcome
+from sgdlab.errors import StorageError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The content of an ``.npz`` file; numpy gives its members a constant date."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def read_npz(path: Path) -> Arrays:
+    """All arrays of a file; nothing is unpickled.
+
+    Raises
+    ------
+    StorageError
+        If the file is absent or broken.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        message = f"{path}: cannot be read ({error}); expected the arrays of a run"
+        raise StorageError(f"{message} (start over with --fresh)") from None
+
+
+def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:
+    """Outcomes of one block and epoch as arrays; weights of diverged cells stand as zeros."""
+    known = [outcome.weights for outcome in outcomes if outcome.weights is not None]
+    zeros = np.zeros_like(known[0]) if known else np.zeros(0)
+    return {
+        "cell": np.array([each.cell for each in outcomes]),
+        "replicate": np.array([each.replicate for each in outcomes]),
+        "status": np.array([each.status for each in outcomes]),
+        "epochs": np.array([each.epochs for each in outcomes]),
+        "train_loss": np.array([each.train_loss for each in outcomes]),
+        "bias": np.array([each.bias for each in outcomes]),
+        "running_history": np.stack([each.running_history for each in outcomes]),
+        "validation_history": np.stack([each.validation_history for each in outcomes]),
+        "validation_mae_history": np.stack([each.validation_mae_history for each in outcomes]),
+        "weights": np.stack([zeros if each.weights is None else each.weights for each in outcomes]),
+    }
+
+
+def outcomes_of(arrays: Arrays) -> list[Outcome]:
+    """The inverse of :func:`outcome_arrays`."""
+    return [
+        Outcome(
+            cell=int(arrays["cell"][n]),
+            replicate=int(arrays["replicate"][n]),
+            status=str(arrays["status"][n]),
+            epochs=int(arrays["epochs"][n]),
+            train_loss=float(arrays["train_loss"][n]),
+            bias=float(arrays["bias"][n]),
+            running_history=arrays["running_history"][n],
+            validation_history=arrays["validation_history"][n],
+            validation_mae_history=arrays["validation_mae_history"][n],
+            weights=arrays["weights"][n] if arrays["status"][n] == "completed" else None,
+        )
+        for n in range(len(arrays["cell"]))
+    ]

@@ -1,0 +1,52 @@
+"""On what and with what a run was made."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+import sgdlab
+from sgdlab import system
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor, BLAS and its kernel, source revision and command line, for a log."""
+    return {
+        "sgdlab": sgdlab.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": system.processor_name(),
+        "processors": system.n_processors(),
+        "blas": _blas(),
+        "git": _git_revision(Path(sgdlab.__file__).parent.parent),
+        "command_line": sys.argv,
+    }
+
+
+def _blas() -> list[dict[str, Any]]:
+    """What threadpoolctl sees; empty where it cannot see the BLAS, as with Apple's."""
+    keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
+    found = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    return [{key: each.get(key) for key in keys} for each in found]
+
+
+def _git_revision(folder: Path) -> dict[str, Any] | None:
+    """Commit and dirty flag of the source tree; None if it is not one."""
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "is_dirty": bool(_git(folder, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+    return done.stdout.strip()

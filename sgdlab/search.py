@@ -1,0 +1,87 @@
+"""A finished search, read from its run directory: one object for every table and page."""
+
+from dataclasses import dataclass
+
+from sgdlab.config import Config
+from sgdlab.data.dataset import Shape
+from sgdlab.diagnosis import Difference
+from sgdlab.errors import NothingToSelectError
+from sgdlab.grid import expand
+from sgdlab.optim.losses import Losses
+from sgdlab.results import CellResult, rank, result_row
+from sgdlab.runs import RunDirectory
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished grid search.
+
+    Attributes
+    ----------
+    results
+        Of all cells, from the best to the worst.
+    constant
+        What the constant predictor predicts.
+    constant_losses
+        By ``training``, ``validation`` and ``test``.
+    differences
+        Of the best cell's metric to the constant predictor's, by ``validation`` and ``test``.
+    test_losses
+        Of the best cell, or of all that completed; by the cell's index.
+    findings
+        What the numbers mean, a sentence each.
+    """
+
+    directory: RunDirectory
+    config: Config
+    shape: Shape
+    axes: tuple[str, ...]
+    is_synthetic: bool
+    results: tuple[CellResult, ...]
+    constant: float
+    constant_losses: dict[str, Losses]
+    differences: dict[str, Difference]
+    test_losses: dict[int, Losses]
+    findings: tuple[str, ...]
+
+    @property
+    def best(self) -> CellResult:
+        return self.results[0]
+
+    def rows(self, n_rows: int | None = None) -> list[dict[str, str | int | float | None]]:
+        """The best cells as rows of ``results.csv``; all if no number is given."""
+        chosen = self.results[:n_rows]
+        return [
+            result_row(each, self.axes, self.test_losses.get(each.cell.index)) for each in chosen
+        ]
+
+
+def read_search(directory: RunDirectory) -> SearchResult:
+    """A finished search, from its files alone.
+
+    Raises
+    ------
+    NothingToSelectError
+        If every cell diverged.
+    StorageError
+        If a file is absent or broken.
+    """
+    experiment = directory.experiment()
+    if experiment["best"] is None:
+        raise NothingToSelectError(f"{directory.path}: {experiment['reason']}")
+    config = Config.model_validate(experiment["config"])
+    return SearchResult(
+        directory=directory,
+        config=config,
+        shape=Shape(**experiment["data"]["shape"]),
+        axes=expand(config).axes,
+        is_synthetic=experiment["synthetic"],
+        results=tuple(rank(directory.results(), config.select.metric)),
+        constant=experiment["constant"],
+        constant_losses={
+            name: Losses(**each) for name, each in experiment["constant_losses"].items()
+        },
+        differences={name: Difference(**each) for name, each in experiment["differences"].items()},
+        test_losses={int(cell): Losses(**each) for cell, each in experiment["test_losses"].items()},
+        findings=tuple(experiment["findings"]),
+    )

@@ -1,0 +1,32 @@
+"""One step on the mean absolute error."""
+
+import numpy as np
+import pytest
+
+from sgdlab.lab.mae import mae_step
+
+
+def test_counts_and_subgradients_by_hand():
+    X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.0]])
+    w, b = np.array([1.0, 2.0]), 0.5
+    y = np.array([1.0, 9.0, 3.5, 9.0])  # predictions 1.5, 2.5, 3.5, 2.5
+    step = mae_step(w, b, [(X[:3], y[:3]), (X[3:], y[3:])], learning_rate=0.1)
+    assert (step.n_above, step.n_below, step.n_rows) == (1, 2, 4)
+    assert step.bias_subgradient == -0.25
+    assert step.weights_subgradient.tolist() == [(1 - 2) / 4, -1 / 4]
+    assert step.bias_after == pytest.approx(0.525)
+
+
+def test_subgradient_is_the_slope_of_the_mean_absolute_error():
+    rng = np.random.default_rng(1)
+    X, y, w, b = rng.standard_normal((50, 3)), rng.standard_normal(50), np.ones(3), 0.2
+
+    def loss(w, b):
+        return np.mean(np.abs(X @ w + b - y))
+
+    step = mae_step(w, b, [(X, y)], 0.1)
+    h = 1e-7
+    assert step.bias_subgradient == pytest.approx((loss(w, b + h) - loss(w, b - h)) / (2 * h))
+    for n, slope in enumerate(step.weights_subgradient):
+        shift = h * np.eye(3)[n]
+        assert slope == pytest.approx((loss(w + shift, b) - loss(w - shift, b)) / (2 * h))

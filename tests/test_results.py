@@ -1,0 +1,102 @@
+"""One cell's result: means over replicates, ranking, log and table row."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from sgdlab import strict_json
+from sgdlab.config import Train
+from sgdlab.errors import NothingToSelectError
+from sgdlab.grid import Cell
+from sgdlab.optim.losses import Losses
+from sgdlab.results import CellResult, ReplicateResult, csv_bytes, rank, result_row, select
+
+
+def replicate(number=0, loss=2.0, mae=1.5):
+    return ReplicateResult(
+        replicate=number,
+        status="completed",
+        epochs=3,
+        running_loss=2.5,
+        train_loss=1.9,
+        validation_loss=loss,
+        validation_loss_regularized=loss + 0.25,
+        validation_mae=mae,
+        bias=0.1,
+        weights_squared_norm=5.0,
+        weights_sha256="00",
+        reason=None,
+        history={"running_loss": [4.0, 3.0, 2.5], "validation_loss": [3.0, 2.5, loss]},
+    )
+
+
+def diverged():
+    unknown = dict.fromkeys(
+        ("validation_loss", "validation_loss_regularized", "validation_mae", "train_loss", "bias")
+    )
+    return replace(replicate(), status="diverged", reason="too large", **unknown)
+
+
+def result(index, *replicates, **values):
+    train = Train(batch_size=10, learning_rate=0.1, epochs=3, l2=0.1, **values)
+    return CellResult(Cell(index, train), replicates or (replicate(),))
+
+
+def test_numbers_are_means_over_replicates_with_a_standard_error():
+    three = result(0, *(replicate(n, loss) for n, loss in enumerate((1.0, 2.0, 6.0))))
+    assert three.mean("validation_loss") == pytest.approx(3.0)
+    # variance of 1, 2, 6 with divisor 2 is 7
+    assert three.standard_error("validation_loss") == pytest.approx(math.sqrt(7 / 3))
+    assert math.isnan(result(0).standard_error("validation_loss"))
+
+
+def test_one_diverged_replicate_makes_the_cell_diverged():
+    mixed = result(0, replicate(0), diverged())
+    assert mixed.status == "diverged"
+    assert math.isnan(mixed.mean("validation_loss"))
+
+
+def test_rank_is_by_metric_with_ties_to_the_earlier_cell_and_diverged_last():
+    cells = [
+        result(0, diverged()),
+        result(1, replicate(loss=2.0, mae=0.5)),
+        result(2, replicate(loss=1.0, mae=0.7)),
+        result(3, replicate(loss=1.0, mae=0.6)),
+    ]
+    assert [each.cell.index for each in rank(cells, "half_mse")] == [2, 3, 1, 0]
+    assert [each.cell.index for each in rank(cells, "mae")] == [1, 3, 2, 0]
+    assert select(cells, "mae").cell.index == 1
+
+
+def test_nothing_can_be_selected_where_all_diverged():
+    with pytest.raises(NothingToSelectError, match="all 2 cells diverged"):
+        select([result(0, diverged()), result(1, diverged())], "half_mse")
+
+
+@pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged())])
+def test_log_round_trip(replicates):
+    cell = result(17, *replicates, replicates=len(replicates))
+    log = json.loads(strict_json.encode(cell.to_log(is_synthetic=True)))
+    assert log["synthetic"] is True
+    assert log["cell"] == "0017"
+    assert CellResult.from_log(log) == cell
+
+
+def test_row_has_losses_of_every_kind_and_empty_test_columns_where_not_evaluated():
+    row = result_row(result(3), ["learning_rate", "order"], None)
+    assert list(row)[:7] == [
+        "cell", "status", "batch_size", "learning_rate", "epochs", "l2", "order",
+    ]  # fmt: skip
+    assert row["validation_rmse"] == pytest.approx(2.0)  # sqrt(2 * 2.0)
+    assert row["test_loss"] is None
+    with_test = result_row(result(3), [], Losses(8.0, 3.0))
+    assert with_test["test_rmse"] == pytest.approx(4.0)
+    assert with_test["test_loss_regularized"] == pytest.approx(8.25)
+    assert with_test["test_mae"] == 3.0
+
+
+def test_csv_has_empty_fields_for_what_is_not_known():
+    content = csv_bytes([{"a": 1, "b": None}, {"a": -2.5, "b": 1e-7}])
+    assert content == b"a,b\n1,\n-2.5,1e-07\n"
