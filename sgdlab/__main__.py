@@ -1,0 +1,5 @@
+"""``python -m sgdlab``."""
+
+from sgdlab.cli import main
+
+main()

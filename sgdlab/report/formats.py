@@ -1,0 +1,115 @@
+"""How single values look in tables, and results as plain documents for JSON."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from sgdlab.data.describe import Description
+from sgdlab.diagnosis import Difference
+from sgdlab.estimate import Estimate
+from sgdlab.plan import Plan
+from sgdlab.reevaluation import EvaluationResult
+from sgdlab.search import SearchResult
+
+ABSENT = "-"
+
+
+def number(value: float | None) -> str:
+    """Five significant digits: losses, errors, biases."""
+    return ABSENT if value is None or math.isnan(value) else f"{value:#.5g}"
+
+
+def setting(value: object) -> str:
+    """A hyperparameter as one would write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def difference(value: Difference) -> str:
+    return f"{value.mean:+.3g} ±{value.standard_error:.2g}"
+
+
+def n_bytes(value: float) -> str:
+    """With a decimal unit: 58.9 MB."""
+    return _scaled(value, ("B", "kB", "MB", "GB", "TB"))
+
+
+def n_operations(value: float) -> str:
+    """Floating-point operations: 139 Gflop."""
+    return _scaled(value, ("flop", "kflop", "Mflop", "Gflop", "Tflop", "Pflop"))
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    for unit in units[:-1]:
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} {units[-1]}"
+
+
+def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
+    """The result of ``train`` and ``grid-search``; ``cells`` are rows of ``results.csv``."""
+    return {
+        "run": str(result.directory.path),
+        "synthetic": result.is_synthetic,
+        "n_cells": len(result.results),
+        "axes": result.axes,
+        "metric": result.config.select.metric,
+        "best": result.best.cell.name,
+        "best_bias": result.best.mean("bias"),
+        "constant": result.constant,
+        "constant_losses": {name: asdict(each) for name, each in result.constant_losses.items()},
+        "differences": {name: asdict(each) for name, each in result.differences.items()},
+        "findings": result.findings,
+        "test_used_for_selection": False,
+        "cells": result.rows(n_cells),
+    }
+
+
+def plan_document(plan: Plan, cost: Estimate) -> dict[str, Any]:
+    """The result of ``--dry-run``."""
+    return {**asdict(cost), "passes": plan.to_log()}
+
+
+def evaluation_document(result: EvaluationResult) -> dict[str, Any]:
+    """The result of ``evaluate``."""
+    return {
+        "run": str(result.directory.path),
+        "synthetic": result.is_synthetic,
+        "cell": result.result.cell.name,
+        "evaluated": evaluation_rows(result, with_vectors=True),
+    }
+
+
+def evaluation_rows(result: EvaluationResult, with_vectors: bool) -> list[dict[str, Any]]:
+    """A row for each set of rows; vectors, such as a subgradient, have no place in CSV."""
+    rows = []
+    for each in result.evaluated:
+        row: dict[str, Any] = {"rows": each.rows, "n_rows": each.n_rows}
+        row |= {"half_mse": each.losses.half_mse, "logged_half_mse": each.logged_loss}
+        row |= {"rmse": each.losses.rmse, "mae": each.losses.mae}
+        if each.step is not None:
+            row |= {name: value for name, value in vars(each.step).items() if name != "n_rows"}
+            if not with_vectors:
+                row.pop("weights_subgradient")
+        rows.append(row)
+    return rows
+
+
+def description_document(description: Description) -> dict[str, Any]:
+    """The result of ``data describe``."""
+    return {
+        "folder": str(description.folder),
+        "prefix": description.prefix,
+        "synthetic": description.is_synthetic,
+        "files": file_rows(description),
+        "labels": [asdict(each) for each in description.labels],
+    }
+
+
+def file_rows(description: Description) -> list[dict[str, Any]]:
+    return [
+        vars(each) | {"path": str(each.path), "shape": "x".join(map(str, each.shape))}
+        for each in description.files
+    ]

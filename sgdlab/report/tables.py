@@ -1,0 +1,224 @@
+"""Tables for the terminal, within 80 columns where the values allow it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sgdlab.data.describe import Description
+from sgdlab.estimate import Estimate
+from sgdlab.grid import FIRST_NAMES
+from sgdlab.lab.mae import MaeStep
+from sgdlab.plan import Plan
+from sgdlab.reevaluation import EvaluationResult
+from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, setting
+from sgdlab.results import CellResult
+from sgdlab.search import SearchResult
+
+AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
+METRIC_NAMES = {"half_mse": "half-MSE", "mae": "MAE"}
+HISTORY_LINES = 8
+
+
+def search_table(result: SearchResult, n_cells: int) -> RenderableType:
+    """The best cells, the constant predictor as a row of its own, and what the numbers mean."""
+    axes = [AXIS_HEADINGS.get(axis, "\n" + axis.replace("_", " ")) for axis in result.axes]
+    rmse = f"RMSE\n{result.config.data.target_unit}"
+    table = _table(
+        "\ncell",
+        *axes,
+        "valid.\nloss",
+        "valid.\n+ L2",
+        rmse,
+        "\nbias",
+        "test*\nloss",
+        "test*\n+ L2",
+    )
+    for each in result.results[:n_cells]:
+        table.add_row(*_cell_values(result, each), style="bold" if each is result.best else None)
+    table.add_section()
+    table.add_row(*_constant_values(result))
+    which = "all cells" if len(result.test_losses) > 1 else "the best cell"
+    note = f"* of {which}; the test rows played no part in the selection"
+    return Group(_title(result), table, Text(note, style="dim"), *_explanations(result))
+
+
+def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
+    yield each.cell.name
+    for axis in result.axes:
+        yield setting(getattr(each.cell.train, axis))
+    loss, regularized = each.mean("validation_loss"), each.mean("validation_loss_regularized")
+    spread = each.standard_error("validation_loss")
+    yield "diverged" if each.status == "diverged" else number(loss) + _plus_minus(spread)
+    yield from (
+        number(regularized),
+        number(np.sqrt(2 * loss)),
+        setting(round(each.mean("bias"), 4)),
+    )
+    test = result.test_losses.get(each.cell.index)
+    yield number(test.half_mse if test else None)
+    yield number(test.half_mse + (regularized - loss) if test else None)
+
+
+def _plus_minus(standard_error: float) -> str:
+    return "" if np.isnan(standard_error) else f" ±{standard_error:.2g}"
+
+
+def _constant_values(result: SearchResult) -> Iterator[str]:
+    losses = result.constant_losses
+    yield "constant"
+    yield from (ABSENT for _ in result.axes)
+    yield from (number(losses["validation"].half_mse), ABSENT, number(losses["validation"].rmse))
+    yield from (number(result.constant), number(losses["test"].half_mse), ABSENT)
+
+
+def training_table(result: SearchResult) -> RenderableType:
+    """A single training: its losses beside the constant predictor's, and how it came to them."""
+    best = result.best
+    penalty = best.mean("validation_loss_regularized") - best.mean("validation_loss")
+    losses = {
+        "training": best.mean("train_loss"),
+        "validation": best.mean("validation_loss"),
+        "test": result.test_losses[best.cell.index].half_mse,
+    }
+    rmse = f"RMSE\n{result.config.data.target_unit}"
+    gap = f"difference\nin {METRIC_NAMES[result.config.select.metric]}"
+    table = _table("\nrows", "half-\nMSE", "\n+ L2", rmse, "constant\npredictor", gap)
+    for name, loss in losses.items():
+        values = (loss, loss + penalty, np.sqrt(2 * loss), result.constant_losses[name].half_mse)
+        gap = difference(result.differences[name]) if name in result.differences else ABSENT
+        table.add_row(name, *map(number, values), gap)
+    return Group(_title(result), _history(best), table, *_explanations(result))
+
+
+def _history(result: CellResult) -> Table:
+    """Losses after some epochs of the first replicate, evenly spread, with the last."""
+    table = _table("\nepoch", "running\nloss", "validation\nloss")
+    first = result.replicates[0]
+    epochs = np.unique(np.linspace(1, first.epochs, HISTORY_LINES).round().astype(int))
+    for epoch in epochs.tolist():
+        names = ("running_loss", "validation_loss")
+        table.add_row(str(epoch), *(number(first.history[name][epoch - 1]) for name in names))
+    return table
+
+
+def _title(result: SearchResult) -> Text:
+    shape, n_cells = result.shape, len(result.results)
+    counted = f"{n_cells} cells" if n_cells > 1 else "1 cell"
+    rows = (
+        f"{shape.n_train} rows to train, {shape.n_validation} to validate, {shape.n_test} to test"
+    )
+    title = Text.assemble((f"{result.config.name}: {counted}, {rows}", "bold"))
+    if result.is_synthetic:
+        title.append("\nsynthetic stand-in: these are no real faces", style="yellow")
+    train = result.best.cell.train
+    fixed = [name for name in FIRST_NAMES if name not in result.axes]
+    if fixed:
+        title.append(f"\n{', '.join(f'{name} {setting(getattr(train, name))}' for name in fixed)}")
+    return title
+
+
+def _explanations(result: SearchResult) -> Iterator[Text]:
+    statistic = "median" if result.config.select.metric == "mae" else "mean"
+    value = f"{number(result.constant)} {result.config.data.target_unit}".rstrip()
+    yield Text(f"  constant: always predicts the training {statistic}, {value}", style="dim")
+    yield Text()
+    for finding in result.findings:
+        yield Text(f"{finding[0].upper()}{finding[1:]}.")
+    yield Text(f"run: {result.directory.path}")
+
+
+def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
+    """What ``--dry-run`` shows."""
+    totals = _table("", "", show_header=False)
+    where = "held in memory" if cost.in_memory else "streamed from the files"
+    for name, value in {
+        "cells": str(cost.n_cells),
+        "trajectories": str(cost.n_trajectories),
+        "blocks": str(cost.n_blocks),
+        "passes": str(cost.n_passes),
+        "epochs of all passes": str(cost.n_epochs),
+        "rows of a pass, each epoch": f"{n_bytes(cost.row_bytes)}, {where}",
+        "arithmetic": n_operations(cost.flops),
+        "memory": n_bytes(cost.memory_bytes),
+    }.items():
+        totals.add_row(name, value)
+    blocks = _table(
+        "\nblock", "trajec-\ntories", "batch\nsizes", "\nepochs", "\norder", "\nprecision"
+    )
+    for each in plan.passes:
+        for block in each.blocks:
+            sizes = ", ".join(map(str, block.batch_sizes))
+            train = each.train
+            values = (len(block.trajectories), sizes, block.epochs, train.order, train.precision)
+            blocks.add_row(str(block.index), *map(str, values))
+    return Group(totals, blocks, Text("nothing was trained or written"))
+
+
+def evaluation_table(result: EvaluationResult) -> RenderableType:
+    """Losses on each set of rows, beside those in the log."""
+    unit = result.config.data.target_unit
+    table = _table("rows", "number", "half-MSE", "as logged", f"RMSE {unit}", f"MAE {unit}")
+    for each in result.evaluated:
+        values = (each.losses.half_mse, each.logged_loss, each.losses.rmse, each.losses.mae)
+        table.add_row(each.rows, str(each.n_rows), *map(number, values))
+    title = Text(f"{result.directory.name}: cell {result.result.cell.name}", style="bold")
+    if result.is_synthetic:
+        title.append(" on a synthetic stand-in", style="yellow")
+    steps = {each.rows: each.step for each in result.evaluated if each.step is not None}
+    return Group(title, table, *([_steps_table(steps)] if steps else []))
+
+
+def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
+    table = _table(
+        "\nrows", "above\nn+", "below\nn-", "(n+ - n-)\n/ n", "subgradient\nof w, norm", "\nbias",
+        "bias after\none step",
+    )  # fmt: skip
+    for name, step in steps.items():
+        norm = float(np.linalg.norm(step.weights_subgradient))
+        counts = (str(step.n_above), str(step.n_below))
+        values = (step.bias_subgradient, norm, step.bias)
+        table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
+    rate = setting(next(iter(steps.values())).learning_rate)
+    title = Text(f"\nOne step on the mean absolute error, learning rate {rate}", style="bold")
+    return Group(title, table)
+
+
+def description_table(description: Description) -> RenderableType:
+    """What ``data describe`` shows."""
+    files = _table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
+    for each in description.files:
+        shape = " x ".join(map(str, each.shape))
+        values = map(number, (each.minimum, each.maximum, each.mean, each.std))
+        files.add_row(each.part, shape, each.dtype, n_bytes(each.n_bytes), *values)
+    labels = _table(
+        "\nlabels", "\nnumber", "\nmean", "\nstd", "\nmin", "\nmedian", "\nmax",
+        "constant\nhalf-MSE", "constant\nMAE",
+    )  # fmt: skip
+    for label in description.labels:
+        spread = (label.mean, label.std, label.minimum, label.median, label.maximum)
+        losses = label.constant_losses
+        constant = (losses.half_mse, losses.mae) if losses else (None, None)
+        labels.add_row(label.part, str(label.n_rows), *map(number, (*spread, *constant)))
+    title = Text(f"{description.folder}, prefix {description.prefix!r}", style="bold")
+    if description.is_synthetic:
+        title.append("\nsynthetic stand-in: these are no real faces", style="yellow")
+    hashes = [
+        Text(f"{each.part} sha256 {each.sha256}: {each.published_as or 'not a published file'}")
+        for each in description.files
+    ]
+    note = Text("constant: what always predicting the mean of ytr costs", style="dim")
+    return Group(title, files, labels, note, Text(), *hashes)
+
+
+def _table(*headings: str, show_header: bool = True) -> Table:
+    """Right-aligned columns but the first."""
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, show_header=show_header
+    )
+    for n, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if n == 0 else "right")
+    return table

@@ -1,0 +1,91 @@
+"""Imports run downward only."""
+
+import ast
+from pathlib import Path
+
+import sgdlab
+
+PACKAGE = Path(sgdlab.__file__).parent
+
+# From the top to the bottom; a module imports only from lines below its own, or its own line.
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"report.tables", "report.formats", "report.progress"},
+    {"workflows"},
+    {"training", "finishing", "search", "reevaluation"},
+    {"runs"},
+    {"arrays", "results", "diagnosis"},
+    {"estimate", "lab.mae"},
+    {"engine.passes", "engine.blocks", "engine.kernels", "engine.evaluation"},
+    {"plan"},
+    {"grid"},
+    {"data.stand_in", "data.describe", "data.dataset", "data.rows", "data.npy", "data.orders"},
+    {"data.synthetic", "optim.losses", "provenance"},
+    {"config_file"},
+    {"config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
+    {"errors", "__init__"},
+]
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(parts), path
+
+
+def imports_of(path):
+    """The names of this package's modules that a file imports, anywhere in it."""
+    known = {name for name, _ in modules()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sgdlab":
+            inside = (node.module or "").removeprefix("sgdlab").lstrip(".")
+            for alias in node.names:
+                name = f"{inside}.{alias.name}".lstrip(".")
+                yield name if name in known else inside or "__init__"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "sgdlab":
+                    yield alias.name.removeprefix("sgdlab").lstrip(".") or "__init__"
+
+
+def test_every_module_has_a_layer():
+    assert {name for name, _ in modules()} == set().union(*LAYERS)
+
+
+def test_imports_run_downward():
+    level = {name: n for n, layer in enumerate(LAYERS) for name in layer}
+    upward = [
+        f"{name} imports {imported}"
+        for name, path in modules()
+        for imported in imports_of(path)
+        if level[imported] < level[name]
+    ]
+    assert upward == []
+
+
+def test_no_cycles():
+    graph = {name: set(imports_of(path)) - {"__init__"} for name, path in modules()}
+    done = set()
+
+    def visit(name, above):
+        assert name not in above, " -> ".join([*above, name])
+        if name not in done:
+            for imported in graph[name]:
+                visit(imported, [*above, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def test_only_the_command_line_prints_or_exits():
+    found = [
+        f"{name}:{node.lineno}"
+        for name, path in modules()
+        if name not in ("cli", "__main__")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "exit", "sys.exit", "os._exit")
+    ]
+    assert found == []

@@ -1,0 +1,310 @@
+"""The commands as a user or a script meets them: output, exit codes, signals."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgdlab import cli
+
+GRID = {"batch_size": [10, 26], "learning_rate": [0.01, 0.05], "l2": [0.0, 0.1]}
+
+
+@pytest.fixture
+def sgdlab(monkeypatch, capsys, tmp_path):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sgdlab", *map(str, arguments)])
+        try:
+            code = cli._run()
+        except SystemExit as error:
+            code = error.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def config(write_config):
+    return write_config("grid", grid=GRID, data={"target_unit": "years"})
+
+
+def process(*arguments, **options):
+    """A command in a process of its own, where signals and pipes matter."""
+    command = [sys.executable, "-m", "sgdlab", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def columns(line):
+    return re.split(r"\s+", line.strip())
+
+
+def test_grid_search_prints_the_best_cells_and_the_constant_predictor(sgdlab, config, arrays):
+    code, out, err = sgdlab("grid-search", config)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "grid: 8 cells, 104 rows to train, 26 to validate, 40 to test"
+    assert lines[1] == "epochs 3"  # the one usual hyperparameter that does not vary
+    assert max(map(len, lines)) <= 80
+    best = next(columns(line) for line in lines if re.match(r"\d{4} ", line))
+    rows = list(csv.DictReader(next(Path("runs").glob("*/results.csv")).read_text().splitlines()))
+    expected = min(rows, key=lambda row: float(row["validation_loss"]))
+    assert best[0] == expected["cell"]
+    assert best[1] == expected["batch_size"]
+    assert float(best[4]) == pytest.approx(float(expected["validation_loss"]), rel=1e-4)
+    assert float(best[8]) == pytest.approx(float(expected["test_loss"]), rel=1e-4)
+    constant = next(columns(line) for line in lines if line.startswith("constant"))
+    mean = arrays["ytr"][:104].mean()
+    assert float(constant[7]) == pytest.approx(mean, rel=1e-4)
+    loss = np.mean((arrays["yte"] - mean) ** 2) / 2
+    assert float(constant[8]) == pytest.approx(loss, rel=1e-4)
+    assert "the test rows played no part in the selection" in out
+    assert "minus the constant predictor, paired by row" in out
+    assert lines[-1].startswith("run: runs/grid-")
+    assert "years" in out
+    assert err == ""
+
+
+def test_test_losses_of_all_cells_are_shown_when_asked_for(sgdlab, config):
+    code, out, _ = sgdlab("grid-search", config, "--test-losses", "all", "--top", 3)
+    cells = [columns(line) for line in out.splitlines() if re.match(r"\d{4} ", line)]
+    assert code == 0
+    assert len(cells) == 3
+    assert all(float(cell[8]) > 0 for cell in cells)
+
+
+def test_json_is_one_strict_document_and_csv_has_the_rows(sgdlab, config):
+    code, out, _ = sgdlab("grid-search", config, "--format", "json", "--top", 2)
+    document = json.loads(out, parse_constant=pytest.fail)
+    assert code == 0
+    assert document["n_cells"] == 8
+    assert [row["cell"] for row in document["cells"]][0] == document["best"]
+    assert len(document["cells"]) == 2
+    code, out, _ = sgdlab("grid-search", config, "--format", "csv", "--top", 5)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["cell"] for row in rows][:2] == [row["cell"] for row in document["cells"]]
+    assert len(rows) == 5
+
+
+def test_dry_run_writes_nothing_and_reads_headers_alone(sgdlab, config, data_dir):
+    content = (data_dir / "Xtr.npy").read_bytes()
+    broken = content[:-8] + np.float64(np.nan).tobytes()
+    (data_dir / "Xtr.npy").write_bytes(broken)  # no one looks at values
+    code, out, _ = sgdlab("grid-search", config, "--dry-run")
+    assert code == 0
+    assert re.search(r"cells +8\b", out)
+    assert re.search(r"trajectories +8\b", out)
+    assert not Path("runs").exists()
+    code, out, _ = sgdlab("grid-search", config, "--dry-run", "--format", "json")
+    document = json.loads(out)
+    # 8 cells, 3 epochs, 9 features; 4 flops a training row, 2 a validation row, 2 at the stop
+    assert document["flops"] == 8 * 9 * (3 * (4 * 104 + 2 * 26) + 2 * 104)
+    assert document["row_bytes"] == 130 * 9 * 8
+    assert document["in_memory"] is True
+
+
+def test_train_shows_losses_and_history(sgdlab, write_config):
+    code, out, _ = sgdlab("train", write_config("one"))
+    assert code == 0
+    assert "one: 1 cell" in out
+    for rows in ("training", "validation", "test"):
+        assert re.search(rf"^{rows} +\d", out, re.MULTILINE)
+    assert [columns(line)[0] for line in out.splitlines() if re.match(r"\d ", line)] == list("123")
+
+
+def test_evaluate_shows_the_logged_loss_beside_the_new_one(sgdlab, config):
+    sgdlab("grid-search", config)
+    code, out, _ = sgdlab("evaluate", "latest", "--mae-step", "0.5")
+    assert code == 0
+    for rows in ("training", "validation", "test"):
+        found = next(columns(line) for line in out.splitlines() if line.startswith(rows))
+        assert found[2] == found[3]
+    code, out, _ = sgdlab("evaluate", "latest", "--mae-step", "0.5", "--format", "json")
+    for row in json.loads(out)["evaluated"]:
+        share = (row["n_above"] - row["n_below"]) / row["n_rows"]
+        assert row["bias_after"] == pytest.approx(row["bias"] - 0.5 * share)
+        assert len(row["weights_subgradient"]) == 9
+
+
+def test_synthesize_and_describe(sgdlab, monkeypatch):
+    from sgdlab.data import stand_in
+
+    monkeypatch.setattr(stand_in, "N_TRAIN", 40)
+    monkeypatch.setattr(stand_in, "N_TEST", 20)
+    code, out, _ = sgdlab("data", "synthesize", "arrays")
+    assert code == 0
+    assert "synthetic stand-in" in out
+    code, again, _ = sgdlab("data", "describe", "arrays")
+    assert code == 0
+    assert again == out
+    code, out, _ = sgdlab("data", "describe", "arrays", "--format", "json")
+    document = json.loads(out)
+    assert document["synthetic"] is True
+    assert document["files"][0]["shape"] == "40x48x48"
+    code, _, err = sgdlab("data", "synthesize", "arrays")
+    assert code == 4
+    assert "already there" in err
+
+
+def test_every_table_on_the_stand_in_says_so(sgdlab, write_config, monkeypatch):
+    from sgdlab.data import stand_in
+
+    monkeypatch.setattr(stand_in, "N_TRAIN", 40)
+    monkeypatch.setattr(stand_in, "N_TEST", 20)
+    sections = {"data": {"path": "new", "if_missing": "synthesize"}}
+    config = write_config("faces", train={"learning_rate": 1e-4}, **sections)
+    code, out, err = sgdlab("train", config)
+    assert code == 0
+    assert "wrote a synthetic stand-in" in err
+    assert "synthetic stand-in" in out
+    assert "runs/faces-synthetic-" in out
+    code, out, _ = sgdlab("grid-search", config, "--format", "json")
+    assert json.loads(out)["synthetic"] is True
+    experiment = json.loads(next(Path("runs").glob("*/experiment.json")).read_bytes())
+    assert experiment["synthetic"] is True
+    _, out, _ = sgdlab("evaluate", "latest")
+    assert "synthetic stand-in" in out
+
+
+def test_version_help_schema_and_completion(sgdlab):
+    assert sgdlab("--version")[:2] == (0, f"sgdlab {cli.__version__}\n")
+    code, out, _ = sgdlab()
+    assert code == 0
+    assert "grid-search" in out
+    code, out, _ = sgdlab("schema")
+    assert code == 0
+    assert json.loads(out)["title"] == "sgdlab config"
+    assert "--install-completion" in sgdlab("--help")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["grid-search"], 2, "Missing argument"),
+        (["grid-search", "none.yaml"], 2, "none.yaml: no such file or directory"),
+        (["grid-search", "{config}", "--format", "xml"], 2, "xml"),
+        (["grid-search", "{config}", "--top", "0"], 2, "--top"),
+        (["grid-search", "{config}", "--set", "train.loss=cubic"], 2, "--set train.loss: 'cubic'"),
+        (["grid-search", "{config}", "-S", "data.path=nowhere"], 3, "nowhere/Xtr.npy"),
+        (["grid-search", "{config}", "-S", "grid.learning_rate=[1e9]"], 5, "diverged"),
+        (["grid-search", "{config}", "--runs-dir", "{config}"], 4, "grid.yaml"),
+        (["train", "{config}"], 2, "8 cells; expected one"),
+        (["evaluate", "latest"], 2, "there are no runs"),
+        (["data", "describe", "nowhere"], 3, "nowhere: no arrays"),
+        (["no-such-command"], 2, "No such command"),
+    ],
+)
+def test_errors_are_one_line_with_their_exit_code(sgdlab, config, arguments, code, message):
+    found, out, err = sgdlab(*(argument.format(config=config) for argument in arguments))
+    assert found == code
+    assert out == ""
+    lines = [line for line in err.splitlines() if line.startswith("sgdlab: error: ")]
+    assert len(lines) == len(err.splitlines()) == 1
+    assert message in lines[0]
+
+
+def test_every_mistake_of_a_config_has_a_line(sgdlab, write_config):
+    config = write_config("bad", train={"l2": -1, "batch_sise": 3}, data={"divide_by": 0})
+    code, _, err = sgdlab("grid-search", config)
+    assert code == 2
+    assert len(err.splitlines()) == 3
+    assert all(line.startswith(f"sgdlab: error: {config}:") for line in err.splitlines())
+
+
+def test_a_bad_value_in_the_data_is_named(sgdlab, config, data_dir, arrays):
+    arrays["Xtr"][77, 5] = np.inf
+    np.save(data_dir / "Xtr.npy", arrays["Xtr"])
+    code, _, err = sgdlab("grid-search", config)
+    assert code == 3
+    assert "Xtr.npy: inf at row 77, column 5" in err
+
+
+def test_a_bug_is_reported_as_one(sgdlab, config, monkeypatch):
+    from sgdlab import workflows
+
+    monkeypatch.setattr(workflows, "grid_search", lambda *_: 1 / 0)
+    code, _, err = sgdlab("grid-search", config)
+    assert code == 70
+    assert "ZeroDivisionError" in err
+    assert "this is a bug in sgdlab" in err
+
+
+def test_output_is_plain_where_there_is_no_terminal_or_no_color(config, tmp_path):
+    for variables in ({}, {"NO_COLOR": "1"}, {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}):
+        child = process(
+            "grid-search", config, cwd=tmp_path, env={**os.environ, **variables}, encoding="utf-8"
+        )
+        out, err = child.communicate(timeout=60)
+        assert child.returncode == 0
+        assert "\x1b" not in out + err
+        assert "constant" in out
+
+
+def slow_config(write_config):
+    """Thousands of epochs: long enough to be interrupted."""
+    return write_config("slow", train={"epochs": 1_000_000, "learning_rate": 1e-9, "batch_size": 1})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_by_itself_and_the_log_says_so(number, write_config, tmp_path):
+    child = process("train", slow_config(write_config), cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("runs/*/experiment.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    sent = time.monotonic()
+    child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert time.monotonic() - sent < 2
+    assert child.returncode == -number
+    assert err.splitlines()[-1] == "sgdlab: interrupted; type the command again to go on"
+    assert "Traceback" not in err
+    experiment = json.loads(next(tmp_path.glob("runs/*/experiment.json")).read_bytes())
+    assert experiment["status"] == "interrupted"
+
+
+def test_a_closed_pipe_ends_with_141(config, tmp_path):
+    for arguments in (("grid-search", config), ("schema",), ("--help",)):
+        child = process(*arguments, cwd=tmp_path)
+        child.stdout.close()
+        err = child.stderr.read()
+        assert child.wait(timeout=60) == 141
+        assert err == ""
+        child.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_stdout_ends_with_4(config, tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "sgdlab", "grid-search", str(config)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith("sgdlab: error: stdout: ")
+
+
+def test_runs_dir_comes_from_the_environment(sgdlab, config, monkeypatch, tmp_path):
+    monkeypatch.setenv("SGDLAB_RUNS", str(tmp_path / "elsewhere"))
+    assert sgdlab("grid-search", config)[0] == 0
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+    assert sgdlab("evaluate", "latest")[0] == 0
+
+
+def test_quiet_says_nothing_on_stderr(sgdlab, config):
+    sgdlab("grid-search", config)
+    assert "nothing left to train" in sgdlab("grid-search", config)[2]
+    assert sgdlab("grid-search", config, "-q")[2] == ""
