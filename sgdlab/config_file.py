@@ -26,7 +26,7 @@ from sgdlab.config import (
     Zip,
 )
 from sgdlab.errors import ConfigError
-from sgdlab.safe_text import printable
+from sgdlab.safe_text import printable, shortened
 from sgdlab.yaml_tree import Document, Problem, parse_yaml
 from sgdlab.yaml_tree import Path as Key
 
@@ -160,9 +160,9 @@ def _override_all(source: _Source, arguments: Sequence[str]) -> list[str]:
 def _override(source: _Source, argument: str) -> None:
     """Put the value of ``key.path=value`` into the tree."""
     key, equals, text = argument.partition("=")
-    place = f"--set {_short(key)}"
+    place = f"--set {shortened(key)}"
     if not equals or not all(key.split(".")) or not key.isprintable():
-        found = f"--set {_short(argument)}: no KEY=VALUE"
+        found = f"--set {shortened(argument)}: no KEY=VALUE"
         raise ConfigError(f"{found}; expected for example train.l2=1e-3")
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{place}: {len(text)} characters; expected at most {MAX_BYTES}")
@@ -194,9 +194,9 @@ def _child(at: Any, part: str | int, place: str) -> Any:
     if isinstance(at, list) and isinstance(part, int) and part < len(at):
         return at[part]
     if isinstance(at, list):
-        found = f"no item {_short(repr(part))} in a list of {len(at)}"
+        found = f"no item {shortened(repr(part))} in a list of {len(at)}"
         raise ConfigError(f"{place}: {found}; expected a position, counted from 0")
-    found = f"no key {_short(repr(part))} in {_found(at)}"
+    found = f"no key {shortened(repr(part))} in {_found(at)}"
     raise ConfigError(f"{place}: {found}; expected the name of a key")
 
 
@@ -336,14 +336,12 @@ def _found(value: object) -> str:
         return "a mapping" if value else "an empty mapping"
     if isinstance(value, list):
         return "a list" if value else "an empty list"
-    return _short(repr(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(repr(value))
 
 
 def _shown(path: Key) -> str:
     """``grid.batch_size[2]``"""
-    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in path)
+    shown = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{shortened(part)}" for part in path
+    )
     return shown.removeprefix(".")

@@ -88,8 +88,7 @@ def _flops(each: Pass, shape: Shape) -> int:
 
 def _memory_bytes(each: Pass, shape: Shape, in_memory: bool) -> int:
     n_trajectories = sum(len(block.trajectories) for block in each.blocks)
-    chunk_rows = min(each.chunk_rows, max(shape.n_train, shape.n_validation))
-    chunk = chunk_rows * shape.n_features * _itemsize(each)
+    chunk = each.chunk_rows * shape.n_features * _itemsize(each)
     weights = 4 * n_trajectories * shape.n_features * _itemsize(each)
-    predictions = 2 * n_trajectories * chunk_rows * _itemsize(each)
+    predictions = 2 * n_trajectories * each.chunk_rows * _itemsize(each)
     return (_row_bytes(each, shape) if in_memory else 3 * chunk) + weights + predictions

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
+from sgdlab.data.orders import FIXED_ORDERS
 from sgdlab.grid import Cell
 
 CHUNK_BYTES = 64 * 2**20
+SHUFFLED_CHUNK_BYTES = 16 * 2**20  # of rows gathered in every epoch: the next while these are used
 MAX_CHUNK_ROWS = 16_384
 
 # A block's epoch in multiply-adds, fitted to measurements at 2304 features: loading a row costs as
@@ -186,8 +188,7 @@ def make_plan(cells: Sequence[Cell], shape: Shape, run: Run, threads: int) -> Pl
         blocks = tuple(Block(n_blocks + n, tuple(stack)) for n, stack in enumerate(stacks))
         n_blocks += len(blocks)
         is_alone = len(blocks) == 1 and run.trajectories_per_block == "auto"
-        sizes = {trajectory.train.batch_size for trajectory in trajectories}
-        chunk_rows = _chunk_rows(sizes, shape.n_features)
+        chunk_rows = _chunk_rows(trajectories, shape.n_features)
         passes.append(Pass(chunk_rows, threads if is_alone else 1, blocks))
     return Plan(tuple(passes))
 
@@ -309,8 +310,10 @@ def _ends(batch_size: int, n_rows: int) -> NDArray[np.uint64]:
     return np.packbits(bits).view(np.uint64)
 
 
-def _chunk_rows(batch_sizes: Iterable[int], n_features: int) -> int:
-    """Rows handed out together: about 64 MB, and whole batches of every size where that fits."""
-    n_rows = max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // (8 * n_features)))
-    together = math.lcm(*batch_sizes)
+def _chunk_rows(trajectories: Sequence[Trajectory], n_features: int) -> int:
+    """Rows handed out together: whole batches of every size, where that many fit."""
+    is_fixed = trajectories[0].train.order in FIXED_ORDERS
+    n_bytes = CHUNK_BYTES if is_fixed else SHUFFLED_CHUNK_BYTES
+    n_rows = max(1, min(MAX_CHUNK_ROWS, n_bytes // (8 * n_features)))
+    together = math.lcm(*{each.train.batch_size for each in trajectories})
     return n_rows - n_rows % together if together <= n_rows else n_rows

@@ -6,5 +6,10 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """At most that many characters of the text."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "backslashreplace").decode("ascii")
+    return char.encode("unicode_escape").decode("ascii")

@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 
+_NUMPY_KINDS = "?bhilqBHILQefdU"  # dtype characters of what JSON can hold without loss
+
 
 def encode(document: Mapping[str, Any]) -> bytes:
     """Strict JSON in UTF-8: a line a key, and a line an item where a value is a list of mappings.
 
     Numbers that are not finite become ``null``; who writes one says why beside it. Numpy scalars
     and arrays become numbers and lists.
+
+    Raises
+    ------
+    TypeError
+        If something has no place in JSON, or a key is not text.
     """
+    if not all(isinstance(key, str) for key in document):
+        raise TypeError(f"keys {list(document)}; expected text")
     lines = [f" {_compact(key)}: {_value(value)}" for key, value in document.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
 
@@ -32,14 +41,14 @@ def _compact(value: Any) -> str:
 
 
 def _from_numpy(value: object) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.char in _NUMPY_KINDS:
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
+        value = _from_numpy(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from sgdlab.safe_text import shortened
+
 MAX_DEPTH = 64
 MAX_DIGITS = 300  # of one number: more than any float has
 
@@ -88,7 +90,7 @@ def parse_yaml(text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "cannot be read"
         place = _place(mark) if mark else (1, 1)
-        return Document(problems=[Problem((), place, f"not YAML: {what}")])
+        return Document(problems=[Problem((), place, f"not YAML: {shortened(what, 120)}")])
     except yaml.reader.ReaderError as error:
         place = _place_in(text, error.position)
         message = f"the character U+{error.character:04X}; expected text (remove it)"
@@ -128,7 +130,8 @@ def _checked(events: Iterator[Any]) -> Iterator[Any]:
                 place, "an anchor or alias; expected a plain value (write it out)"
             )
         if getattr(event, "tag", None) not in (None, "!"):
-            raise _UnreadableError(place, f"a tag {event.tag}; expected a plain value (remove it)")
+            found = f"a tag {shortened(event.tag)}"
+            raise _UnreadableError(place, f"{found}; expected a plain value (remove it)")
         if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
             yield event
 
@@ -187,7 +190,7 @@ def _key(event: Any, events: Iterator[Any], path: Path, document: Document) -> s
         scratch = Document()
         value = _scalar(event, (), scratch)
         if scratch.problems or not isinstance(value, str):
-            found = f"{event.value[:60]!r} as a key"
+            found = f"{shortened(repr(event.value))} as a key"
             document.complain(path, place, f"{found}; expected a name (quote it)")
             return None
     return str(event.value)
@@ -210,7 +213,7 @@ def _scalar(event: Any, path: Path, document: Document) -> Any:
     for meaning, pattern in _AMBIGUOUS.items():
         if pattern.fullmatch(text):
             expected = "expected a number, true, false or text (write a decimal or quote it)"
-            document.complain(path, place, f"{text} is {meaning}; {expected}")
+            document.complain(path, place, f"{shortened(text)} is {meaning}; {expected}")
             return None
     if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
         return _number(text, path, place, document)
@@ -229,6 +232,6 @@ def _number(text: str, path: Path, place: Place, document: Document) -> int | fl
         return int(text)
     number = float(text)
     if not math.isfinite(number):
-        document.complain(path, place, f"{text}; expected a finite number")
+        document.complain(path, place, f"{shortened(text)}; expected a finite number")
         return None
     return number

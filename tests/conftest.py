@@ -1,5 +1,6 @@
 """Small data sets and configs on disk."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+PROJECT = Path(__file__).parents[1]
 N_TRAIN_FILE, N_TEST_FILE, N_FEATURES = 130, 40, 9
 
 
@@ -57,3 +59,12 @@ def write_config(tmp_path: Path, data_dir: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def age_project(tmp_path_factory) -> Path:
+    """A folder with the shipped configs, where runs on the stand-in are made once for all tests."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(PROJECT / "configs", folder / "configs")
+    (folder / "data").mkdir()
+    return folder

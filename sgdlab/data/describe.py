@@ -69,7 +69,7 @@ class Description:
 
 
 def describe(folder: Path, prefix: str | None = None) -> Description:
-    """Read all arrays of a folder once.
+    """Read all arrays of a folder; a figure beyond the range of float64 is infinite or NaN.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
     if not present:
         names = ", ".join(path.name for path in paths.values())
         raise DataError(f"{folder}: no arrays; expected {names}")
-    with ExitStack() as stack:
+    with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
         files = {part: stack.enter_context(NpyFile(paths[part])) for part in present}
         for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
             if X_part in files and y_part in files:

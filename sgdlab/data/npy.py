@@ -112,8 +112,7 @@ class NpyFile:
             self._check_unchanged()
             read = self._read_columns if self._is_fortran else self._read_runs
             values = read(distinct)
-        in_order = len(distinct) == len(rows) and np.array_equal(distinct, rows)
-        return values if in_order else values[inverse]
+        return values if np.array_equal(distinct, rows) else values[inverse]
 
     @cached_property
     def sha256(self) -> str:

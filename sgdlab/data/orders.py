@@ -16,7 +16,6 @@ class Purpose(IntEnum):
     SPLIT = 0
     ORDER = 1
     INITIAL_WEIGHTS = 2
-    STAND_IN = 3
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:

@@ -91,10 +91,7 @@ class RowSet:
         self._rows = rows
 
     def chunks(self, chunk_rows: int, order: NDArray[np.int64] | None = None) -> Iterator[Chunk]:
-        """Rows and targets, ``chunk_rows`` at a time, in this set's order or at given positions.
-
-        A chunk may be a view or a buffer: it is valid until the next one is asked for.
-        """
+        """Rows and targets, ``chunk_rows`` at a time, in this set's order or at given positions."""
         n_rows = self.n_rows if order is None else len(order)
         for start in range(0, n_rows, chunk_rows):
             piece = slice(start, min(start + chunk_rows, n_rows))

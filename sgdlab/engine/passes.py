@@ -57,10 +57,12 @@ def run_pass(
     with (
         threadpool_limits(plan.blas_threads, user_api="blas"),
         ThreadPoolExecutor(max(1, min(threads, len(blocks)))) as pool,
+        ThreadPoolExecutor(1) as reader,
     ):
+        workers = _Workers(pool, reader)
         for epoch in itertools.count(1):
             order = None if _is_fixed(plan) else _order(plan, training.n_rows, epoch - 1)
-            records = _run_epoch(running, pool, plan.chunk_rows, training, validation, order)
+            records = _run_epoch(running, workers, plan.chunk_rows, training, validation, order)
             yield EpochRecord(epoch, training.n_rows, records)
             running = [block for block in running if not block.is_done]
             if not running:
@@ -88,9 +90,29 @@ def _order(plan: Pass, n_rows: int, epoch: int) -> NDArray[np.int64]:
     return epoch_order(train.order, n_rows, train.seed, plan.replicate, epoch)
 
 
+@dataclass(frozen=True)
+class _Workers:
+    """The threads of a pass: some compute, one reads."""
+
+    pool: ThreadPoolExecutor
+    reader: ThreadPoolExecutor
+
+    def hand_out(
+        self,
+        chunks: Iterator[Chunk],
+        blocks: Sequence[RunningBlock],
+        work: Callable[[RunningBlock, NDArray[Any], NDArray[Any]], None],
+    ) -> None:
+        """Let every block work on every chunk, while the next chunk is read."""
+        upcoming = self.reader.submit(next, chunks, None)
+        while (chunk := upcoming.result()) is not None:
+            upcoming = self.reader.submit(next, chunks, None)
+            list(self.pool.map(work, blocks, *(itertools.repeat(array) for array in chunk)))
+
+
 def _run_epoch(
     running: Sequence[RunningBlock],
-    pool: ThreadPoolExecutor,
+    workers: _Workers,
     chunk_rows: int,
     training: RowSet,
     validation: RowSet,
@@ -98,21 +120,10 @@ def _run_epoch(
 ) -> tuple[BlockEpoch, ...]:
     for block in running:
         block.start_epoch(training.n_rows)
-    _hand_out(training.chunks(chunk_rows, order), running, pool, RunningBlock.train)
+    workers.hand_out(training.chunks(chunk_rows, order), running, RunningBlock.train)
     for block in running:
         block.check_divergence()
-    _hand_out(validation.chunks(chunk_rows), running, pool, RunningBlock.validate)
+    workers.hand_out(validation.chunks(chunk_rows), running, RunningBlock.validate)
     if stopping := [block for block in running if block.stops_now]:
-        _hand_out(training.chunks(chunk_rows), stopping, pool, RunningBlock.measure_training)
+        workers.hand_out(training.chunks(chunk_rows), stopping, RunningBlock.measure_training)
     return tuple(block.close_epoch() for block in running)
-
-
-def _hand_out(
-    chunks: Iterator[Chunk],
-    blocks: Sequence[RunningBlock],
-    pool: ThreadPoolExecutor,
-    work: Callable[[RunningBlock, NDArray[Any], NDArray[Any]], None],
-) -> None:
-    """Let every block work on every chunk; a chunk is done with before the next is read."""
-    for rows, targets in chunks:
-        list(pool.map(work, blocks, itertools.repeat(rows), itertools.repeat(targets)))

@@ -56,7 +56,7 @@ def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
     yield from (
         number(regularized),
         number(np.sqrt(2 * loss)),
-        setting(round(each.mean("bias"), 4)),
+        setting(float(f"{each.mean('bias'):.5g}")),
     )
     test = result.test_losses.get(each.cell.index)
     yield number(test.half_mse if test else None)

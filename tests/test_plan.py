@@ -1,0 +1,297 @@
+"""Cells to trajectories, blocks and passes; and what a plan costs."""
+
+import itertools
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgdlab import system
+from sgdlab.config import Run, Train
+from sgdlab.config_file import load_config
+from sgdlab.data.dataset import Shape
+from sgdlab.estimate import estimate, fits_in_memory, memory_budget
+from sgdlab.grid import Cell, expand
+from sgdlab.plan import Plan, group_batch_sizes, make_plan
+
+AGE = Path(__file__).parents[1] / "configs" / "age.yaml"
+FACES = Shape(n_train=3200, n_validation=800, n_test=1000, n_features=2304)
+SMALL = Shape(n_train=100, n_validation=20, n_test=10, n_features=5)
+AUTO = Run()
+
+
+def cells_of(**axes):
+    """Every combination of the given values."""
+    usual = {"batch_size": [10], "learning_rate": [0.1], "epochs": [2]} | axes
+    points = itertools.product(*usual.values())
+    trains = [Train(**dict(zip(usual, point, strict=True))) for point in points]
+    return [Cell(index, train) for index, train in enumerate(trains)]
+
+
+def as_sets(plan, cells):
+    """What is trained with what, whatever the cells are numbered."""
+    return {
+        (
+            each.chunk_rows,
+            each.blas_threads,
+            frozenset(
+                frozenset(
+                    (cells[stop.cell].train, trajectory.replicate)
+                    for trajectory in block.trajectories
+                    for stop in trajectory.stops
+                )
+                for block in each.blocks
+            ),
+        )
+        for each in plan.passes
+    }
+
+
+def test_the_homework_is_64_trajectories_in_two_blocks():
+    plan = make_plan(expand(load_config(AGE)).cells, FACES, AUTO, threads=2)
+    [only] = plan.passes
+    assert plan.n_trajectories == 64
+    assert [len(block.trajectories) for block in only.blocks] == [32, 32]
+    assert [block.batch_sizes for block in only.blocks] == [(160, 640), (200, 400)]
+    assert [block.index for block in only.blocks] == [0, 1]
+    assert (only.epochs, only.blas_threads) == (64, 1)
+    assert only.chunk_rows == 3200  # 64 MiB hold 3640 rows; the batch sizes' least multiple is 3200
+    for block in only.blocks:
+        for trajectory in block.trajectories:
+            assert [stop.epoch for stop in trajectory.stops] == [16, 32, 48, 64]
+            assert trajectory.train.epochs == trajectory.epochs == 64
+
+
+def test_cells_that_differ_only_in_epochs_are_one_trajectory():
+    cells = cells_of(epochs=[5, 1, 3], l2=[0.0, 0.5])
+    [block] = make_plan(cells, SMALL, AUTO, threads=1).blocks
+    assert block.epochs == 5
+    assert [[(stop.epoch, stop.cell) for stop in each.stops] for each in block.trajectories] == [
+        [(1, 2), (3, 4), (5, 0)],
+        [(1, 3), (3, 5), (5, 1)],
+    ]
+
+
+def test_orders_precisions_and_replicates_are_passes_of_their_own():
+    orders = ["in_order", "shuffle_each_epoch"]
+    cells = cells_of(order=orders, precision=["float64", "float32"], replicates=[3], l2=[0.0, 1.0])
+    plan = make_plan(cells, SMALL, AUTO, threads=2)
+    kinds = [(each.train.order, each.train.precision, each.replicate) for each in plan.passes]
+    assert len(kinds) == len(set(kinds)) == 2 * 2 * 3
+    assert [block.index for block in plan.blocks] == list(range(12))
+    assert plan.n_trajectories == 24
+
+
+def test_losses_are_blocks_of_their_own():
+    plan = make_plan(cells_of(loss=["squared", "huber", "absolute"]), SMALL, AUTO, threads=1)
+    [only] = plan.passes
+    assert sorted(block.loss for block in only.blocks) == ["absolute", "huber", "squared"]
+    assert all(len(block.trajectories) == 1 for block in only.blocks)
+
+
+def test_single_rows_do_not_slow_larger_batches():
+    cells = cells_of(batch_size=[1, 160], l2=[0.0, 0.1, 0.2, 0.3])
+    plan = make_plan(cells, FACES, AUTO, threads=1)
+    assert [block.batch_sizes for block in plan.blocks] == [(1,), (160,)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([160], [(160,)]),
+        ([160, 320], [(160, 320)]),
+        ([5000, 4000, 160], [(160,), (4000, 5000)]),  # more than all rows: one step an epoch
+        ([1, 160, 200, 400, 640], [(1,), (160, 640), (200, 400)]),
+    ],
+)
+def test_batch_sizes_that_end_together_go_together(sizes, groups):
+    counts = dict.fromkeys(sizes, 16)
+    assert group_batch_sizes(counts, n_rows=3200, n_features=2304, largest=32) == groups
+
+
+def test_few_trajectories_are_one_block_with_all_threads():
+    few = make_plan(cells_of(l2=[0.1 * n for n in range(7)]), SMALL, AUTO, threads=3)
+    many = make_plan(cells_of(l2=[0.1 * n for n in range(8)]), SMALL, AUTO, threads=3)
+    assert [each.blas_threads for each in few.passes] == [3]
+    assert [each.blas_threads for each in many.passes] == [1]
+    assert [len(block.trajectories) for block in few.blocks] == [7]
+    assert [len(block.trajectories) for block in many.blocks] == [2, 3, 3]
+
+
+def test_a_given_number_of_trajectories_is_the_most_in_a_block():
+    cells = cells_of(l2=[0.1 * n for n in range(11)])
+    plan = make_plan(cells, SMALL, Run(trajectories_per_block=4), threads=5)
+    assert [len(block.trajectories) for block in plan.blocks] == [3, 4, 4]
+    assert [each.blas_threads for each in plan.passes] == [1]
+
+
+some_axes = st.fixed_dictionaries(
+    {
+        "batch_size": st.lists(st.integers(1, 130), min_size=1, max_size=4, unique=True),
+        "epochs": st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True),
+        "l2": st.lists(st.sampled_from([0.0, 0.1, 1.0]), min_size=1, max_size=3, unique=True),
+    },
+    optional={
+        "loss": st.lists(st.sampled_from(["squared", "huber"]), min_size=1, unique=True),
+        "order": st.lists(st.sampled_from(["in_order", "shuffle_once"]), min_size=1, unique=True),
+        "precision": st.just(["float64", "float32"]),
+        "replicates": st.integers(1, 3).map(lambda n: [n]),
+    },
+)
+some_runs = st.builds(Run, trajectories_per_block=st.just("auto") | st.integers(1, 9))
+fixed_seed = settings(max_examples=60, derandomize=True, database=None, deadline=None)
+
+
+@fixed_seed
+@given(some_axes, some_runs, st.integers(1, 4))
+def test_every_cell_and_replicate_is_trained_exactly_once(axes, run, threads):
+    cells = cells_of(**axes)
+    plan = make_plan(cells, SMALL, run, threads)
+    trained = [
+        (stop.cell, trajectory.replicate)
+        for block in plan.blocks
+        for trajectory in block.trajectories
+        for stop in trajectory.stops
+    ]
+    expected = [(cell.index, n) for cell in cells for n in range(cell.train.replicates)]
+    assert sorted(trained) == expected
+    for each in plan.passes:
+        for block in each.blocks:
+            for trajectory in block.trajectories:
+                assert trajectory.replicate == each.replicate
+                assert trajectory.train.loss == block.loss
+                assert (trajectory.train.order, trajectory.train.precision) == (
+                    each.train.order,
+                    each.train.precision,
+                )
+                for stop in trajectory.stops:
+                    same = cells[stop.cell].train.model_copy(update={"epochs": trajectory.epochs})
+                    assert same == trajectory.train
+                    assert cells[stop.cell].train.epochs == stop.epoch
+            sizes = [trajectory.train.batch_size for trajectory in block.trajectories]
+            assert sizes == sorted(sizes)
+
+
+@fixed_seed
+@given(some_axes, some_runs, st.integers(1, 4), st.randoms(use_true_random=False))
+def test_the_order_in_which_values_are_written_does_not_matter(axes, run, threads, random):
+    cells = cells_of(**axes)
+    shuffled = {name: random.sample(values, len(values)) for name, values in axes.items()}
+    names = random.sample(list(shuffled), len(shuffled))
+    others = cells_of(**{name: shuffled[name] for name in names})
+    plan = make_plan(cells, SMALL, run, threads)
+    other = make_plan(others, SMALL, run, threads)
+    assert as_sets(plan, cells) == as_sets(other, others)
+    of_both = [
+        [[trajectory.train for trajectory in block.trajectories] for block in each.blocks]
+        for each in (plan, other)
+    ]
+    assert of_both[0] == of_both[1]  # and in the same order within blocks
+
+
+@fixed_seed
+@given(some_axes, st.integers(1, 9))
+def test_threads_do_not_matter_where_trajectories_per_block_is_a_number(axes, largest):
+    run = Run(trajectories_per_block=largest)
+    plans = [make_plan(cells_of(**axes), SMALL, run, threads) for threads in (1, 2, 7)]
+    assert plans[0] == plans[1] == plans[2]
+
+
+@fixed_seed
+@given(some_axes, some_runs, st.integers(1, 4))
+def test_a_plan_survives_its_log(axes, run, threads):
+    cells = cells_of(**axes)
+    plan = make_plan(cells, SMALL, run, threads)
+    log = json.loads(json.dumps(plan.to_log(), allow_nan=False))
+    assert Plan.from_log(log, cells) == plan
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chunk_rows"),
+    [
+        ([7, 11, 13], 3003),  # 3 * 1001, the most below 3640 = 64 MiB / (8 * 2304)
+        ([1], 3640),
+        ([3000], 3000),
+        ([4999, 5000], 3640),  # no chunk holds a batch
+    ],
+)
+def test_chunks_are_whole_batches_where_they_fit_64_mib(sizes, chunk_rows):
+    plan = make_plan(cells_of(batch_size=sizes), FACES, AUTO, threads=1)
+    assert {each.chunk_rows for each in plan.passes} == {chunk_rows}
+
+
+def test_chunks_of_rows_that_are_gathered_anew_every_epoch_fit_16_mib():
+    cells = cells_of(batch_size=[160, 200], order=["shuffle_each_epoch", "with_replacement"])
+    plan = make_plan(cells, FACES, AUTO, threads=1)
+    assert [each.chunk_rows for each in plan.passes] == [800, 800]  # 910 rows fit
+
+
+def test_chunks_have_at_least_one_row_and_at_most_16384():
+    wide = Shape(100, 20, 10, n_features=10**8)
+    for shape, chunk_rows in ((wide, 1), (SMALL, 16_380)):
+        [only] = make_plan(cells_of(), shape, AUTO, threads=1).passes
+        assert only.chunk_rows == chunk_rows
+
+
+def test_a_thousand_batch_sizes_are_planned_fast():
+    cells = cells_of(batch_size=list(range(1, 1001)))
+    start = time.process_time()
+    plan = make_plan(cells, FACES, AUTO, threads=2)
+    assert time.process_time() - start < 5
+    assert sorted(size for block in plan.blocks for size in block.batch_sizes) == [*range(1, 1001)]
+
+
+def test_an_estimate_by_hand():
+    cells = cells_of(epochs=[1, 3], l2=[0.0, 0.5])
+    plan = make_plan(cells, SMALL, AUTO, threads=1)
+    found = estimate(plan, len(cells), SMALL, AUTO)
+    assert (found.n_cells, found.n_trajectories, found.n_passes, found.n_blocks) == (4, 2, 1, 1)
+    assert found.n_epochs == 3
+    assert found.row_bytes == (100 + 20) * 5 * 8
+    # An epoch of a trajectory: two products of 100 training rows by 5 weights (predictions,
+    # gradient), one of 20 validation rows, each a multiplication and an addition a weight.
+    an_epoch = 2 * (2 * 100 + 20) * 5
+    at_a_stop = 2 * 100 * 5  # all training rows once more
+    assert found.flops == 2 * 3 * an_epoch + 4 * at_a_stop
+    assert found.flops == 17_200
+    # Rows; 4 matrices of 2 x 5 weights; 2 of 2 predictions for each of 16380 rows of a chunk.
+    assert found.in_memory
+    assert found.memory_bytes == 4800 + 4 * 2 * 5 * 8 + 2 * 2 * 16_380 * 8
+
+
+def test_an_estimate_of_two_passes_adds_operations_and_takes_the_larger_memory():
+    cells = cells_of(precision=["float64", "float32"])
+    found = estimate(make_plan(cells, SMALL, AUTO, 1), 2, SMALL, AUTO)
+    an_epoch, at_a_stop = 2 * (2 * 100 + 20) * 5, 2 * 100 * 5
+    assert found.flops == 2 * (2 * an_epoch + at_a_stop)
+    assert found.n_epochs == 2 + 2
+    assert found.row_bytes == 120 * 5 * 8
+
+
+def test_rows_above_the_budget_are_streamed_through_three_chunks():
+    run = Run(memory_budget=120 * 5 * 8 - 1)
+    plan = make_plan(cells_of(), SMALL, run, threads=1)
+    found = estimate(plan, 1, SMALL, run)
+    assert not found.in_memory
+    assert found.memory_bytes == 3 * 16_380 * 5 * 8 + 4 * 5 * 8 + 2 * 16_380 * 8
+
+
+def test_rows_of_exactly_the_budget_fit():
+    [double, single] = make_plan(cells_of(precision=["float64", "float32"]), SMALL, AUTO, 1).passes[
+        ::-1
+    ]
+    assert fits_in_memory(double, SMALL, Run(memory_budget=4800))
+    assert not fits_in_memory(double, SMALL, Run(memory_budget=4799))
+    assert fits_in_memory(single, SMALL, Run(memory_budget=2400))
+
+
+@pytest.mark.parametrize(
+    ("memory", "budget"), [(4 * 10**9, 10**9), (8 * 10**9, 2 * 10**9), (10**12, 2 * 10**9)]
+)
+def test_the_budget_is_a_quarter_of_the_memory_or_two_gigabytes(monkeypatch, memory, budget):
+    monkeypatch.setattr(system, "memory_bytes", lambda: memory)
+    assert memory_budget(AUTO) == budget
+    assert memory_budget(Run(memory_budget="3GB")) == 3 * 10**9

@@ -1,0 +1,55 @@
+"""The README is true: its commands run and print what it shows, its configs load."""
+
+from pathlib import Path
+
+import pytest
+
+from sgdlab.config_file import load_config
+from sgdlab.grid import expand
+from tests import readme
+from tests.conftest import PROJECT
+
+CONSOLE = [pair for block in readme.fenced("console") for pair in readme.commands(block)]
+
+
+def test_every_command_prints_what_is_shown(age_project):
+    assert len(CONSOLE) >= 6
+    for command, shown in CONSOLE:
+        assert readme.run(command, age_project) == shown, command
+
+
+def test_every_config_loads(tmp_path):
+    blocks = readme.fenced("yaml")
+    n_cells = []
+    for block in blocks:
+        path = tmp_path / "config.yaml"
+        path.write_text(block)
+        n_cells.append(len(expand(load_config(path)).cells))
+    assert n_cells == [12, 7]
+
+
+@pytest.mark.parametrize("block", readme.fenced("python"))
+def test_python_runs(block, age_project, monkeypatch, capsys):
+    monkeypatch.chdir(age_project)
+    exec(compile(block, "README.md", "exec"), {})  # the README is ours
+    assert "0.003 118." in capsys.readouterr().out
+
+
+def test_the_keys_are_those_of_the_schema():
+    shown = readme.KEYS.search(readme.README.read_text())[0]
+    assert readme.key_table() in shown
+
+
+def test_setup_takes_two_lines_and_ci_runs_them():
+    lines = [line for block in readme.fenced("sh") for line in block.splitlines()]
+    assert len(lines) == 2
+    assert all(line.startswith("python3 -m venv .venv && ") for line in lines)
+    assert "sgdlab grid-search configs/age.yaml" in lines[0]
+    assert "pytest" in lines[1]
+    assert "grep '^python3 -m venv ' README.md" in (PROJECT / ".ci" / "run").read_text()
+
+
+def test_every_command_of_the_program_is_in_the_readme():
+    text = Path(readme.README).read_text()
+    for command in ("train", "grid-search", "evaluate", "schema", "data synthesize", "data describe"):
+        assert f"**`{command}" in text
