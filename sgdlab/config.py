@@ -127,7 +127,8 @@ class Run(Model):
     """How, not what: none of these changes which rows are seen when."""
 
     memory_budget: AutoOrBytes = Field(
-        "auto", description="larger arrays are streamed; auto: 2 GB or a quarter of the memory"
+        "auto",
+        description="larger arrays are streamed; auto: 2 GB, or a quarter of the memory if less",
     )
     threads: AutoOrCount = Field("auto", description="auto: one a core")
     trajectories_per_block: AutoOrCount = Field(

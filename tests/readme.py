@@ -12,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sgdlab.config import NOT_AXES, json_schema
+from sgdlab.config import NOT_AXES, REQUIRED, json_schema
 
 PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"
-KEYS = re.compile(r"(<!-- keys -->\n).*?(\n<!-- /keys -->)", re.DOTALL)
+KEYS = re.compile(r"(<!-- keys -->\n).*?(<!-- /keys -->)", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
@@ -65,10 +65,11 @@ def _rows(path: str, field: dict, schema: dict) -> list[str]:
 
 def _default(path: str, field: dict) -> str:
     default = field.get("default")
-    if default is None or path == "name":
+    if path.removeprefix("train.") in REQUIRED or path == "data.path":
+        return "required"
+    if default in (None, "") or path == "name":
         return ""
-    text = {True: "true", False: "false"}.get(default, default) if default in (0, 1) else default
-    return f"`{text}`" if text != "" else ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def _meaning(path: str, field: dict) -> str:
@@ -81,7 +82,7 @@ def _meaning(path: str, field: dict) -> str:
 
 def main() -> None:
     text = README.read_text()
-    text = KEYS.sub(lambda found: f"{found[1]}{key_table()}{found[2]}", text)
+    text = KEYS.sub(lambda found: f"{found[1]}{key_table()}\n{found[2]}", text)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(PROJECT / "configs", folder / "configs")

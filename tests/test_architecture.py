@@ -19,7 +19,7 @@ LAYERS = [
     {"estimate", "lab.mae"},
     {"engine.passes", "engine.blocks", "engine.kernels", "engine.evaluation"},
     {"plan"},
-    {"grid"},
+    {"grid", "batch_groups"},
     {"data.stand_in", "data.describe", "data.dataset", "data.rows", "data.npy", "data.orders"},
     {"data.synthetic", "optim.losses", "provenance"},
     {"config_file"},

@@ -93,7 +93,7 @@ def test_json_is_one_strict_document_and_csv_has_the_rows(sgdlab, config):
     document = json.loads(out, parse_constant=pytest.fail)
     assert code == 0
     assert document["n_cells"] == 8
-    assert [row["cell"] for row in document["cells"]][0] == document["best"]
+    assert document["cells"][0]["cell"] == document["best"]
     assert len(document["cells"]) == 2
     code, out, _ = sgdlab("grid-search", config, "--format", "csv", "--top", 5)
     rows = list(csv.DictReader(io.StringIO(out)))

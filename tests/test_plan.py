@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlab import system
+from sgdlab.batch_groups import group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Shape
 from sgdlab.estimate import estimate, fits_in_memory, memory_budget
 from sgdlab.grid import Cell, expand
-from sgdlab.plan import Plan, group_batch_sizes, make_plan
+from sgdlab.plan import Plan, make_plan
 
 AGE = Path(__file__).parents[1] / "configs" / "age.yaml"
 FACES = Shape(n_train=3200, n_validation=800, n_test=1000, n_features=2304)

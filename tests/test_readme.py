@@ -51,5 +51,12 @@ def test_setup_takes_two_lines_and_ci_runs_them():
 
 def test_every_command_of_the_program_is_in_the_readme():
     text = Path(readme.README).read_text()
-    for command in ("train", "grid-search", "evaluate", "schema", "data synthesize", "data describe"):
+    for command in (
+        "train",
+        "grid-search",
+        "evaluate",
+        "schema",
+        "data synthesize",
+        "data describe",
+    ):
         assert f"**`{command}" in text

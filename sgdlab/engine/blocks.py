@@ -10,6 +10,7 @@ from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.engine.kernels import DirectKernel, Hyperparameters
+from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block, Trajectory
 
 DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the start
@@ -93,16 +94,15 @@ class RunningBlock:
 
         Where the weights are zero the targets alone tell it, and no row is read.
         """
-        sums = ErrorSums(len(self._alive))
         if any(each.train.initial_weights != "zeros" for each in self.plan.trajectories):
+            sums = ErrorSums(len(self._alive))
             for rows, targets in training.chunks(chunk_rows):
                 sums.add(self._kernel.predict(rows, slice(None)), targets)
+            self._start_loss = sums.half_mse
         else:
-            predictions = np.repeat(self._kernel.bias[:, None], chunk_rows, axis=1)
-            for start in range(0, training.n_rows, chunk_rows):
-                targets = training.targets[start : start + chunk_rows]
-                sums.add(predictions[:, : len(targets)].copy(), targets)
-        self._start_loss = sums.half_mse
+            y = training.targets
+            bias, inverse = np.unique(self._kernel.bias, return_inverse=True)
+            self._start_loss = np.array([losses_of(b - y).half_mse for b in bias])[inverse]
 
     def start_epoch(self, n_rows: int) -> None:
         self._epoch += 1

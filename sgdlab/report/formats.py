@@ -15,8 +15,13 @@ ABSENT = "-"
 
 
 def number(value: float | None) -> str:
-    """Five significant digits: losses, errors, biases."""
+    """Five significant digits with trailing zeros: losses and errors."""
     return ABSENT if value is None or math.isnan(value) else f"{value:#.5g}"
+
+
+def plain(value: float) -> str:
+    """Five significant digits without trailing zeros: biases, ranges."""
+    return ABSENT if math.isnan(value) else f"{value:.5g}"
 
 
 def setting(value: object) -> str:

@@ -14,7 +14,7 @@ from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
 from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
-from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, setting
+from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, plain, setting
 from sgdlab.results import CellResult
 from sgdlab.search import SearchResult
 
@@ -56,7 +56,7 @@ def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
     yield from (
         number(regularized),
         number(np.sqrt(2 * loss)),
-        setting(float(f"{each.mean('bias'):.5g}")),
+        plain(each.mean("bias")),
     )
     test = result.test_losses.get(each.cell.index)
     yield number(test.half_mse if test else None)
@@ -91,7 +91,7 @@ def training_table(result: SearchResult) -> RenderableType:
         values = (loss, loss + penalty, np.sqrt(2 * loss), result.constant_losses[name].half_mse)
         gap = difference(result.differences[name]) if name in result.differences else ABSENT
         table.add_row(name, *map(number, values), gap)
-    return Group(_title(result), _history(best), table, *_explanations(result))
+    return Group(_title(result), _history(best), Text(), table, *_explanations(result))
 
 
 def _history(result: CellResult) -> Table:
@@ -155,7 +155,7 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
             train = each.train
             values = (len(block.trajectories), sizes, block.epochs, train.order, train.precision)
             blocks.add_row(str(block.index), *map(str, values))
-    return Group(totals, blocks, Text("nothing was trained or written"))
+    return Group(totals, Text(), blocks, Text("nothing was trained or written"))
 
 
 def evaluation_table(result: EvaluationResult) -> RenderableType:
@@ -192,7 +192,7 @@ def description_table(description: Description) -> RenderableType:
     files = _table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
     for each in description.files:
         shape = " x ".join(map(str, each.shape))
-        values = map(number, (each.minimum, each.maximum, each.mean, each.std))
+        values = map(plain, (each.minimum, each.maximum, each.mean, each.std))
         files.add_row(each.part, shape, each.dtype, n_bytes(each.n_bytes), *values)
     labels = _table(
         "\nlabels", "\nnumber", "\nmean", "\nstd", "\nmin", "\nmedian", "\nmax",
@@ -202,16 +202,23 @@ def description_table(description: Description) -> RenderableType:
         spread = (label.mean, label.std, label.minimum, label.median, label.maximum)
         losses = label.constant_losses
         constant = (losses.half_mse, losses.mae) if losses else (None, None)
-        labels.add_row(label.part, str(label.n_rows), *map(number, (*spread, *constant)))
+        figures = (*map(plain, spread), *map(number, constant))
+        labels.add_row(label.part, str(label.n_rows), *figures)
     title = Text(f"{description.folder}, prefix {description.prefix!r}", style="bold")
     if description.is_synthetic:
         title.append("\nsynthetic stand-in: these are no real faces", style="yellow")
-    hashes = [
-        Text(f"{each.part} sha256 {each.sha256}: {each.published_as or 'not a published file'}")
-        for each in description.files
-    ]
     note = Text("constant: what always predicting the mean of ytr costs", style="dim")
-    return Group(title, files, labels, note, Text(), *hashes)
+    return Group(title, files, Text(), labels, note, Text(), _published(description))
+
+
+def _published(description: Description) -> Text:
+    """Which files are the homework's originals, by their sha256."""
+    known = [
+        f"{each.part} ({each.published_as})" for each in description.files if each.published_as
+    ]
+    if not known:
+        return Text("by their sha256, none of the files is an original of the homework")
+    return Text(f"by their sha256, originals of the homework: {', '.join(known)}")
 
 
 def _table(*headings: str, show_header: bool = True) -> Table:
