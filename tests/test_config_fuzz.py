@@ -86,7 +86,7 @@ def load(file, overrides):
         return None, error.messages
 
 
-def check(file, content, overrides=()):
+def check_config(file, content, overrides=()):
     """The config is sound, or each mistake is one line; either takes less than a second."""
     file.write_bytes(content)
     for _ in range(2):  # the second time where a pause of Hypothesis's own may have come between
@@ -114,19 +114,19 @@ def check(file, content, overrides=()):
 @example(AGE + "".join(f"key{n}: 1\n" for n in range(200)))
 @example(AGE.replace("fraction: 0.2", f"fraction: 0{'9' * 5000}"))
 def test_an_edited_file(file, text):
-    check(file, text.encode("utf-8", "surrogatepass"))
+    check_config(file, text.encode("utf-8", "surrogatepass"))
 
 
 @fuzzing
 @given(any_text | st.lists(snippets, max_size=30).map("".join))
 def test_any_text(file, text):
-    check(file, text.encode("utf-8", "surrogatepass"))
+    check_config(file, text.encode("utf-8", "surrogatepass"))
 
 
 @fuzzing
 @given(st.binary(max_size=200))
 def test_any_bytes(file, content):
-    check(file, content)
+    check_config(file, content)
 
 
 @fuzzing
@@ -135,13 +135,13 @@ def test_any_bytes(file, content):
 @example([f"grid.{'9' * 5000}=1"])
 @example(["train.\u00b2=1", "\udc80=1"])
 def test_any_set(file, arguments):
-    check(file, AGE.encode(), arguments)
+    check_config(file, AGE.encode(), arguments)
 
 
 @fuzzing
 @given(edited(), st.lists(set_arguments, max_size=2))
 def test_an_edited_file_and_any_set(file, text, arguments):
-    check(file, text.encode("utf-8", "surrogatepass"), arguments)
+    check_config(file, text.encode("utf-8", "surrogatepass"), arguments)
 
 
 @fuzzing

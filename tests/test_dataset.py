@@ -178,7 +178,7 @@ def test_targets_of_other_shapes_are_refused(shape, data_dir):
 
 def test_files_are_closed_when_one_is_broken(data_dir):
     (data_dir / "yte.npy").write_bytes(b"")
-    complaint(data_dir)  # an open file would warn, and warnings are errors
+    assert complaint(data_dir)  # an open file would warn, and warnings are errors
 
 
 # The fingerprint

@@ -156,7 +156,7 @@ def test_threads_share_a_file(tmp_path):
 def test_file_cut_at_any_byte_is_refused(tmp_path):
     content = npy_bytes(np.arange(6.0).reshape(3, 2))
     for length in range(len(content)):
-        complaint_about(content[:length], tmp_path)
+        assert complaint_about(content[:length], tmp_path)
 
 
 def test_size_must_be_what_the_header_says(tmp_path):
@@ -216,8 +216,8 @@ def test_broken_file_is_refused_before_anything_is_allocated(name, tmp_path):
 
 
 def test_long_header_is_read_no_further_than_allowed(tmp_path):
-    complaint_about(with_header(header_of((2,)) + " " * 70_000, bytes(16), (2, 0)), tmp_path)
-    complaint_about(npy_format.magic(2, 0) + b"\xff\xff\xff\xff" + bytes(100_000), tmp_path)
+    assert complaint_about(with_header(header_of((2,)) + " " * 70_000, bytes(16), (2, 0)), tmp_path)
+    assert complaint_about(npy_format.magic(2, 0) + b"\xff\xff\xff\xff" + bytes(100_000), tmp_path)
 
 
 # Other dtypes
@@ -311,7 +311,7 @@ def test_name_that_is_too_long(tmp_path):
 
 
 def test_name_that_no_encoding_has(tmp_path):
-    complaint(tmp_path / "\ud800.npy")
+    assert complaint(tmp_path / "\ud800.npy")
 
 
 @needs_linux

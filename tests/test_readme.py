@@ -29,10 +29,9 @@ def test_every_config_loads(tmp_path):
 
 
 @pytest.mark.parametrize("block", readme.fenced("python"))
-def test_python_runs(block, age_project, monkeypatch, capsys):
-    monkeypatch.chdir(age_project)
-    exec(compile(block, "README.md", "exec"), {})  # the README is ours
-    assert "0.003 118." in capsys.readouterr().out
+def test_python_runs(block, age_project):
+    (age_project / "example.py").write_text(block)
+    assert "0.003 118." in readme.run("python example.py", age_project)
 
 
 def test_the_keys_are_those_of_the_schema():

@@ -62,8 +62,9 @@ def test_files_are_written_and_replaced(n_files, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
-def test_no_files_are_fine():
+def test_no_files_are_fine(tmp_path):
     write_files({})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("n_files", [2, MANY_FILES])
@@ -222,7 +223,7 @@ def test_second_holder_is_told_at_once_who_the_first_is(holder, tmp_path):
 def test_lock_is_free_when_its_holder_has_ended(holder, tmp_path):
     holder.communicate()
     with locked(tmp_path / "lock"):
-        pass
+        assert str(os.getpid()) in (tmp_path / "lock.holder").read_text()
 
 
 @needs_unix
