@@ -68,3 +68,8 @@ def age_project(tmp_path_factory) -> Path:
     shutil.copytree(PROJECT / "configs", folder / "configs")
     (folder / "data").mkdir()
     return folder
+
+
+@pytest.fixture
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
