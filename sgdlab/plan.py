@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sgdlab import system
 from sgdlab.batch_groups import group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
@@ -151,6 +152,11 @@ def _block_from_log(log: dict[str, Any], cells: Sequence[Cell]) -> Block:
         for each in log["trajectories"]
     ]
     return Block(log["index"], tuple(trajectories))
+
+
+def n_threads(run: Run) -> int:
+    """On how many threads blocks run side by side."""
+    return system.n_processors() if run.threads == "auto" else run.threads
 
 
 def make_plan(cells: Sequence[Cell], shape: Shape, run: Run, threads: int) -> Plan:

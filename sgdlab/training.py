@@ -1,45 +1,50 @@
-"""Trains what a run lacks: hands passes to the engine and its outcomes to the run."""
+"""Hands passes to the engine, and yields what became of every block."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.config import Config
+from sgdlab.config import Run
 from sgdlab.data.dataset import Dataset
+from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
 from sgdlab.estimate import fits_in_memory
 from sgdlab.observer import Observer, Progress
-from sgdlab.plan import Block, Pass, Plan
-from sgdlab.runs import OpenRun
+from sgdlab.plan import Block, Pass, n_threads
 
 
-def missing_blocks(run: OpenRun, plan: Plan, with_weights: bool) -> list[tuple[Pass, list[Block]]]:
-    """The blocks of each pass whose outcomes are not all committed.
+@dataclass(frozen=True)
+class Trained:
+    """The cells of a block that ended with an epoch."""
 
-    A block is trained whole, even if only one of its cells is missing: its bits depend on it.
-    """
-    found = [
-        (each, [block for block in each.blocks if not run.has(block, with_weights)])
-        for each in plan.passes
-    ]
-    return [(each, blocks) for each, blocks in found if blocks]
+    block: int
+    epoch: int
+    outcomes: tuple[Outcome, ...]
 
 
 def train_blocks(
-    run: OpenRun,
-    missing: list[tuple[Pass, list[Block]]],
+    passes: Sequence[tuple[Pass, Sequence[Block]]],
     dataset: Dataset,
-    config: Config,
-    threads: int,
+    run: Run,
+    metric: str,
     observer: Observer,
-) -> None:
-    """Train blocks and commit every outcome as it comes."""
-    tracker = _Tracker(missing, dataset.shape.n_train, config.select.metric, observer)
+) -> Generator[Trained, None, None]:
+    """Train some blocks of each pass; yields outcomes as they come.
+
+    Parameters
+    ----------
+    metric
+        Of the progress that the observer is told of: ``half_mse`` or ``mae``.
+    """
+    tracker = _Tracker(passes, dataset.shape.n_train, metric, observer)
     try:
-        for each, blocks in missing:
-            in_memory = fits_in_memory(each, dataset.shape, config.run)
-            for record in run_pass(each, blocks, dataset, in_memory, threads):
+        for each, blocks in passes:
+            in_memory = fits_in_memory(each, dataset.shape, run)
+            for record in run_pass(each, blocks, dataset, in_memory, n_threads(run)):
                 for block in record.blocks:
                     if block.outcomes:
-                        run.commit(block.block, record.epoch, block.outcomes)
+                        yield Trained(block.block, record.epoch, tuple(block.outcomes))
                 tracker.advance(record)
     finally:
         observer.end()
@@ -50,19 +55,19 @@ class _Tracker:
 
     def __init__(
         self,
-        missing: list[tuple[Pass, list[Block]]],
+        passes: Sequence[tuple[Pass, Sequence[Block]]],
         n_rows: int,
         metric: str,
         observer: Observer,
     ) -> None:
-        blocks = [block for _, blocks in missing for block in blocks]
+        blocks = [block for _, blocks in passes for block in blocks]
         self._cells = {
             stop.cell
             for block in blocks
             for trajectory in block.trajectories
             for stop in trajectory.stops
         }
-        self._n_epochs = sum(max(block.epochs for block in blocks) for _, blocks in missing)
+        self._n_epochs = sum(max(block.epochs for block in blocks) for _, blocks in passes)
         self._n_rows = n_rows
         self._metric = metric
         self._observer = observer

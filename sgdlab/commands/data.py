@@ -1,0 +1,43 @@
+"""``data synthesize`` and ``data describe``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sgdlab.commands.options import Format, FormatOption, Prefix
+from sgdlab.commands.output import show
+
+
+def synthesize(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path("data"),
+    prefix: Annotated[str, typer.Option(help="Of the files' names.")] = "age_regression_",
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    format: FormatOption = "table",
+) -> None:
+    """Write synthetic stand-in arrays: 4000 + 2500 images of 48x48 pixels, with ages."""
+    from sgdlab import workflows
+
+    _show_description(format, workflows.synthesize_data(folder, prefix, seed))
+
+
+def describe(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of arrays.")],
+    prefix: Prefix = None,
+    format: FormatOption = "table",
+) -> None:
+    """Show shapes, dtypes, ranges, labels, and whether the files are the published ones."""
+    from sgdlab import workflows
+
+    _show_description(format, workflows.describe_data(folder, prefix))
+
+
+def _show_description(format: Format, description: Any) -> None:
+    from sgdlab.report import formats, tables
+
+    show(
+        format,
+        lambda: tables.description_table(description),
+        lambda: formats.description_document(description),
+        lambda: formats.file_rows(description),
+    )

@@ -1,0 +1,112 @@
+"""``train``, ``grid-search``, ``evaluate`` and ``schema``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sgdlab.commands.options import (
+    ConfigFile,
+    DryRun,
+    Extent,
+    FormatOption,
+    Fresh,
+    KeepWeights,
+    Overrides,
+    Prefix,
+    Quiet,
+    RunsDir,
+)
+from sgdlab.commands.output import observer, show
+
+
+def train(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    runs_dir: RunsDir = Path("runs"),
+    fresh: Fresh = False,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Train one model: the config has one value for every hyperparameter."""
+    from sgdlab import workflows
+    from sgdlab.report import formats, tables
+
+    options = workflows.SearchOptions(runs_dir, fresh)
+    result = workflows.train(config, overrides or (), options, observer(quiet))
+    show(
+        format,
+        lambda: tables.training_table(result),
+        lambda: formats.search_document(result, 1),
+        lambda: result.rows(1),
+    )
+
+
+def grid_search(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best cells to show.")] = 10,
+    dry_run: DryRun = False,
+    test_losses: Annotated[
+        Extent, typer.Option(help="Of which cells; never used to select.")
+    ] = "best",
+    keep_weights: KeepWeights = "best",
+    runs_dir: RunsDir = Path("runs"),
+    fresh: Fresh = False,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Train every cell of a grid in one pass over the data an epoch, and select the best."""
+    from sgdlab import workflows
+    from sgdlab.report import formats, tables
+
+    if dry_run:
+        plan, cost = workflows.plan_search(config, overrides or ())
+        show(
+            format,
+            lambda: tables.plan_table(plan, cost),
+            lambda: formats.plan_document(plan, cost),
+            lambda: [vars(cost)],
+        )
+        return
+    options = workflows.SearchOptions(runs_dir, fresh, test_losses, keep_weights)
+    result = workflows.grid_search(config, overrides or (), options, observer(quiet))
+    show(
+        format,
+        lambda: tables.search_table(result, top),
+        lambda: formats.search_document(result, top),
+        lambda: result.rows(top),
+    )
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's path, its name, or latest.")],
+    cell: Annotated[int | None, typer.Option(help="By default the best.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Other arrays.")] = None,
+    prefix: Prefix = None,
+    mae_step: Annotated[
+        float | None,
+        typer.Option(metavar="LR", help="Also show one step on the mean absolute error."),
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    format: FormatOption = "table",
+) -> None:
+    """Load a run's weights and evaluate them, on its own arrays or on others."""
+    from sgdlab import workflows
+    from sgdlab.report import formats, tables
+
+    result = workflows.evaluate(run, runs_dir, cell, data, prefix, mae_step)
+    show(
+        format,
+        lambda: tables.evaluation_table(result),
+        lambda: formats.evaluation_document(result),
+        lambda: formats.evaluation_rows(result, with_vectors=False),
+    )
+
+
+def schema() -> None:
+    """Print the JSON Schema of a config file."""
+    from sgdlab import workflows
+
+    document = workflows.schema()
+    show("json", lambda: "", lambda: document, list)
