@@ -21,3 +21,6 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, beside the run
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; train and write nothing.")]
 KeepWeights = Annotated[Extent, typer.Option(help="Of which cells the run keeps the weights.")]
 Prefix = Annotated[str | None, typer.Option(help="Of the files' names.")]
+OneCell = Annotated[
+    int | None, typer.Option("--cell", help="Of a config with several cells; counts from 0.")
+]

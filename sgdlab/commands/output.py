@@ -46,3 +46,13 @@ def show(
         raise
     except OSError as error:
         raise StorageError(f"stdout: {error.strerror}; expected a writable stream") from None
+
+
+def show_with(format: Format, report: Any, result: Any) -> None:
+    """Print a result as a module of :mod:`sgdlab.report` shows it."""
+    show(
+        format,
+        lambda: report.table(result),
+        lambda: report.document(result),
+        lambda: report.rows(result),
+    )

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,7 @@ from sgdlab.lab.mae import MaeStep
 from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, plain, setting
+from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
 from sgdlab.search import SearchResult
 
@@ -27,7 +27,7 @@ def search_table(result: SearchResult, n_cells: int) -> RenderableType:
     """The best cells, the constant predictor as a row of its own, and what the numbers mean."""
     axes = [AXIS_HEADINGS.get(axis, "\n" + axis.replace("_", " ")) for axis in result.axes]
     rmse = f"RMSE\n{result.config.data.target_unit}"
-    table = _table(
+    table = new_table(
         "\ncell",
         *axes,
         "valid.\nloss",
@@ -86,7 +86,7 @@ def training_table(result: SearchResult) -> RenderableType:
     }
     rmse = f"RMSE\n{result.config.data.target_unit}"
     gap = f"difference\nin {METRIC_NAMES[result.config.select.metric]}"
-    table = _table("\nrows", "half-\nMSE", "\n+ L2", rmse, "constant\npredictor", gap)
+    table = new_table("\nrows", "half-\nMSE", "\n+ L2", rmse, "constant\npredictor", gap)
     for name, loss in losses.items():
         values = (loss, loss + penalty, np.sqrt(2 * loss), result.constant_losses[name].half_mse)
         gap = difference(result.differences[name]) if name in result.differences else ABSENT
@@ -96,7 +96,7 @@ def training_table(result: SearchResult) -> RenderableType:
 
 def _history(result: CellResult) -> Table:
     """Losses after some epochs of the first replicate, evenly spread, with the last."""
-    table = _table("\nepoch", "running\nloss", "validation\nloss")
+    table = new_table("\nepoch", "running\nloss", "validation\nloss")
     first = result.replicates[0]
     epochs = np.unique(np.linspace(1, first.epochs, HISTORY_LINES).round().astype(int))
     for epoch in epochs.tolist():
@@ -111,9 +111,7 @@ def _title(result: SearchResult) -> Text:
     rows = (
         f"{shape.n_train} rows to train, {shape.n_validation} to validate, {shape.n_test} to test"
     )
-    title = Text.assemble((f"{result.config.name}: {counted}, {rows}", "bold"))
-    if result.is_synthetic:
-        title.append("\nsynthetic stand-in: these are no real faces", style="yellow")
+    title = new_title(f"{result.config.name}: {counted}, {rows}", result.is_synthetic)
     train = result.best.cell.train
     fixed = [name for name in FIRST_NAMES if name not in result.axes]
     if fixed:
@@ -133,7 +131,7 @@ def _explanations(result: SearchResult) -> Iterator[Text]:
 
 def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
     """What ``--dry-run`` shows."""
-    totals = _table("", "", show_header=False)
+    totals = new_table("", "", show_header=False)
     where = "held in memory" if cost.in_memory else "streamed from the files"
     for name, value in {
         "cells": str(cost.n_cells),
@@ -146,7 +144,7 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
         "memory": n_bytes(cost.memory_bytes),
     }.items():
         totals.add_row(name, value)
-    blocks = _table(
+    blocks = new_table(
         "\nblock", "trajec-\ntories", "batch\nsizes", "\nepochs", "\norder", "\nprecision"
     )
     for each in plan.passes:
@@ -161,7 +159,7 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
 def evaluation_table(result: EvaluationResult) -> RenderableType:
     """Losses on each set of rows, beside those in the log."""
     unit = result.config.data.target_unit
-    table = _table("rows", "number", "half-MSE", "as logged", f"RMSE {unit}", f"MAE {unit}")
+    table = new_table("rows", "number", "half-MSE", "as logged", f"RMSE {unit}", f"MAE {unit}")
     for each in result.evaluated:
         values = (each.losses.half_mse, each.logged_loss, each.losses.rmse, each.losses.mae)
         table.add_row(each.rows, str(each.n_rows), *map(number, values))
@@ -173,7 +171,7 @@ def evaluation_table(result: EvaluationResult) -> RenderableType:
 
 
 def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
-    table = _table(
+    table = new_table(
         "\nrows", "above\nn+", "below\nn-", "(n+ - n-)\n/ n", "subgradient\nof w, norm", "\nbias",
         "bias after\none step",
     )  # fmt: skip
@@ -189,12 +187,12 @@ def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
 
 def description_table(description: Description) -> RenderableType:
     """What ``data describe`` shows."""
-    files = _table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
+    files = new_table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
     for each in description.files:
         shape = " x ".join(map(str, each.shape))
         values = map(plain, (each.minimum, each.maximum, each.mean, each.std))
         files.add_row(each.part, shape, each.dtype, n_bytes(each.n_bytes), *values)
-    labels = _table(
+    labels = new_table(
         "\nlabels", "\nnumber", "\nmean", "\nstd", "\nmin", "\nmedian", "\nmax",
         "constant\nhalf-MSE", "constant\nMAE",
     )  # fmt: skip
@@ -204,9 +202,8 @@ def description_table(description: Description) -> RenderableType:
         constant = (losses.half_mse, losses.mae) if losses else (None, None)
         figures = (*map(plain, spread), *map(number, constant))
         labels.add_row(label.part, str(label.n_rows), *figures)
-    title = Text(f"{description.folder}, prefix {description.prefix!r}", style="bold")
-    if description.is_synthetic:
-        title.append("\nsynthetic stand-in: these are no real faces", style="yellow")
+    heading = f"{description.folder}, prefix {description.prefix!r}"
+    title = new_title(heading, description.is_synthetic)
     note = Text("constant: what always predicting the mean of ytr costs", style="dim")
     return Group(title, files, Text(), labels, note, Text(), _published(description))
 
@@ -219,13 +216,3 @@ def _published(description: Description) -> Text:
     if not known:
         return Text("by their sha256, none of the files is an original of the homework")
     return Text(f"by their sha256, originals of the homework: {', '.join(known)}")
-
-
-def _table(*headings: str, show_header: bool = True) -> Table:
-    """Right-aligned columns but the first."""
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, show_header=show_header
-    )
-    for n, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if n == 0 else "right")
-    return table

@@ -1,0 +1,78 @@
+"""What an experiment on a config is made on: its data and one of its cells."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from sgdlab.config import Config, Train
+from sgdlab.config_file import load_config
+from sgdlab.data.dataset import Dataset, Shape, open_dataset
+from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
+from sgdlab.errors import UsageError
+from sgdlab.grid import expand
+from sgdlab.observer import Observer
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class About:
+    """What an answer is about, for the heading of its table."""
+
+    name: str
+    cell: str
+    is_synthetic: bool
+    shape: Shape
+    target_unit: str
+
+
+@dataclass(frozen=True)
+class Answer(Generic[Result]):
+    """A measurement on data, with what it was made on."""
+
+    about: About
+    result: Result
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Open data, and one setting of all hyperparameters."""
+
+    config: Config
+    train: Train
+    dataset: Dataset
+    about: About
+
+
+@contextmanager
+def open_subject(
+    config_path: Path, overrides: Sequence[str], cell: int | None, observer: Observer
+) -> Iterator[Subject]:
+    """Open the data of a config that has one cell, or of which one cell is named.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :mod:`sgdlab.errors`.
+    UsageError
+        If there are several cells and none is named, or the named one is not there.
+    """
+    config = load_config(config_path, overrides)
+    cells = expand(config).cells
+    if cell is None and len(cells) > 1:
+        raise UsageError(f"{config_path}: {len(cells)} cells; expected one (name one with --cell)")
+    if not 0 <= (cell or 0) < len(cells):
+        raise UsageError(f"--cell {cell}: no such cell; expected 0 to {len(cells) - 1}")
+    chosen = cells[cell or 0]
+    synthesize_if_missing(config.data, observer)
+    with open_dataset(config.data) as dataset:
+        about = About(
+            name=config.name,
+            cell=chosen.name,
+            is_synthetic=is_stand_in(dataset.files),
+            shape=dataset.shape,
+            target_unit=config.data.target_unit,
+        )
+        yield Subject(config, chosen.train, dataset, about)

@@ -1,0 +1,31 @@
+"""Trains any settings on the data of an experiment, as a grid search would, and keeps no files."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from sgdlab.config import Run, Train
+from sgdlab.data.dataset import Dataset
+from sgdlab.engine.blocks import Outcome
+from sgdlab.grid import Cell
+from sgdlab.observer import Observer
+from sgdlab.plan import make_plan, n_threads
+from sgdlab.training import train_blocks
+
+
+def train_settings(
+    settings: Sequence[Train], dataset: Dataset, run: Run, observer: Observer
+) -> list[list[Outcome]]:
+    """The outcomes of every setting, one for each of its replicates.
+
+    Settings that see the rows in the same order share passes, and those that differ in ``epochs``
+    alone share a training.
+    """
+    cells = [Cell(index, train) for index, train in enumerate(settings)]
+    plan = make_plan(cells, dataset.shape, run, n_threads(run))
+    outcomes: list[dict[int, Outcome]] = [{} for _ in settings]
+    passes = [(each, each.blocks) for each in plan.passes]
+    with closing(train_blocks(passes, dataset, run, "half_mse", observer)) as stream:
+        for trained in stream:
+            for outcome in trained.outcomes:
+                outcomes[outcome.cell][outcome.replicate] = outcome
+    return [[of_cell[each] for each in sorted(of_cell)] for of_cell in outcomes]
