@@ -27,7 +27,7 @@ LAYERS = [
     {"plan"},
     {"grid", "batch_groups"},
     {"data.stand_in", "data.describe", "data.dataset", "data.rows", "data.npy", "data.orders"},
-    {"data.synthetic", "optim.losses", "provenance"},
+    {"data.synthetic", "optim.losses", "optim.schedules", "optim.updates", "provenance"},
     {"config_file"},
     {"config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
     {"errors", "__init__"},

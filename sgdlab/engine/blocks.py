@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.evaluation import ErrorSums
-from sgdlab.engine.kernels import DirectKernel, Hyperparameters
+from sgdlab.engine.kernels import DirectKernel
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block, Trajectory
 
@@ -74,10 +74,7 @@ class RunningBlock:
         trains = [each.train for each in block.trajectories]
         n_cells = len(trains)
         weights = np.stack([_initial_weights(each, training) for each in block.trajectories])
-        bias = np.array([train.initial_bias for train in trains])
-        self._kernel = DirectKernel(
-            block.loss, _hyperparameters(block), weights, bias, training.dtype
-        )
+        self._kernel = DirectKernel(trains, weights, training.dtype)
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
         self._epoch = 0
@@ -177,14 +174,3 @@ def _initial_weights(trajectory: Trajectory, training: RowSet) -> NDArray[np.flo
         return np.zeros(training.n_features)
     numbers = generator(train.seed, Purpose.INITIAL_WEIGHTS, trajectory.replicate)
     return train.initial_scale * numbers.standard_normal(training.n_features)
-
-
-def _hyperparameters(block: Block) -> Hyperparameters:
-    trains = [each.train for each in block.trajectories]
-    return Hyperparameters(
-        batch_size=np.array([train.batch_size for train in trains]),
-        learning_rate=np.array([train.learning_rate for train in trains]),
-        l2=np.array([train.l2 for train in trains]),
-        train_bias=np.array([train.train_bias for train in trains]),
-        huber_delta=np.array([train.huber_delta for train in trains]),
-    )
