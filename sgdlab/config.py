@@ -74,7 +74,7 @@ class Validation(Model):
     take: Literal["tail", "random"] = Field(
         "tail", description="the last rows of the file, or random ones"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="of the random split")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the random split")
 
 
 class Data(Model):
@@ -142,7 +142,7 @@ class Train(Model):
     initial_bias: float = Field(0.0, description="the bias at the start")
     train_bias: bool = Field(True, description="false: the bias stays at initial_bias")
     precision: Literal["float64", "float32"] = Field("float64", description="of the arithmetic")
-    seed: int = Field(0, ge=0, lt=2**63, description="of the order of rows and of initial weights")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the order of rows and of initial weights")
     replicates: int = Field(
         1, ge=1, le=10_000, description="trainings of each cell, each with its own random numbers"
     )

@@ -51,13 +51,15 @@ class Outcome:
 
 @dataclass
 class BlockEpoch:
-    """What one epoch showed of a block; arrays have one value a trajectory."""
+    """What one epoch showed of a block; arrays have one value a trajectory.
+
+    The validation losses of trajectories that have diverged or ended are NaN.
+    """
 
     block: int
     running_loss: NDArray[np.float64]
     validation_loss: NDArray[np.float64]
     validation_mae: NDArray[np.float64]
-    is_alive: NDArray[np.bool_]
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -142,9 +144,9 @@ class RunningBlock:
         """The epoch's losses, and the outcomes of the cells that ended in it."""
         losses = (self._running_loss, self._validation.half_mse, self._validation.mae)
         for values in losses[1:]:
-            values[~self._alive] = np.nan
+            values[~self._alive | (self._last_epochs < self._epoch)] = np.nan
         self._history.append(np.stack(losses))
-        epoch = BlockEpoch(self.plan.index, *losses, self._alive.copy())
+        epoch = BlockEpoch(self.plan.index, *losses)
         if not self._stopping and not self._diverged_now.any():
             return epoch
         histories = np.stack(self._history, axis=-1)
