@@ -120,7 +120,7 @@ def _plans(gradients: RowGradients, moments: Moments) -> list[_Plan]:
     penalised = moments.gradient + penalty
     with_penalty = float(penalised @ penalised) / moments.squared_norm
     half, decay = COSINE_HALF_WAY, DECAY**DECAY_EPOCHS
-    shorter = "with the square of lr, as for any shorter step"
+    shorter = "the noise falls with lr^2 and the mean step with lr"
     constant = "its gradient is the same for every batch and has no variance"
     larger = f"1/{LARGER} of the noise, for {LARGER} times the rows a step"
     smooth = "averages over steps; the sum of many is as noisy as before"

@@ -129,7 +129,7 @@ def _growths(growths: Sequence[Growth]) -> Table:
     table = new_table("m times k, k =", *(str(each.factor) for each in shown))
     table.add_row(
         "measured variance times",
-        *(f"{each.ratio:.3f} ±{each.standard_error:.3f}" for each in shown),
+        *(f"{each.ratio:.3g} ±{each.standard_error:.1g}" for each in shown),
     )
     table.add_row("1/k", *(f"{1 / each.factor:.4g}" for each in shown))
     return table
@@ -149,7 +149,7 @@ def _scales(noise: GradientNoise) -> Table:
 def _four_digits(value: float | None) -> str:
     if value is None:
         return ABSENT
-    return f"{value:#.4g}" if value else "0"
+    return f"{value:#.4g}".removesuffix(".") if value else "0"
 
 
 def _sentence(text: str) -> str:
