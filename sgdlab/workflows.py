@@ -114,7 +114,7 @@ def gradient_noise(
     cell: int | None = None,
     at_epoch: int = 1,
     batch_sizes: Sequence[int] | None = None,
-    n_trials: int = 200,
+    n_trials: int = 500,
     seed: int = 0,
     observer: Observer | None = None,
 ) -> Answer[AtEpoch[GradientNoise]]:

@@ -21,7 +21,7 @@ def gradient_noise(
     ] = None,
     trials: Annotated[
         int, typer.Option(min=2, max=10_000, help="Minibatches of each size and kind.")
-    ] = 200,
+    ] = 500,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the minibatches.")] = 0,
     remedies: Annotated[
         bool, typer.Option("--remedies", help="What each remedy does to the noise of an update.")

@@ -15,7 +15,7 @@ from sgdlab.lab.subject import About, Answer
 from sgdlab.report.formats import ABSENT
 from sgdlab.report.layout import new_table, new_title
 
-MOST_GROWTHS = 4
+MOST_GROWTHS = 3
 KINDS = {"with replacement": "independent", "without replacement": "distinct"}
 
 
@@ -106,10 +106,10 @@ def _values(variance: Variance) -> Iterator[str]:
 
 def _slopes(noise: GradientNoise) -> Table:
     table = new_table(
-        "log-log slope of the measured variance", "\nslope", "95 %\ninterval", "errors\nfrom -1"
+        "log-log slope of the variance against", "\nslope", "95 %\ninterval", "errors\nfrom -1"
     )
-    table.add_row("with replacement, against m", *_slope_values(noise.independent.slope))
-    without = "without, against m(n - 1)/(n - m), m < n"
+    table.add_row("with replacement: m", *_slope_values(noise.independent.slope))
+    without = "without: m(n - 1)/(n - m), m < n"
     table.add_row(without, *_slope_values(noise.distinct.slope))
     return table
 
