@@ -14,6 +14,10 @@ from sgdlab.data.stand_in import shape_if_missing, synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import Estimate, estimate
 from sgdlab.grid import expand
+from sgdlab.lab.frozen import AtEpoch, frozen
+from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
+from sgdlab.lab.noise_remedies import Remedies, measure_remedies
+from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
@@ -110,6 +114,55 @@ def evaluate(
         raise UsageError(f"--mae-step {mae_step}: no step size; expected a positive number")
     folder = None if data is None else Path(data)
     return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
+
+
+def gradient_noise(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    at_epoch: int = 1,
+    batch_sizes: Sequence[int] | None = None,
+    n_trials: int = 500,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> Answer[AtEpoch[GradientNoise]]:
+    """The variance of minibatch gradients at a cell's weights after some epochs.
+
+    Parameters
+    ----------
+    batch_sizes
+        From 1 to the number of training rows; by default powers of two, and all rows.
+    n_trials
+        Minibatches of each size, with and without replacement.
+
+    Raises
+    ------
+    ConfigError, UsageError, DataError, NothingToSelectError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        sizes = check_batch_sizes(batch_sizes, subject.dataset.shape.n_train)
+        with frozen(subject, at_epoch, observer) as gradients:
+            result = measure_gradient_noise(gradients, sizes, n_trials, seed)
+        return Answer(subject.about, AtEpoch(at_epoch, result))
+
+
+def noise_remedies(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    at_epoch: int = 1,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> Answer[AtEpoch[Remedies]]:
+    """What each way to keep noise in check does to an update, where :func:`gradient_noise` is."""
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        batch_size = min(subject.train.batch_size, subject.dataset.shape.n_train)
+        with frozen(subject, at_epoch, observer) as gradients:
+            result = measure_remedies(gradients, batch_size, subject.train.learning_rate, seed)
+        return Answer(subject.about, AtEpoch(at_epoch, result))
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:
