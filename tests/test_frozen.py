@@ -5,7 +5,7 @@ import pytest
 
 from sgdlab.config import Train
 from sgdlab.data.rows import RowSet
-from sgdlab.errors import DataError, NothingToSelectError
+from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.lab.frozen import frozen
 from sgdlab.lab.gradient_noise import measure_gradient_noise
 from sgdlab.lab.subject import open_subject
@@ -33,6 +33,17 @@ def test_weights_are_those_after_some_epochs_of_plain_sgd(write_config, arrays):
     weights, bias, _ = frozen_at(config, 0, "train.initial_weights=normal")
     assert weights.std() == pytest.approx(0.01, rel=0.5)  # initial_scale
     assert bias == 0
+
+
+def test_a_schedule_is_that_of_the_whole_training(write_config, arrays):
+    schedule = {"schedule": "cosine", "epochs": 5}
+    weights, _, _ = frozen_at(write_config(train=schedule), 2)
+    train = Train(batch_size=10, learning_rate=0.05, **schedule)
+    X, y = arrays["Xtr"], arrays["ytr"]
+    expected = plain_sgd(train, X[:104], y[:104], X[104:], y[104:], until=2)
+    np.testing.assert_allclose(weights, expected.weights, rtol=1e-9)
+    with pytest.raises(UsageError, match="the schedule of the cell ends after 5 epochs"):
+        frozen_at(write_config(train=schedule), 6)
 
 
 def test_weights_that_are_not_there(write_config):

@@ -9,12 +9,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sgdlab.engine.blocks import initial_weights
-from sgdlab.errors import DataError, NothingToSelectError
+from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.estimate import memory_budget
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
-from sgdlab.lab.trainer import train_settings
+from sgdlab.lab.trainer import train_until
 from sgdlab.observer import Observer
+from sgdlab.optim.schedules import depends_on_epochs
 from sgdlab.plan import n_threads
 
 
@@ -38,6 +39,8 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
         With fewer than two training rows, which have no covariance.
     NothingToSelectError
         If the cell diverges on the way.
+    UsageError
+        If its learning rate is not defined that far.
     """
     training = subject.dataset.training(np.float64)
     if training.n_rows < 2:
@@ -55,8 +58,10 @@ def _weights_after(epochs: int, subject: Subject, observer: Observer) -> tuple[V
     train = subject.train
     if epochs == 0:
         return initial_weights(train, 0, subject.dataset.shape.n_features), train.initial_bias
-    settings = train.model_copy(update={"epochs": epochs, "replicates": 1})
-    [[outcome]] = train_settings([settings], subject.dataset, subject.config.run, observer)
+    if epochs > train.epochs and depends_on_epochs(train):
+        found = f"--at-epoch {epochs}: the schedule of the cell ends after {train.epochs} epochs"
+        raise UsageError(f"{found}; expected at most that (or a larger train.epochs)")
+    outcome = train_until(epochs, train, subject.dataset, subject.config.run, observer)
     if outcome.weights is None:
         found = f"cell {subject.about.cell} diverged in epoch {outcome.epochs}"
         hint = "a smaller learning rate, or --at-epoch 0"
