@@ -26,6 +26,8 @@ LAYERS = [
     {"engine.passes", "engine.blocks", "engine.kernels", "engine.evaluation"},
     {"plan"},
     {"grid", "batch_groups"},
+    {"optim.closed_form"},
+    {"optim.moments", "optim.triangle", "optim.lanczos"},
     {"data.stand_in", "data.describe", "data.dataset", "data.rows", "data.npy", "data.orders"},
     {"data.synthetic", "optim.losses", "provenance"},
     {"config_file"},
