@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     SPLIT = 0
     ORDER = 1
     INITIAL_WEIGHTS = 2
+    RESAMPLING = 7
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:
