@@ -13,6 +13,9 @@ from sgdlab.data.stand_in import shape_if_missing, synthesize
 from sgdlab.errors import ConfigError
 from sgdlab.estimate import Estimate, estimate
 from sgdlab.grid import expand
+from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
+from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
+from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
@@ -102,6 +105,27 @@ def evaluate(
     """
     folder = None if data is None else Path(data)
     return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
+
+
+def scaling_rule(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    options: ScalingOptions | None = None,
+    observer: Observer | None = None,
+) -> Answer[ScalingRule]:
+    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1.
+
+    Raises
+    ------
+    ConfigError, DataError, UsageError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        run, options = subject.config.run, options or ScalingOptions()
+        result = measure_scaling(subject.train, subject.dataset, run, options, observer)
+        return Answer(subject.about, result)
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:
