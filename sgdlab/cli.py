@@ -13,6 +13,7 @@ import typer
 
 from sgdlab import __version__
 from sgdlab.commands import data, search
+from sgdlab.commands.orders import orders
 from sgdlab.commands.scaling_rule import scaling_rule
 from sgdlab.errors import SgdlabError, UsageError
 
@@ -49,6 +50,7 @@ def _make_app() -> typer.Typer:
     app.command("grid-search")(search.grid_search)
     app.command("evaluate")(search.evaluate)
     app.command("scaling-rule")(scaling_rule)
+    app.command("orders")(orders)
     data_app = typer.Typer(help="The stand-in arrays; what is in a folder of arrays.")
     data_app.command("synthesize")(data.synthesize)
     data_app.command("describe")(data.describe)

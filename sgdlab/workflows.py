@@ -13,6 +13,8 @@ from sgdlab.data.stand_in import shape_if_missing, synthesize
 from sgdlab.errors import ConfigError
 from sgdlab.estimate import Estimate, estimate
 from sgdlab.grid import expand
+from sgdlab.lab.orders import OrdersResult, measure_orders
+from sgdlab.lab.orders_design import OrdersOptions as OrdersOptions
 from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
 from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
 from sgdlab.lab.subject import Answer, open_subject
@@ -125,6 +127,27 @@ def scaling_rule(
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
         run, options = subject.config.run, options or ScalingOptions()
         result = measure_scaling(subject.train, subject.dataset, run, options, observer)
+        return Answer(subject.about, result)
+
+
+def orders(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    options: OrdersOptions | None = None,
+    observer: Observer | None = None,
+) -> Answer[OrdersResult]:
+    """Noise floors with replacement, shuffled once and reshuffled, over learning rates.
+
+    Raises
+    ------
+    ConfigError, DataError, UsageError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        threads, options = n_threads(subject.config.run), options or OrdersOptions()
+        result = measure_orders(subject.train, subject.dataset, threads, options, observer)
         return Answer(subject.about, result)
 
 

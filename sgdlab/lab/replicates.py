@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+CLEAR_DIFFERENCE = 2.0  # in standard errors
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -13,6 +15,12 @@ class Mean:
 
     value: float
     standard_error: float
+
+
+def differ(one: Mean, other: Mean) -> bool:
+    """Whether two independent means lie more than two standard errors of their difference apart."""
+    error = math.hypot(one.standard_error, other.standard_error)
+    return abs(one.value - other.value) > CLEAR_DIFFERENCE * error
 
 
 def mean_of(values: NDArray[np.float64]) -> Mean:

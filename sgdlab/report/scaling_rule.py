@@ -9,12 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.lab.replicates import Mean
 from sgdlab.lab.scaling_base import BUDGETS, RULES
 from sgdlab.lab.scaling_rule import Scaled, ScalingRule
 from sgdlab.lab.subject import Answer
 from sgdlab.lab.tuned_rates import TunedRate, Tuning
-from sgdlab.report.formats import ABSENT, number
+from sgdlab.report.formats import ABSENT, finite, measured, number
 from sgdlab.report.layout import new_table, new_title
 
 CLAIM = "x k"  # the homework's: "when the minibatch size is multiplied by k, multiply ..."
@@ -68,16 +67,12 @@ def rows(answer: Answer[ScalingRule]) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in vars(each).items() if name != "difference"}
         | {
-            "validation_loss_difference": _or_none(each.difference.value),
-            "standard_error": _or_none(each.difference.standard_error),
-            "distance": _or_none(each.distance),
+            "validation_loss_difference": finite(each.difference.value),
+            "standard_error": finite(each.difference.standard_error),
+            "distance": finite(each.distance),
         }
         for each in answer.result.scaled
     ]
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _title(answer: Answer[ScalingRule]) -> Text:
@@ -120,15 +115,7 @@ def _compared(result: ScalingRule, each: Scaled) -> tuple[str, str]:
     if each.diverged_epoch is not None:
         return "diverged", ABSENT
     mark = "*" if each is result.closest(each.budget, each.factor) else " "
-    return f"{_mean(each.difference)}", f"{each.distance:.3g}{mark}"
-
-
-def _mean(mean: Mean) -> str:
-    """With one digit of the standard error, and as many places of the mean."""
-    if not 0 < mean.standard_error < 1:
-        return f"{mean.value:+.3g} ±{mean.standard_error:.1g}"
-    places = math.ceil(-math.log10(mean.standard_error))
-    return f"{mean.value:+.{places}f} ±{mean.standard_error:.{places}f}"
+    return measured(each.difference, sign="+"), f"{each.distance:.3g}{mark}"
 
 
 def _tuned_table(result: ScalingRule) -> Table:
@@ -186,8 +173,9 @@ def _verdict(result: ScalingRule, budget: str) -> str:
 def _figures(best: Scaled | None) -> str:
     if best is None:
         return ""
+    difference = measured(best.difference, sign="+")
     return (
-        f" (k = {best.factor}: validation loss {_mean(best.difference)}, weights "
+        f" (k = {best.factor}: validation loss {difference}, weights "
         f"{best.distance:.2g} replicates apart)"
     )
 
