@@ -14,6 +14,7 @@ from sgdlab.lab.subject import Answer
 from sgdlab.report.formats import finite, measured
 from sgdlab.report.layout import new_table, new_title
 
+SMALL_DIFFERENCE = 0.1  # of the larger number
 HEADINGS = ("with\nreplacement", "shuffled\nonce", "shuffled\neach epoch")
 
 
@@ -22,7 +23,7 @@ def table(answer: Answer[OrdersResult]) -> RenderableType:
     result = answer.result
     notes = (
         "floor: excess over the exact minimum after training from there, ± standard error",
-        "theory: learning rate * trace of the gradient's covariance / 4, with replacement",
+        "theory: learning_rate / 4 * the trace of a batch gradient's covariance",
         "pace: time constants of the steepest direction in an epoch",
     )
     approach = f"\nExcess on the way from zero, learning rate {result.approach_rate:.3g}"
@@ -128,17 +129,19 @@ def sentences(result: OrdersResult) -> Iterator[str]:
         "at least 2 shuffled, while an epoch's pace is small."
     )
     rate, objective = result.approach_rate, result.problem.minimum.objective
-    worst, best = (result.floor(order, rate).excess for order in (ORDERS[0], ORDERS[-1]))
     first = result.approach[0]
+    ends = [result.floor(order, rate).excess for order in (ORDERS[0], ORDERS[-1])]
     early = [first.excess[order] for order in (ORDERS[0], ORDERS[-1])]
     yield (
         f"Does it matter that with replacement an epoch misses {result.missed:.0%} of the rows? "
-        f"Where training ends, {_matters(worst, best)}: at learning rate {rate:.3g} it stays "
-        f"{measured(worst)} above the minimum ({worst.value / objective:.1g} of it), shuffled each "
-        f"epoch {measured(best)}. On the way there, {_matters(*early)}: after {first.epoch} epochs "
-        f"from zero, {measured(early[0])} and {measured(early[1])} remain."
+        f"Where training ends, {_matters(*ends)}: at learning rate {rate:.3g} it stays "
+        f"{measured(ends[0])} above the minimum ({ends[0].value / objective:.1g} of it), shuffled "
+        f"each epoch {measured(ends[1])}. On the way there, {_matters(*early)}: after "
+        f"{first.epoch} epochs from zero, {measured(early[0])} and {measured(early[1])} remain."
     )
 
 
 def _matters(one: Mean, other: Mean) -> str:
-    return "yes" if differ(one, other) else "not measurably"
+    """Yes for a clear difference that is not small beside the numbers themselves."""
+    is_large = abs(one.value - other.value) > SMALL_DIFFERENCE * max(one.value, other.value)
+    return "yes" if is_large and differ(one, other) else "hardly"

@@ -191,7 +191,7 @@ def _stability(result: ScalingRule) -> str:
         for each in result.scaled
         if each.diverged_epoch
     )
-    return f"By the limit {', '.join(limits)}; diverged here: {', '.join(diverged) or 'none'}."
+    return f"By the limit, {', '.join(limits)}; diverged here: {', '.join(diverged) or 'none'}."
 
 
 def _count(value: float) -> str:
