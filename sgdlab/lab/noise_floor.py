@@ -135,7 +135,7 @@ def excess_histories(
     for epoch in range(epochs.max()):
         rows = epoch_order(order, n_rows, seed, replicate, epoch)
         kernel.start_epoch(n_rows)
-        kernel.step(problem.X[rows], problem.y[rows])
+        kernel.step(np.take(problem.X, rows, axis=0), problem.y[rows])
         is_on = epochs > epoch
         with np.errstate(over="ignore", invalid="ignore"):
             excess = problem.excess(kernel.weights[is_on], kernel.bias[is_on])
