@@ -13,7 +13,9 @@ import typer
 
 from sgdlab import __version__
 from sgdlab.commands import data, gradient_noise, search
+from sgdlab.commands.orders import orders
 from sgdlab.commands.output import PatientStream, refused, write
+from sgdlab.commands.scaling_rule import scaling_rule
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 
 
@@ -49,6 +51,8 @@ def _make_app() -> typer.Typer:
     app.command("grid-search")(search.grid_search)
     app.command("evaluate")(search.evaluate)
     app.command("gradient-noise")(gradient_noise.gradient_noise)
+    app.command("scaling-rule")(scaling_rule)
+    app.command("orders")(orders)
     data_app = typer.Typer(help="The stand-in arrays; what is in a folder of arrays.")
     data_app.command("synthesize")(data.synthesize)
     data_app.command("describe")(data.describe)

@@ -17,6 +17,10 @@ from sgdlab.grid import expand
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
 from sgdlab.lab.noise_remedies import Remedies, measure_remedies
+from sgdlab.lab.orders import OrdersResult, measure_orders
+from sgdlab.lab.orders_design import OrdersOptions as OrdersOptions
+from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
+from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
 from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
@@ -163,6 +167,48 @@ def noise_remedies(
         with frozen(subject, at_epoch, observer) as gradients:
             result = measure_remedies(gradients, batch_size, subject.train.learning_rate, seed)
         return Answer(subject.about, AtEpoch(at_epoch, result))
+
+
+def scaling_rule(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    options: ScalingOptions | None = None,
+    observer: Observer | None = None,
+) -> Answer[ScalingRule]:
+    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1.
+
+    Raises
+    ------
+    ConfigError, DataError, UsageError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        run, options = subject.config.run, options or ScalingOptions()
+        result = measure_scaling(subject.train, subject.dataset, run, options, observer)
+        return Answer(subject.about, result)
+
+
+def orders(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    options: OrdersOptions | None = None,
+    observer: Observer | None = None,
+) -> Answer[OrdersResult]:
+    """Noise floors with replacement, shuffled once and reshuffled, over learning rates.
+
+    Raises
+    ------
+    ConfigError, DataError, UsageError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        threads, options = n_threads(subject.config.run), options or OrdersOptions()
+        result = measure_orders(subject.train, subject.dataset, threads, options, observer)
+        return Answer(subject.about, result)
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:

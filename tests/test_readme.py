@@ -55,6 +55,8 @@ def test_every_command_of_the_program_is_in_the_readme():
         "grid-search",
         "evaluate",
         "schema",
+        "scaling-rule",
+        "orders",
         "data synthesize",
         "data describe",
         "gradient-noise",

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sgdlab.commands.lists import whole_numbers
 from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
 from sgdlab.commands.output import observer, show_with
 from sgdlab.errors import UsageError
@@ -34,7 +35,7 @@ def gradient_noise(
     from sgdlab.report import gradient_noise as noise_report
     from sgdlab.report import noise_remedies as remedies_report
 
-    sizes = None if batch_sizes is None else _whole_numbers(batch_sizes)
+    sizes = None if batch_sizes is None else whole_numbers("--batch-sizes", batch_sizes)
     about = (config, overrides or (), cell, at_epoch)
     if remedies:
         if sizes is not None:
@@ -45,12 +46,3 @@ def gradient_noise(
     else:
         noise = workflows.gradient_noise(*about, sizes, trials, seed, observer(quiet))
         show_with(format, noise_report, noise)
-
-
-def _whole_numbers(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    for part in parts:
-        if not (part.isascii() and part.isdigit() and len(part) < 19):
-            expected = "expected whole numbers with commas between them, such as 1,8,64"
-            raise UsageError(f"--batch-sizes: {part!r}; {expected}")
-    return [int(part) for part in parts]

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     INITIAL_WEIGHTS = 2
     GRADIENT_NOISE = 5
     BOOTSTRAP = 6
+    RESAMPLING = 7
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:
