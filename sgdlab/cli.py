@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sgdlab import __version__
-from sgdlab.commands import data, search
+from sgdlab.commands import data, search, solve
 from sgdlab.errors import SgdlabError, UsageError
 
 
@@ -47,6 +47,7 @@ def _make_app() -> typer.Typer:
     app.command("train")(search.train)
     app.command("grid-search")(search.grid_search)
     app.command("evaluate")(search.evaluate)
+    app.command("solve")(solve.solve)
     data_app = typer.Typer(help="The stand-in arrays; what is in a folder of arrays.")
     data_app.command("synthesize")(data.synthesize)
     data_app.command("describe")(data.describe)

@@ -12,7 +12,11 @@ from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import shape_if_missing, synthesize
 from sgdlab.errors import ConfigError
 from sgdlab.estimate import Estimate, estimate
+from sgdlab.finishing import Extent
 from sgdlab.grid import expand
+from sgdlab.lab import solve as lab_solve
+from sgdlab.lab.solve import BiasMode, Solution
+from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
@@ -102,6 +106,36 @@ def evaluate(
     """
     folder = None if data is None else Path(data)
     return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
+
+
+def solve(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    bias: BiasMode = "free",
+    l2: Sequence[float] | None = None,
+    test_losses: Extent = "best",
+    observer: Observer | None = None,
+) -> Answer[Solution]:
+    """Maximum likelihood and a ridge path in closed form; see :func:`sgdlab.lab.solve.solve`.
+
+    Parameters
+    ----------
+    cell
+        Which cell's bias is taken; may be left out if there is one cell.
+    bias
+        ``free`` fits it, ``config`` holds it at ``train.initial_bias``, ``none`` at 0.
+    l2
+        Of the ridge path; by default chosen from the largest eigenvalue.
+    test_losses
+        ``all`` looks at the test rows for every L2 and not for the selected one alone.
+    """
+    with open_subject(Path(config_path), overrides, cell, observer or Observer()) as subject:
+        train = subject.train
+        solution = lab_solve.solve(
+            subject.dataset, bias, train.initial_bias, train.train_bias, l2, test_losses == "all"
+        )
+        return Answer(subject.about, solution)
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:
