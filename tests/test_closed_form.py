@@ -172,6 +172,10 @@ def test_fewer_rows_than_columns_give_the_shortest_weights_that_meet_every_row(b
     np.testing.assert_allclose(X @ found.weights + found.bias, y, rtol=1e-10)
     assert found.objective < 1e-25
     assert found.condition_number == np.inf
+    by_sums = spectrum_of_moments(moments(chunked(X, y)), bias)
+    assert by_sums.rank == spectrum.rank
+    assert by_sums.minimum(0).objective < 1e-12
+    assert not by_sums.minimum(0).is_trusted
 
 
 @pytest.mark.parametrize("bias", [None, 0.5])

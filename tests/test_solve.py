@@ -168,6 +168,7 @@ def test_fewer_rows_than_columns_interpolate_without_a_likelihood(write_config, 
     assert code == 0
     text = " ".join(out.split())
     assert "24 rows have rank 24 of 50 columns" in text
+    assert re.search(r"max\. likelihood 0 24\.0 \S+ 0 0 \d", text)  # a training loss of 0
     assert "these are the shortest" in text
     assert "every training row is met: sigma^2 = 0, no likelihood" in text
     code, out, _ = sgdlab("solve", write_config("wide"), "--format", "json")
@@ -231,6 +232,25 @@ def test_the_table(sgdlab, config, arrays):
     assert "the smallest of the path; look beyond it" in out
 
 
+@pytest.mark.parametrize(
+    ("l2", "end"),
+    [("3,100", "smallest"), ("0.1,3", "largest"), ("0.1,3,100", None), ("3", None)],
+)
+def test_an_l2_at_the_end_of_the_path_is_said_to_be(write_config, data_dir, sgdlab, l2, end):
+    arrays = make_arrays(n_train=30)  # with this much noise an L2 of 3 is best
+    noise = 6 * np.random.default_rng(0).standard_normal(30)
+    rewrite(data_dir, Xtr=arrays["Xtr"], ytr=arrays["ytr"] + noise)
+    _, out, _ = sgdlab("solve", write_config("noisy"), "--l2", l2)
+    assert re.search("^ridge, selected +3 ", out, re.MULTILINE)
+    assert (f"is the {end} of the path" in out) == (end is not None)
+    assert ("look beyond it" in out) == (end is not None)
+
+
+def test_no_l2_at_all_is_no_end_to_look_beyond(sgdlab, config):
+    _, out, _ = sgdlab("solve", config, "--l2", "0,10")
+    assert "look beyond it" not in out
+
+
 def test_json_is_one_strict_document_and_csv_has_a_row_for_each_fit(sgdlab, config):
     code, out, _ = sgdlab("solve", config, "--l2", "0,0.1", "--format", "json")
     document = json.loads(out, parse_constant=pytest.fail)
@@ -269,6 +289,13 @@ def test_errors_are_one_line_with_their_exit_code(sgdlab, config, arguments, cod
     assert (found, out) == (code, "")
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+def test_targets_that_are_too_large_are_refused(sgdlab, config, data_dir, arrays):
+    rewrite(data_dir, ytr=arrays["ytr"] * 1e200)
+    code, _, err = sgdlab("solve", config)
+    assert code == 3
+    assert "squares do not fit float64" in err
 
 
 def test_more_columns_than_memory_has_room_for_are_refused(sgdlab, config, monkeypatch):

@@ -51,7 +51,7 @@ def document(answer: Answer[Solution]) -> dict[str, Any]:
         "rank": spectrum.rank,
         "bias_mode": solution.bias_mode,
         "method": "normal_equations" if spectrum.from_moments else "factorised_rows",
-        "condition_number": _finite(spectrum.condition_number()),
+        "condition_number": spectrum.condition_number(),
         "largest_eigenvalue": factors.largest_eigenvalue,
         "stable_learning_rate": _stable_learning_rate(solution),
         **asdict(solution.likelihood),
@@ -172,7 +172,7 @@ def _stable_learning_rate(solution: Solution) -> float | None:
 
 def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:
     is_likelihood = fit is solution.maximum_likelihood
-    row = {
+    row: dict[str, Any] = {
         "fit": "maximum_likelihood" if is_likelihood else "ridge",
         "selected": fit is solution.best,
         "l2": fit.l2,
@@ -180,7 +180,7 @@ def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:
         "weights_norm": _norm(fit),
         "bias": fit.minimum.bias,
         "objective": fit.minimum.objective,
-        "condition_number": _finite(fit.minimum.condition_number),
+        "condition_number": fit.minimum.condition_number,
     }
     for name, losses in {
         "train": fit.training,
@@ -194,7 +194,3 @@ def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:
 
 def _norm(fit: Fit) -> float:
     return float(np.linalg.norm(fit.minimum.weights))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
