@@ -1,5 +1,16 @@
-"""``python -m sgdlab``."""
+"""``python -m sgdlab``, and the program's entry."""
 
-from sgdlab.cli import main
+import signal
+from typing import NoReturn
 
-main()
+
+def start() -> NoReturn:
+    """Run the program; until it has begun there is nothing to save, and Ctrl-C just ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from sgdlab.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    start()

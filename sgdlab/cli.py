@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 
 from sgdlab import __version__
 from sgdlab.commands import data, search, solve
-from sgdlab.errors import SgdlabError, UsageError
+from sgdlab.commands.output import PatientStream, refused, write
+from sgdlab.errors import SgdlabError, StorageError, UsageError
 
 
 class _Signalled(BaseException):
@@ -29,10 +30,10 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"sgdlab {__version__}")
+        write(f"sgdlab {__version__}\n")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        write(f"{context.get_help()}\n")
 
 
 def _make_app() -> typer.Typer:
@@ -61,8 +62,10 @@ app = _make_app()
 
 def main() -> NoReturn:
     """Run the program; every way in which it can end is here."""
+    sys.stderr = cast(TextIO, PatientStream(sys.stderr))
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_signalled)
     code = _run()
@@ -71,6 +74,8 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
+        if sys.stdout is None:
+            raise StorageError("stdout: closed; expected a writable stream")
         return app(prog_name="sgdlab", standalone_mode=False) or 0
     except SgdlabError as error:
         return _complain(error.exit_code, *error.messages)
@@ -85,11 +90,18 @@ def _run() -> int:
         if isinstance(error.__context__, BrokenPipeError):
             return _closed_pipe()
         raise
+    except OSError as error:
+        # Files are named in errors of their own; without a name it is help that cannot be printed.
+        return _bug() if error.filename else _complain(StorageError.exit_code, refused(error))
     except Exception:
-        import traceback
+        return _bug()
 
-        traceback.print_exc()
-        return _complain(70, "this is a bug in sgdlab; please report it with the lines above")
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    return _complain(70, "this is a bug in sgdlab; please report it with the lines above")
 
 
 def _complain(code: int, *messages: str) -> int:

@@ -6,9 +6,12 @@ from ``Train`` and a new hyperparameter is written down once.
 """
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -71,7 +74,7 @@ class Validation(Model):
     take: Literal["tail", "random"] = Field(
         "tail", description="the last rows of the file, or random ones"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="of the random split")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the random split")
 
 
 class Data(Model):
@@ -110,6 +113,28 @@ class Train(Model):
     learning_rate: float = Field(gt=0, description="step size")
     epochs: int = Field(ge=1, le=10**6, description="passes over the training rows")
     l2: float = Field(0.0, ge=0, description="adds l2/2 * w.w to the objective; never to the bias")
+    optimizer: Literal["sgd", "momentum", "nesterov", "adam"] = Field(
+        "sgd", description="how gradients become steps, as PyTorch defines them"
+    )
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="of momentum and nesterov: share of the last step that is kept"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="of adam: of the mean gradient")
+    beta2: float = Field(0.999, ge=0, lt=1, description="of adam: of the mean squared gradient")
+    epsilon: float = Field(1e-8, ge=1e-30, description="of adam: added to the root")
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        description="shrinks w by learning_rate * weight_decay a step; not in the loss",
+    )
+    schedule: Literal["constant", "exponential", "step", "inverse_time", "cosine"] = Field(
+        "constant", description="of the learning rate, from 1 to final_factor times what is given"
+    )
+    final_factor: float = Field(0.01, gt=0, le=1, description="of every schedule but constant")
+    schedule_steps: int = Field(3, ge=1, le=10**6, description="drops of the schedule step")
+    warmup: float = Field(
+        0.0, ge=0, lt=1, description="share of the epochs in which the learning rate rises from 0"
+    )
     initial_weights: Literal["zeros", "normal"] = Field(
         "zeros", description="normal: standard normal times initial_scale"
     )
@@ -117,7 +142,7 @@ class Train(Model):
     initial_bias: float = Field(0.0, description="the bias at the start")
     train_bias: bool = Field(True, description="false: the bias stays at initial_bias")
     precision: Literal["float64", "float32"] = Field("float64", description="of the arithmetic")
-    seed: int = Field(0, ge=0, lt=2**63, description="of the order of rows and of initial weights")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the order of rows and of initial weights")
     replicates: int = Field(
         1, ge=1, le=10_000, description="trainings of each cell, each with its own random numbers"
     )
@@ -143,6 +168,11 @@ class Select(Model):
         "half_mse", description="half the mean squared error, or the mean absolute error"
     )
     rule: Literal["minimum"] = Field("minimum", description="the smallest value; ties: the earlier")
+
+
+def column(trains: Sequence[Train], name: str) -> NDArray[Any]:
+    """One hyperparameter of several cells, a new array of shape (n_cells,)."""
+    return np.array([getattr(train, name) for train in trains])
 
 
 def _value_type(field: FieldInfo) -> Any:

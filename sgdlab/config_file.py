@@ -169,13 +169,14 @@ def _override(source: _Source, argument: str) -> None:
     parsed = parse_yaml(text)
     if parsed.problems:
         raise ConfigError(*(f"{place}: {problem.message}" for problem in parsed.problems))
-    *parents, last = [_part(part) for part in key.split(".")]
+    path = tuple(_part(part) for part in key.split("."))
+    _check_path(source.document.value, path, place)
     at = source.document.value
-    for part in parents:
-        at = _child(at, part, place)
-    _child(at, last, place)
-    at[last] = parsed.value
-    path = (*parents, last)
+    for part in path[:-1]:
+        if isinstance(at, dict) and at.get(part) is None:
+            at[part] = {}
+        at = at[part]
+    at[path[-1]] = parsed.value
     source.overridden[path] = place
     kept = [p for p in source.document.problems if p.path[: len(path)] != path]
     source.document.problems = kept
@@ -186,18 +187,18 @@ def _part(text: str) -> str | int:
     return int(text) if text.isdecimal() and len(text) <= len(str(MAX_BYTES)) else text
 
 
-def _child(at: Any, part: str | int, place: str) -> Any:
-    if isinstance(at, dict) and isinstance(part, str):
-        if at.get(part) is None:
-            at[part] = {}
-        return at[part]
-    if isinstance(at, list) and isinstance(part, int) and part < len(at):
-        return at[part]
-    if isinstance(at, list):
-        found = f"no item {shortened(repr(part))} in a list of {len(at)}"
-        raise ConfigError(f"{place}: {found}; expected a position, counted from 0")
-    found = f"no key {shortened(repr(part))} in {_found(at)}"
-    raise ConfigError(f"{place}: {found}; expected the name of a key")
+def _check_path(at: Any, path: Key, place: str) -> None:
+    """Raise ConfigError unless a path has a place in a tree, where absent mappings may be made."""
+    for part in path:
+        if isinstance(at, list):
+            if not isinstance(part, int) or part >= len(at):
+                found = f"no item {shortened(repr(part))} in a list of {len(at)}"
+                raise ConfigError(f"{place}: {found}; expected a position, counted from 0")
+        elif not isinstance(at, dict) or not isinstance(part, str):
+            found = f"no key {shortened(repr(part))} in {_found(at)}"
+            raise ConfigError(f"{place}: {found}; expected the name of a key")
+        child = at[part] if isinstance(part, int) else at.get(part)
+        at = {} if child is None else child
 
 
 def _normalised(tree: dict[str, Any], folder: Path, source: _Source) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from sgdlab.plan import Pass, Plan
 
 MAX_BUDGET_BYTES = 2 * 10**9
 
+# As large as the weights: they themselves, gradients, their averages, and what is on its way.
+ARRAYS_OF_WEIGHTS = {"sgd": 4, "momentum": 7, "nesterov": 8, "adam": 11}
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -87,8 +90,9 @@ def _flops(each: Pass, shape: Shape) -> int:
 
 
 def _memory_bytes(each: Pass, shape: Shape, in_memory: bool) -> int:
-    n_trajectories = sum(len(block.trajectories) for block in each.blocks)
+    trains = [trajectory.train for block in each.blocks for trajectory in block.trajectories]
     chunk = each.chunk_rows * shape.n_features * _itemsize(each)
-    weights = 4 * n_trajectories * shape.n_features * _itemsize(each)
-    predictions = 2 * n_trajectories * each.chunk_rows * _itemsize(each)
+    n_stacks = sum(ARRAYS_OF_WEIGHTS[train.optimizer] for train in trains)
+    weights = n_stacks * shape.n_features * _itemsize(each)
+    predictions = 2 * len(trains) * each.chunk_rows * _itemsize(each)
     return (_row_bytes(each, shape) if in_memory else 3 * chunk) + weights + predictions

@@ -18,6 +18,7 @@ from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
 from sgdlab.data.orders import FIXED_ORDERS
 from sgdlab.grid import Cell
+from sgdlab.optim.schedules import depends_on_epochs
 
 CHUNK_BYTES = 64 * 2**20
 SHUFFLED_CHUNK_BYTES = 16 * 2**20  # of rows gathered in every epoch: the next while these are used
@@ -38,7 +39,8 @@ class Stop:
 class Trajectory:
     """Cells that differ in nothing but the number of epochs, trained as one.
 
-    ``train`` is that of the longest.
+    ``train`` is that of the longest. Where the schedule depends on the number of epochs, a
+    trajectory has one cell.
     """
 
     train: Train
@@ -64,10 +66,6 @@ class Block:
     @property
     def batch_sizes(self) -> tuple[int, ...]:
         return tuple(sorted({trajectory.train.batch_size for trajectory in self.trajectories}))
-
-    @property
-    def loss(self) -> str:
-        return self.trajectories[0].train.loss
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,9 @@ def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
     """One for each set of cells that differ only in epochs, and replicate; in canonical order."""
     together: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
     for cell in sorted(cells, key=lambda cell: cell.train.epochs):
-        together[tuple(value for name, value in cell.train if name != "epochs")].append(cell)
+        apart = depends_on_epochs(cell.train)
+        key = tuple(value for name, value in cell.train if apart or name != "epochs")
+        together[key].append(cell)
     found = []
     for members in together.values():
         longest = members[-1].train
@@ -219,11 +219,12 @@ def _stacks(
         largest = math.ceil(n_together / threads)
     else:
         largest = n_together
-    by_loss: dict[str, dict[int, list[Trajectory]]] = defaultdict(lambda: defaultdict(list))
+    alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
+    alike = defaultdict(lambda: defaultdict(list))
     for each in trajectories:
-        by_loss[each.train.loss][each.train.batch_size].append(each)
+        alike[each.train.loss, each.train.optimizer][each.train.batch_size].append(each)
     stacks: list[list[Trajectory]] = []
-    for by_size in by_loss.values():
+    for by_size in alike.values():
         counts = {size: len(group) for size, group in by_size.items()}
         for sizes in group_batch_sizes(counts, shape.n_train, shape.n_features, largest):
             members = [each for size in sizes for each in by_size[size]]

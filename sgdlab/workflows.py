@@ -1,5 +1,6 @@
 """One function for each command; each can be called from Python and prints nothing."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from sgdlab.config_file import load_config
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import shape_if_missing, synthesize
-from sgdlab.errors import ConfigError
+from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import Estimate, estimate
 from sgdlab.finishing import Extent
 from sgdlab.grid import expand
@@ -103,7 +104,14 @@ def evaluate(
         Folder and prefix of other arrays; by default the run's own.
     mae_step
         The learning rate of one step of subgradient descent on the mean absolute error.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run or cell, or ``mae_step`` is no positive number.
     """
+    if mae_step is not None and not 0 < mae_step < math.inf:
+        raise UsageError(f"--mae-step {mae_step}: no step size; expected a positive number")
     folder = None if data is None else Path(data)
     return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
 

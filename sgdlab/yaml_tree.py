@@ -204,7 +204,7 @@ def _scalar(event: Any, path: Path, document: Document) -> Any:
         return None
     if not event.implicit[0]:
         return text
-    if text.lower() in _LITERALS:
+    if text.lower() in _LITERALS and text in (text.lower(), text.capitalize(), text.upper()):
         return _LITERALS[text.lower()]
     if _NOT_FINITE.fullmatch(text):
         expected = "expected a finite number (quote it if it is text)"

@@ -1,5 +1,6 @@
 """Plain minibatch SGD for one cell: the judge of every fast path."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ def plain_sgd(train: Train, X, y, X_validation, y_validation, replicate=0, weigh
     """Twenty lines, straight from the definition of a step."""
     w = np.zeros(X.shape[1]) if weights is None else weights.copy()
     b, running, validation = train.initial_bias, [], []
+    steps = [plain_optimizer(train), plain_optimizer(train)]  # of the weights and of the bias
     for epoch in range(train.epochs):
         rows = epoch_order(train.order, len(X), train.seed, replicate, epoch)
         squares = 0.0
@@ -33,12 +35,53 @@ def plain_sgd(train: Train, X, y, X_validation, y_validation, replicate=0, weigh
                     np.abs(r) <= train.huber_delta, r, train.huber_delta * np.sign(r)
                 ),
             }[train.loss]
-            w = w - train.learning_rate * (X[batch].T @ psi / len(batch) + train.l2 * w)
+            done, to_do = epoch + start / len(rows), epoch + (start + len(batch)) / len(rows)
+            rate = train.learning_rate * plain_schedule(train, done, to_do)
+            gradient = X[batch].T @ psi / len(batch) + train.l2 * w
+            w = w * (1 - rate * train.weight_decay) - rate * steps[0](gradient)
             if train.train_bias:
-                b -= train.learning_rate * np.mean(psi)
+                b -= rate * steps[1](np.mean(psi))
         running.append(squares / (2 * len(rows)))
         validation.append(np.mean((X_validation @ w + b - y_validation) ** 2) / 2)
     return Reference(w, b, running, validation)
+
+
+def plain_optimizer(train: Train):
+    """A function from a gradient to what is subtracted, apart from the learning rate."""
+    velocity = mean = square = 0.0
+    n_steps = 0
+
+    def direction(gradient):
+        nonlocal velocity, mean, square, n_steps
+        n_steps += 1
+        if train.optimizer in ("momentum", "nesterov"):
+            velocity = train.momentum * velocity + gradient
+            is_plain = train.optimizer == "momentum"
+            return velocity if is_plain else gradient + train.momentum * velocity
+        if train.optimizer == "adam":
+            mean = train.beta1 * mean + (1 - train.beta1) * gradient
+            square = train.beta2 * square + (1 - train.beta2) * gradient**2
+            root = np.sqrt(square / (1 - train.beta2**n_steps))
+            return mean / (1 - train.beta1**n_steps) / (root + train.epsilon)
+        return gradient
+
+    return direction
+
+
+def plain_schedule(train: Train, begin: float, end: float) -> float:
+    """The factor of the learning rate for a batch between two times, in epochs."""
+    warmup = train.warmup * train.epochs
+    if begin < warmup:
+        return min(end / warmup, 1.0)
+    done = (begin - warmup) / (train.epochs - warmup)
+    final, n = train.final_factor, train.schedule_steps
+    return {
+        "constant": 1.0,
+        "exponential": final**done,
+        "step": final ** (int(done * (n + 1)) / n),
+        "inverse_time": 1 / (1 + (1 / final - 1) * done),
+        "cosine": final + (1 - final) * (1 + math.cos(math.pi * done)) / 2,
+    }[train.schedule]
 
 
 def relative_distance(a, b) -> float:

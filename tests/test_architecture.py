@@ -31,7 +31,7 @@ LAYERS = [
     {"optim.closed_form"},
     {"optim.moments", "optim.triangle", "optim.lanczos"},
     {"data.stand_in", "data.describe", "data.dataset", "data.rows", "data.npy", "data.orders"},
-    {"data.synthetic", "optim.losses", "provenance"},
+    {"data.synthetic", "optim.losses", "optim.schedules", "optim.updates", "provenance"},
     {"config_file"},
     {"config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
     {"errors", "__init__"},

@@ -289,6 +289,98 @@ def test_a_closed_pipe_ends_with_141(config, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def shell(command, **options):
+    """A shell command in which ``sgdlab`` is this program: (exit code, stdout, stderr)."""
+    command = command.replace("sgdlab", f"{sys.executable} -m sgdlab")
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, executable="/bin/bash", **options
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", "schema", ""])
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">&-", "closed"), (">/dev/full", "No space left on device")]
+)
+def test_a_stdout_that_takes_nothing_ends_with_4(command, redirection, reason):
+    code, _, err = shell(f"sgdlab {command} {redirection}")
+    assert (code, err) == (4, f"sgdlab: error: stdout: {reason}; expected a writable stream\n")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_stderr_that_takes_nothing_stops_no_work(redirection, config, tmp_path):
+    code, out, _ = shell(f"sgdlab grid-search {config} --format csv {redirection}", cwd=tmp_path)
+    assert (code, len(out.splitlines())) == (0, 9)
+    assert shell(f"sgdlab grid-search none.yaml {redirection}")[0] == 2
+
+
+def test_ctrl_c_before_the_program_has_begun_leaves_no_traceback():
+    start = "import os, signal, sgdlab.__main__ as entry; sys_import = __import__\n"
+    kill = (
+        "def interrupted(name, *rest):\n"
+        "    if name == 'sgdlab.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return sys_import(name, *rest)\n"
+        "__builtins__.__import__ = interrupted\nentry.start()"
+    )
+    done = subprocess.run([sys.executable, "-c", start + kill], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_json_is_utf_8_whatever_the_terminal_speaks(config, tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = f"sgdlab grid-search {config} --runs-dir rüns -q --format"
+    done = subprocess.run(
+        f"{sys.executable} -m {command} json", shell=True, cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["run"].startswith("rüns/")
+
+
+def test_a_table_is_not_cut_where_there_is_no_terminal(write_config, tmp_path):
+    config = write_config("wide", grid=GRID | {"loss": ["squared", "huber"], "epochs": [1, 2]})
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    command = f"sgdlab grid-search {config} --runs-dir {'long' * 30}"
+    code, out, _ = shell(command, cwd=tmp_path, env=environment)
+    lines = out.splitlines()
+    assert code == 0
+    assert max(map(len, lines)) > 100
+    assert not any("…" in line for line in lines)
+    assert not any(line != line.rstrip() for line in lines)
+    assert lines[-1].startswith(f"run: {'long' * 30}/wide-")
+
+
+def test_a_narrow_terminal_drops_columns_rather_than_digits(sgdlab, write_config):
+    config = write_config("wide", grid=GRID | {"loss": ["squared", "huber"], "epochs": [1, 2]})
+    _, narrow, _ = sgdlab("grid-search", config)
+    assert "not shown, for want of width: test* + L2" in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "…" not in narrow
+
+
+def test_a_search_by_mae_shows_what_it_ranks_by(sgdlab, config):
+    _, out, _ = sgdlab("grid-search", config, "--set", "select.metric=mae", "--format", "csv")
+    best = float(next(csv.DictReader(io.StringIO(out)))["validation_mae"])
+    _, out, _ = sgdlab("grid-search", config, "--set", "select.metric=mae", "-q")
+    lines = out.splitlines()
+    assert lines[3].split().count("MAE") == 2
+    assert columns(lines[5])[4] == f"{best:#.5g}"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1", "1e400"])
+def test_a_step_size_must_be_positive(sgdlab, config, value):
+    sgdlab("grid-search", config)
+    code, _, err = sgdlab("evaluate", "latest", "--mae-step", value)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no step size; expected a positive number" in err
+
+
+def test_every_command_can_be_told_to_be_quiet(sgdlab, config, data_dir):
+    assert sgdlab("grid-search", config, "-q")[2] == ""
+    for command in (("evaluate", "latest"), ("schema",), ("data", "describe", data_dir)):
+        code, _, err = sgdlab(*command, "-q")
+        assert (code, err) == (0, "")
+
+
 def test_a_full_stdout_ends_with_4(config, tmp_path):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "sgdlab", "grid-search", str(config)]

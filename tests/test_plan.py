@@ -51,6 +51,20 @@ def as_sets(plan, cells):
     }
 
 
+def stops_of(plan):
+    return [
+        stop
+        for block in plan.blocks
+        for trajectory in block.trajectories
+        for stop in trajectory.stops
+    ]
+
+
+def loss_of(block):
+    (loss,) = {each.train.loss for each in block.trajectories}
+    return loss
+
+
 def test_the_homework_is_64_trajectories_in_two_blocks():
     plan = make_plan(expand(load_config(AGE)).cells, FACES, AUTO, threads=2)
     [only] = plan.passes
@@ -86,10 +100,32 @@ def test_orders_precisions_and_replicates_are_passes_of_their_own():
     assert plan.n_trajectories == 24
 
 
+@pytest.mark.parametrize(
+    ("axes", "n_trajectories"),
+    [
+        ({}, 1),
+        ({"momentum": [0.5], "optimizer": ["momentum"]}, 1),
+        ({"schedule": ["cosine"]}, 3),
+        ({"warmup": [0.1]}, 3),
+        ({"schedule": ["constant", "step"]}, 4),
+    ],
+)
+def test_only_a_constant_learning_rate_shares_the_first_epochs(axes, n_trajectories):
+    plan = make_plan(cells_of(epochs=[1, 2, 5], **axes), SMALL, AUTO, threads=1)
+    assert plan.n_trajectories == n_trajectories
+    assert sorted(stop.cell for stop in stops_of(plan)) == list(
+        range(3 * len(axes.get("schedule", [1])))
+    )
+
+
 def test_losses_are_blocks_of_their_own():
     plan = make_plan(cells_of(loss=["squared", "huber", "absolute"]), SMALL, AUTO, threads=1)
     [only] = plan.passes
-    assert sorted(block.loss for block in only.blocks) == ["absolute", "huber", "squared"]
+    assert sorted(loss_of(block) for block in only.blocks) == [
+        "absolute",
+        "huber",
+        "squared",
+    ]
     assert all(len(block.trajectories) == 1 for block in only.blocks)
 
 
@@ -163,7 +199,7 @@ def test_every_cell_and_replicate_is_trained_exactly_once(axes, run, threads):
         for block in each.blocks:
             for trajectory in block.trajectories:
                 assert trajectory.replicate == each.replicate
-                assert trajectory.train.loss == block.loss
+                assert trajectory.train.loss == loss_of(block)
                 assert (trajectory.train.order, trajectory.train.precision) == (
                     each.train.order,
                     each.train.precision,

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from sgdlab.commands.options import Format, FormatOption, Prefix
+from sgdlab.commands.options import Format, FormatOption, Prefix, Quiet
 from sgdlab.commands.output import show
 
 
 def synthesize(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path("data"),
     prefix: Annotated[str, typer.Option(help="Of the files' names.")] = "age_regression_",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random numbers.")] = 0,
     format: FormatOption = "table",
+    quiet: Quiet = False,
 ) -> None:
     """Write synthetic stand-in arrays: 4000 + 2500 images of 48x48 pixels, with ages."""
     from sgdlab import workflows
@@ -25,6 +26,7 @@ def describe(
     folder: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of arrays.")],
     prefix: Prefix = None,
     format: FormatOption = "table",
+    quiet: Quiet = False,
 ) -> None:
     """Show shapes, dtypes, ranges, labels, and whether the files are the published ones."""
     from sgdlab import workflows

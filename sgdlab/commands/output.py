@@ -1,12 +1,37 @@
 """Where a command's result, progress and notes go."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from sgdlab.commands.options import Format
 from sgdlab.errors import StorageError
+
+UNLIMITED = 10_000  # columns, where nobody looks at lines
+
+
+class PatientStream:
+    """stderr, on which nothing depends: what cannot be written to it is lost, and work goes on."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream if stream is not None else open(os.devnull, "w")  # noqa: SIM115
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._stream = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it again at exit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def observer(is_quiet: bool) -> Any:
@@ -17,11 +42,22 @@ def observer(is_quiet: bool) -> Any:
 
 
 def console(stream: Any) -> Any:
-    """A console that prints text as it stands; NO_COLOR leaves no styles at all."""
+    """A console that prints text as it stands; NO_COLOR leaves no styles at all.
+
+    Lines are as long as they need to be where no terminal shows them and COLUMNS is not set.
+    """
     from rich.console import Console
 
     colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(file=stream, color_system=colors, markup=False, highlight=False, emoji=False)
+    is_watched = stream.isatty() or "COLUMNS" in os.environ
+    return Console(
+        file=stream,
+        color_system=colors,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=None if is_watched else UNLIMITED,
+    )
 
 
 def show(
@@ -33,19 +69,10 @@ def show(
     """Print a result on stdout, in the format asked for."""
     from sgdlab import results, strict_json
 
-    try:
-        if format == "table":
-            console(sys.stdout).print(table())
-        else:
-            content = (
-                strict_json.encode(document()) if format == "json" else results.csv_bytes(rows())
-            )
-            sys.stdout.write(content.decode())
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise StorageError(f"stdout: {error.strerror}; expected a writable stream") from None
+    if format == "table":
+        write(_text(table()))
+    else:
+        write(strict_json.encode(document()) if format == "json" else results.csv_bytes(rows()))
 
 
 def show_with(format: Format, report: Any, result: Any) -> None:
@@ -56,3 +83,32 @@ def show_with(format: Format, report: Any, result: Any) -> None:
         lambda: report.document(result),
         lambda: report.rows(result),
     )
+
+
+def _text(renderable: Any) -> str:
+    """What a console would print, uncut and without spaces at the ends of lines."""
+    screen = console(sys.stdout)
+    with screen.capture() as captured:
+        screen.print(renderable, crop=False)
+    return re.sub(r" +$", "", captured.get(), flags=re.MULTILINE)
+
+
+def write(content: str | bytes) -> None:
+    """Print on stdout; bytes as they stand, whatever the encoding of the terminal."""
+    try:
+        if isinstance(content, str):
+            sys.stdout.write(content)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(refused(error)) from None
+
+
+def refused(error: OSError) -> str:
+    """The message for a stdout that takes nothing; it is not tried again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"stdout: {error.strerror}; expected a writable stream"

@@ -90,6 +90,7 @@ def evaluate(
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     format: FormatOption = "table",
+    quiet: Quiet = False,
 ) -> None:
     """Load a run's weights and evaluate them, on its own arrays or on others."""
     from sgdlab import workflows
@@ -104,7 +105,7 @@ def evaluate(
     )
 
 
-def schema() -> None:
+def schema(quiet: Quiet = False) -> None:
     """Print the JSON Schema of a config file."""
     from sgdlab import workflows
 

@@ -19,7 +19,10 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:
-    """The random numbers of one purpose, replicate and epoch, whatever ran before."""
+    """The random numbers of one purpose, replicate and epoch, whatever ran before.
+
+    Seeds are below 2**32: a larger one would look like a smaller one with another purpose.
+    """
     return np.random.default_rng(np.random.SeedSequence([seed, purpose, *of]))
 
 

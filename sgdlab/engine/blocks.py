@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.evaluation import ErrorSums
-from sgdlab.engine.kernels import DirectKernel, Hyperparameters
+from sgdlab.engine.kernels import DirectKernel
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block, Trajectory
 
@@ -51,13 +51,15 @@ class Outcome:
 
 @dataclass
 class BlockEpoch:
-    """What one epoch showed of a block; arrays have one value a trajectory."""
+    """What one epoch showed of a block; arrays have one value a trajectory.
+
+    The validation losses of trajectories that have diverged or ended are NaN.
+    """
 
     block: int
     running_loss: NDArray[np.float64]
     validation_loss: NDArray[np.float64]
     validation_mae: NDArray[np.float64]
-    is_alive: NDArray[np.bool_]
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -74,10 +76,7 @@ class RunningBlock:
         trains = [each.train for each in block.trajectories]
         n_cells = len(trains)
         weights = np.stack([_initial_weights(each, training) for each in block.trajectories])
-        bias = np.array([train.initial_bias for train in trains])
-        self._kernel = DirectKernel(
-            block.loss, _hyperparameters(block), weights, bias, training.dtype
-        )
+        self._kernel = DirectKernel(trains, weights, training.dtype)
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
         self._epoch = 0
@@ -145,9 +144,9 @@ class RunningBlock:
         """The epoch's losses, and the outcomes of the cells that ended in it."""
         losses = (self._running_loss, self._validation.half_mse, self._validation.mae)
         for values in losses[1:]:
-            values[~self._alive] = np.nan
+            values[~self._alive | (self._last_epochs < self._epoch)] = np.nan
         self._history.append(np.stack(losses))
-        epoch = BlockEpoch(self.plan.index, *losses, self._alive.copy())
+        epoch = BlockEpoch(self.plan.index, *losses)
         if not self._stopping and not self._diverged_now.any():
             return epoch
         histories = np.stack(self._history, axis=-1)
@@ -177,14 +176,3 @@ def _initial_weights(trajectory: Trajectory, training: RowSet) -> NDArray[np.flo
         return np.zeros(training.n_features)
     numbers = generator(train.seed, Purpose.INITIAL_WEIGHTS, trajectory.replicate)
     return train.initial_scale * numbers.standard_normal(training.n_features)
-
-
-def _hyperparameters(block: Block) -> Hyperparameters:
-    trains = [each.train for each in block.trajectories]
-    return Hyperparameters(
-        batch_size=np.array([train.batch_size for train in trains]),
-        learning_rate=np.array([train.learning_rate for train in trains]),
-        l2=np.array([train.l2 for train in trains]),
-        train_bias=np.array([train.train_bias for train in trains]),
-        huber_delta=np.array([train.huber_delta for train in trains]),
-    )

@@ -5,42 +5,26 @@ such places of any cell, so that within a tile no weights change and all cells s
 products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from sgdlab.config import Train, column
 from sgdlab.optim.losses import derivative_in_place
-
-# L2 shrinks the weights w = scale * V by scale alone. Outside these limits the scale is multiplied
-# into V, so that dividing by it neither overflows nor loses digits.
-SMALLEST_SCALE = 1e-3
-LARGEST_SCALE = 1e3
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """One value a cell for everything that may differ within a stack, each of shape (n_cells,)."""
-
-    batch_size: NDArray[np.int64]  # ascending
-    learning_rate: NDArray[np.float64]
-    l2: NDArray[np.float64]
-    train_bias: NDArray[np.bool_]
-    huber_delta: NDArray[np.float64]
+from sgdlab.optim.schedules import LearningRates
+from sgdlab.optim.updates import make_update
 
 
 class DirectKernel:
-    """Plain SGD: every cell makes one step at the end of each of its batches.
+    """Every cell makes one step at the end of each of its batches.
 
     Parameters
     ----------
-    loss
-        ``squared``, ``absolute`` or ``huber``.
+    trains
+        Of every cell, by ascending batch size; loss and optimizer are those of all.
     weights : float64 array, shape (n_cells, n_features)
-        At the start.
-    bias : float64 array, shape (n_cells,)
         At the start.
     dtype
         float64 or float32, of the products and the weights.
@@ -53,22 +37,18 @@ class DirectKernel:
     """
 
     def __init__(
-        self,
-        loss: str,
-        hyperparameters: Hyperparameters,
-        weights: NDArray[np.float64],
-        bias: NDArray[np.float64],
-        dtype: DTypeLike,
+        self, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
     ) -> None:
-        self.loss = loss
+        self.loss = trains[0].loss
         self.dtype = np.dtype(dtype)
-        self.bias = bias.astype(np.float64)
-        self.squared_errors = np.zeros(len(bias))
+        self.bias = column(trains, "initial_bias").astype(np.float64)
+        self.squared_errors = np.zeros(len(trains))
         self._V = weights.astype(self.dtype)
-        self._scale = np.ones(len(bias))  # w = scale * V
-        self._gradient = np.empty_like(self._V)
-        self._huber_delta = hyperparameters.huber_delta.astype(self.dtype)[:, None]
-        self._groups = list(_groups(hyperparameters))
+        self._scale = np.ones(len(trains))  # w = scale * V
+        self._total = np.empty_like(self._V)
+        self._huber_delta = column(trains, "huber_delta").astype(self.dtype)[:, None]
+        self._groups = list(_groups(trains))
+        self._epoch = -1
         self._position = self._n_rows = 0
 
     @property
@@ -79,6 +59,7 @@ class DirectKernel:
 
     def start_epoch(self, n_rows: int) -> None:
         """Begin an epoch of ``n_rows`` rows; no batch goes on into the next one."""
+        self._epoch += 1
         self._position, self._n_rows = 0, n_rows
         self.squared_errors[:] = 0.0
 
@@ -117,89 +98,83 @@ class DirectKernel:
     def _tile(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         for group in self._groups:
             if self._position % group.batch_size == 0:
-                group.begin_batch(self._scale, self._n_rows - self._position)
+                group.begin_batch(self._epoch, self._position, self._n_rows, self._scale)
         residuals = self.predict(rows, slice(None))
         residuals -= targets
         self.squared_errors += np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
         derivative_in_place(self.loss, residuals, self._huber_delta)
         for group in self._groups:
             group.weigh(residuals[group.cells])
-        np.matmul(residuals, rows, out=self._gradient)
+        np.matmul(residuals, rows, out=self._total)
         self._position += len(rows)
         for group in self._groups:
             is_last = self._position % group.batch_size == 0 or self._position == self._n_rows
-            group.collect(self._gradient, is_last)
+            group.collect(self._total, is_last)
             if is_last:
                 group.end_batch(self._V, self._scale, self.bias)
 
 
 class _Group:
-    """The cells of one batch size, between the beginning and the end of a batch.
+    """The cells of one batch size, between the beginning and the end of a batch."""
 
-    A step is ``w = decay * w - rate * X.T psi``, where ``decay = 1 - learning_rate * l2`` and
-    ``rate = learning_rate / m``. With ``w = scale * V`` it becomes ``scale *= decay`` and
-    ``V -= (rate / scale) * X.T psi``. Since ``rate / scale`` is known when the batch begins, it
-    multiplies the derivatives psi (a value a row) rather than the gradient (a value a feature).
-    """
-
-    def __init__(self, batch_size: int, cells: slice, hyperparameters: Hyperparameters) -> None:
+    def __init__(self, batch_size: int, cells: slice, trains: Sequence[Train]) -> None:
         self.batch_size = batch_size
         self.cells = cells
-        self._learning_rate = hyperparameters.learning_rate[cells].copy()
-        self._decay = 1.0 - self._learning_rate * hyperparameters.l2[cells]
-        self._trains_bias = hyperparameters.train_bias[cells]
+        self._learning_rates = LearningRates(trains)
+        self._update = make_update(trains)
+        self._trains_bias = column(trains, "train_bias")
         self._collected: NDArray[Any] | None = None
-        self._step: NDArray[Any]
+        self._total: NDArray[Any]
 
     def freeze(self, cells: NDArray[np.bool_]) -> None:
-        self._learning_rate[cells] = 0.0
-        self._decay[cells] = 1.0
+        self._learning_rates.freeze(cells)
+        self._update.freeze(cells)
 
-    def begin_batch(self, scale: NDArray[np.float64], rows_left: int) -> None:
-        self._rate = self._learning_rate / min(self.batch_size, rows_left)
-        self._next_scale = scale[self.cells] * self._decay
-        size = np.abs(self._next_scale)
-        self._is_folded = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)
-        self._folded_scale = self._next_scale[self._is_folded]
-        self._next_scale[self._is_folded] = 1.0
-        self._bias_derivative = np.zeros(len(self._rate))
+    def begin_batch(
+        self, epoch: int, position: int, n_rows: int, scale: NDArray[np.float64]
+    ) -> None:
+        """Look forward to the batch that begins at a row of an epoch, both counted from 0."""
+        self._batch_rows = min(self.batch_size, n_rows - position)
+        begin, end = epoch + position / n_rows, epoch + (position + self._batch_rows) / n_rows
+        learning_rate = self._learning_rates.at(begin, end)
+        self._factor = self._update.begin(learning_rate, self._batch_rows, scale[self.cells])
+        self._bias_derivative = np.zeros(len(self._factor))
         self._n_tiles = 0
 
     def weigh(self, derivatives: NDArray[Any]) -> None:
-        """Multiply the derivatives of a tile by the step size, once the bias has had its part."""
+        """Multiply the derivatives of a tile by their factor, once the bias has had its part."""
         if self._trains_bias.any():
             self._bias_derivative += derivatives.sum(axis=1, dtype=np.float64)
-        derivatives *= (self._rate / self._next_scale).astype(derivatives.dtype)[:, None]
+        derivatives *= self._factor.astype(derivatives.dtype)[:, None]
 
-    def collect(self, gradients: NDArray[Any], is_last: bool) -> None:
-        """Add a tile's part of the step; the only part of a batch is used where it is."""
-        gradient = gradients[self.cells]
+    def collect(self, totals: NDArray[Any], is_last: bool) -> None:
+        """Add a tile's part of the batch; the only part of a batch is used where it is."""
+        total = totals[self.cells]
         if self._n_tiles > 0:
-            self._step += gradient
+            self._total += total
         elif is_last:
-            self._step = gradient
+            self._total = total
         else:
             if self._collected is None:
-                self._collected = np.empty_like(gradient)
-            self._collected[:] = gradient
-            self._step = self._collected
+                self._collected = np.empty_like(total)
+            self._collected[:] = total
+            self._total = self._collected
         self._n_tiles += 1
 
     def end_batch(
         self, V: NDArray[Any], scale: NDArray[np.float64], bias: NDArray[np.float64]
     ) -> None:
         """Make the step, in place."""
-        V = V[self.cells]
-        if self._is_folded.any():
-            V[self._is_folded] *= self._folded_scale.astype(V.dtype)[:, None]
-        V -= self._step
-        scale[self.cells] = self._next_scale
-        step = self._rate * self._bias_derivative
-        bias[self.cells] -= np.where(self._trains_bias, step, 0.0)
+        self._update.move(V[self.cells], scale[self.cells], self._total)
+        if self._trains_bias.any():
+            mean_derivative = np.where(
+                self._trains_bias, self._bias_derivative / self._batch_rows, 0.0
+            )
+            self._update.move_bias(bias[self.cells], mean_derivative)
 
 
-def _groups(hyperparameters: Hyperparameters) -> Iterator[_Group]:
-    sizes, firsts = np.unique(hyperparameters.batch_size, return_index=True)
-    stops = [*firsts[1:].tolist(), len(hyperparameters.batch_size)]
+def _groups(trains: Sequence[Train]) -> Iterator[_Group]:
+    sizes, firsts = np.unique(column(trains, "batch_size"), return_index=True)
+    stops = [*firsts[1:].tolist(), len(trains)]
     for size, first, stop in zip(sizes.tolist(), firsts.tolist(), stops, strict=True):
-        yield _Group(size, slice(first, stop), hyperparameters)
+        yield _Group(size, slice(first, stop), trains[first:stop])

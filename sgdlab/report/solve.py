@@ -123,6 +123,7 @@ def _fits_table(solution: Solution) -> Table:
     fits = new_table(
         "\nfit", "\nL2", "effective\nparameters", "norm\nof w", "\nbias",
         "training\nhalf-MSE", "valid.\nhalf-MSE", "test*\nhalf-MSE",
+        optional=("norm\nof w", "effective\nparameters"),
     )  # fmt: skip
     baseline = solution.baseline
     losses = [number(baseline.losses[name].half_mse) for name in SETS]

@@ -16,6 +16,7 @@ from sgdlab.reevaluation import EvaluationResult
 from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, plain, setting
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
+from sgdlab.safe_text import printable
 from sgdlab.search import SearchResult
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
@@ -27,16 +28,10 @@ def search_table(result: SearchResult, n_cells: int) -> RenderableType:
     """The best cells, the constant predictor as a row of its own, and what the numbers mean."""
     axes = [AXIS_HEADINGS.get(axis, "\n" + axis.replace("_", " ")) for axis in result.axes]
     rmse = f"RMSE\n{result.config.data.target_unit}"
-    table = new_table(
-        "\ncell",
-        *axes,
-        "valid.\nloss",
-        "valid.\n+ L2",
-        rmse,
-        "\nbias",
-        "test*\nloss",
-        "test*\n+ L2",
-    )
+    metrics = ("valid.\nMAE", "test*\nMAE") if result.config.select.metric == "mae" else ()
+    headings = ("valid.\nloss", "valid.\n+ L2", rmse, "\nbias", "test*\nloss", "test*\n+ L2")
+    optional = ("test*\n+ L2", rmse, "\nbias", "valid.\n+ L2")
+    table = new_table("\ncell", *axes, *metrics, *headings, optional=optional)
     for each in result.results[:n_cells]:
         table.add_row(*_cell_values(result, each), style="bold" if each is result.best else None)
     table.add_section()
@@ -51,16 +46,22 @@ def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
     for axis in result.axes:
         yield setting(getattr(each.cell.train, axis))
     loss, regularized = each.mean("validation_loss"), each.mean("validation_loss_regularized")
-    spread = each.standard_error("validation_loss")
-    yield "diverged" if each.status == "diverged" else number(loss) + _plus_minus(spread)
-    yield from (
-        number(regularized),
-        number(np.sqrt(2 * loss)),
-        plain(each.mean("bias")),
-    )
     test = result.test_losses.get(each.cell.index)
-    yield number(test.half_mse if test else None)
-    yield number(test.half_mse + (regularized - loss) if test else None)
+    values = [_with_error(each, "validation_loss"), number(regularized)]
+    values += [number(np.sqrt(2 * loss)), plain(each.mean("bias"))]
+    values += [number(test.half_mse if test else None)]
+    values += [number(test.half_mse + (regularized - loss) if test else None)]
+    if result.config.select.metric == "mae":
+        yield from (_with_error(each, "validation_mae"), number(test.mae if test else None))
+        values[0] = number(loss)
+    if each.status == "diverged":
+        values[0] = "diverged"
+    yield from values
+
+
+def _with_error(result: CellResult, name: str) -> str:
+    """The mean over replicates, with its standard error if there are several."""
+    return number(result.mean(name)) + _plus_minus(result.standard_error(name))
 
 
 def _plus_minus(standard_error: float) -> str:
@@ -68,11 +69,13 @@ def _plus_minus(standard_error: float) -> str:
 
 
 def _constant_values(result: SearchResult) -> Iterator[str]:
-    losses = result.constant_losses
+    validation, test = (result.constant_losses[name] for name in ("validation", "test"))
     yield "constant"
     yield from (ABSENT for _ in result.axes)
-    yield from (number(losses["validation"].half_mse), ABSENT, number(losses["validation"].rmse))
-    yield from (number(result.constant), number(losses["test"].half_mse), ABSENT)
+    if result.config.select.metric == "mae":
+        yield from (number(validation.mae), number(test.mae))
+    yield from (number(validation.half_mse), ABSENT, number(validation.rmse))
+    yield from (number(result.constant), number(test.half_mse), ABSENT)
 
 
 def training_table(result: SearchResult) -> RenderableType:
@@ -84,20 +87,27 @@ def training_table(result: SearchResult) -> RenderableType:
         "validation": best.mean("validation_loss"),
         "test": result.test_losses[best.cell.index].half_mse,
     }
+    errors = {
+        "validation": best.mean("validation_mae"),
+        "test": result.test_losses[best.cell.index].mae,
+    }
     rmse = f"RMSE\n{result.config.data.target_unit}"
     gap = f"difference\nin {METRIC_NAMES[result.config.select.metric]}"
-    table = new_table("\nrows", "half-\nMSE", "\n+ L2", rmse, "constant\npredictor", gap)
+    headings = ("half-\nMSE", "\n+ L2", rmse, "\nMAE", "constant\nhalf-MSE", "constant\nMAE", gap)
+    table = new_table("\nrows", *headings)
     for name, loss in losses.items():
-        values = (loss, loss + penalty, np.sqrt(2 * loss), result.constant_losses[name].half_mse)
+        constant = result.constant_losses[name]
+        values = (loss, loss + penalty, np.sqrt(2 * loss), errors.get(name))
         gap = difference(result.differences[name]) if name in result.differences else ABSENT
-        table.add_row(name, *map(number, values), gap)
+        table.add_row(name, *map(number, (*values, constant.half_mse, constant.mae)), gap)
     return Group(_title(result), _history(best), Text(), table, *_explanations(result))
 
 
 def _history(result: CellResult) -> Table:
     """Losses after some epochs of the first replicate, evenly spread, with the last."""
-    table = new_table("\nepoch", "running\nloss", "validation\nloss")
-    first = result.replicates[0]
+    first, *others = result.replicates
+    heading = "replicate 0\nepoch" if others else "\nepoch"
+    table = new_table(heading, "running\nloss", "validation\nloss")
     epochs = np.unique(np.linspace(1, first.epochs, HISTORY_LINES).round().astype(int))
     for epoch in epochs.tolist():
         names = ("running_loss", "validation_loss")
@@ -108,6 +118,8 @@ def _history(result: CellResult) -> Table:
 def _title(result: SearchResult) -> Text:
     shape, n_cells = result.shape, len(result.results)
     counted = f"{n_cells} cells" if n_cells > 1 else "1 cell"
+    if (n_replicates := result.best.cell.train.replicates) > 1:
+        counted += f" of {n_replicates} replicates"
     rows = (
         f"{shape.n_train} rows to train, {shape.n_validation} to validate, {shape.n_test} to test"
     )
@@ -126,7 +138,8 @@ def _explanations(result: SearchResult) -> Iterator[Text]:
     yield Text()
     for finding in result.findings:
         yield Text(f"{finding[0].upper()}{finding[1:]}.")
-    yield Text(f"run: {result.directory.path}")
+    path = printable(str(result.directory.path))
+    yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
 
 
 def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
@@ -202,7 +215,7 @@ def description_table(description: Description) -> RenderableType:
         constant = (losses.half_mse, losses.mae) if losses else (None, None)
         figures = (*map(plain, spread), *map(number, constant))
         labels.add_row(label.part, str(label.n_rows), *figures)
-    heading = f"{description.folder}, prefix {description.prefix!r}"
+    heading = printable(f"{description.folder}, prefix {description.prefix!r}")
     title = new_title(heading, description.is_synthetic)
     note = Text("constant: what always predicting the mean of ytr costs", style="dim")
     return Group(title, files, Text(), labels, note, Text(), _published(description))

@@ -1,0 +1,84 @@
+"""Learning rates over a training, against values that follow from their definitions."""
+
+import numpy as np
+import pytest
+
+from sgdlab.config import Train
+from sgdlab.optim.schedules import SCHEDULES, LearningRates, depends_on_epochs
+
+
+def train(**others):
+    return Train(**{"batch_size": 10, "learning_rate": 2.0, "epochs": 10} | others)
+
+
+def rates(begin, end=None, **others):
+    (rate,) = LearningRates([train(**others)]).at(begin, begin + 0.1 if end is None else end)
+    return rate
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),  # of 2.0, at the start, after a quarter, and after a half
+    [
+        ("constant", (2.0, 2.0, 2.0)),
+        ("exponential", (2.0, 1.0, 0.5)),
+        ("step", (2.0, 2.0, 0.5)),  # one drop to 1/16 would be at a half; two are at thirds
+        ("inverse_time", (2.0, 2 / 4.75, 2 / 8.5)),
+        ("cosine", (2.0, 2 * (1 / 16 + 15 / 16 * (1 + 0.5**0.5) / 2), 2 * 17 / 32)),
+    ],
+)
+def test_values_on_the_way_to_a_sixteenth(schedule, expected):
+    found = [
+        rates(begin, schedule=schedule, final_factor=1 / 16, schedule_steps=2)
+        for begin in (0.0, 2.5, 5.0)
+    ]
+    assert found == pytest.approx(expected, rel=1e-14)
+
+
+def test_steps_drop_by_equal_factors_after_equal_times():
+    found = [
+        rates(epoch, schedule="step", final_factor=1e-3, schedule_steps=3, epochs=8)
+        for epoch in range(8)
+    ]
+    assert found == pytest.approx([2.0, 2.0, 0.2, 0.2, 0.02, 0.02, 0.002, 0.002], rel=1e-12)
+
+
+@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "constant"])
+def test_every_schedule_falls_from_one_to_the_final_factor(schedule):
+    fraction = np.linspace(0, 1, 101)[:-1]
+    factors = SCHEDULES[schedule](fraction, np.full(100, 0.02), np.full(100, 4.0))
+    assert factors[0] == 1.0
+    assert (np.diff(factors) <= 0).all()
+    end = SCHEDULES[schedule](np.array([1 - 1e-12]), np.array([0.02]), np.array([4.0]))
+    assert end[0] == pytest.approx(0.02, rel=1e-6)
+
+
+def test_a_warm_up_rises_to_the_full_rate_and_the_schedule_has_the_rest():
+    during = [rates(begin, begin + 1, warmup=0.4, epochs=10) for begin in range(4)]
+    assert during == pytest.approx([0.5, 1.0, 1.5, 2.0], rel=1e-14)
+    assert rates(4.0, schedule="cosine", warmup=0.4) == 2.0
+    halfway = rates(7.0, schedule="exponential", final_factor=0.25, warmup=0.4)
+    assert halfway == pytest.approx(1.0, rel=1e-14)
+
+
+def test_a_batch_that_ends_after_the_warm_up_gets_no_more_than_the_full_rate():
+    assert rates(0.9, 1.4, warmup=0.1) == 2.0
+
+
+def test_cells_of_a_stack_have_schedules_of_their_own():
+    stack = [train(schedule=name, learning_rate=n + 1.0) for n, name in enumerate(SCHEDULES)]
+    together = LearningRates(stack).at(3.0, 3.1)
+    alone = [LearningRates([each]).at(3.0, 3.1)[0] for each in stack]
+    assert together.tolist() == alone
+    assert len(set(alone)) == 5
+
+
+def test_a_frozen_cell_makes_no_steps():
+    learning_rates = LearningRates([train(), train(schedule="cosine")])
+    learning_rates.freeze(np.array([False, True]))
+    assert learning_rates.at(1.0, 1.1).tolist() == [2.0, 0.0]
+
+
+def test_only_a_constant_rate_does_not_depend_on_the_number_of_epochs():
+    assert not depends_on_epochs(train())
+    assert depends_on_epochs(train(warmup=0.1))
+    assert all(depends_on_epochs(train(schedule=name)) for name in SCHEDULES if name != "constant")
