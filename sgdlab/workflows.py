@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from sgdlab.config import json_schema
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import open_dataset
@@ -139,10 +141,11 @@ def solve(
         ``all`` looks at the test rows for every L2 and not for the selected one alone.
     """
     with open_subject(Path(config_path), overrides, cell, observer or Observer()) as subject:
-        train = subject.train
-        solution = lab_solve.solve(
-            subject.dataset, bias, train.initial_bias, train.train_bias, l2, test_losses == "all"
-        )
+        train, test_all = subject.train, test_losses == "all"
+        with threadpool_limits(n_threads(subject.config.run), user_api="blas"):
+            solution = lab_solve.solve(
+                subject.dataset, bias, train.initial_bias, train.train_bias, l2, test_all
+            )
         return Answer(subject.about, solution)
 
 

@@ -57,5 +57,6 @@ def test_every_command_of_the_program_is_in_the_readme():
         "schema",
         "data synthesize",
         "data describe",
+        "solve CONFIG",
     ):
         assert f"**`{command}" in text

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from sklearn.linear_model import LinearRegression, Ridge
+from threadpoolctl import threadpool_info
 
 from sgdlab import cli, workflows
 from sgdlab.lab import factors
@@ -139,6 +140,19 @@ def test_training_in_small_chunks_gives_the_same(config, monkeypatch):
     small = workflows.solve(config).result
     expected = whole.maximum_likelihood.minimum.weights
     np.testing.assert_allclose(small.maximum_likelihood.minimum.weights, expected, rtol=1e-12)
+
+
+def test_arithmetic_runs_on_the_configs_threads(config, monkeypatch):
+    found = []
+
+    def spy(*_):
+        found.extend(
+            each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"
+        )
+
+    monkeypatch.setattr(workflows.lab_solve, "solve", spy)
+    workflows.solve(config, ["run.threads=1"])
+    assert set(found) <= {1}  # none where the BLAS cannot be seen
 
 
 def test_the_configs_preprocessing_applies(config, arrays):
