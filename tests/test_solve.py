@@ -287,9 +287,10 @@ def test_json_is_one_strict_document_and_csv_has_a_row_for_each_fit(sgdlab, conf
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--l2", "0.1,x"], 2, "--l2 '0.1,x': not a list of finite numbers"),
+        (["--l2", "0.1,x"], 2, "--l2 '0.1,x': not a list of numbers from 0 to 1e+100"),
         (["--l2", ""], 2, "--l2 ''"),
         (["--l2", "inf"], 2, "--l2 'inf'"),
+        (["--l2", "1e308"], 2, "--l2 '1e308'"),
         (["--l2", "nan"], 2, "--l2 'nan'"),
         (["--l2=-1"], 2, "--l2 '-1'"),
         (["--bias", "fixed"], 2, "fixed"),

@@ -1,6 +1,5 @@
 """``solve``."""
 
-import math
 from typing import Annotated, Literal
 
 import typer
@@ -15,6 +14,8 @@ from sgdlab.commands.options import (
 )
 from sgdlab.commands.output import observer, show_with
 from sgdlab.errors import UsageError
+
+MAX_L2 = 1e100  # whose products with rows do not overflow
 
 
 def solve(
@@ -47,12 +48,12 @@ def solve(
 
 
 def _penalties(text: str) -> list[float]:
-    """Numbers from 0 on, separated by commas."""
+    """Numbers that are separated by commas."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if values and all(0 <= value < math.inf for value in values):
+    if values and all(0 <= value <= MAX_L2 for value in values):
         return values
-    found = f"--l2 {text!r}: not a list of finite numbers from 0 on"
+    found = f"--l2 {text!r}: not a list of numbers from 0 to {MAX_L2:g}"
     raise UsageError(f"{found}; expected for example 0.001,0.01,0.1")
