@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from sgdlab.config import json_schema
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import open_dataset
@@ -13,7 +15,9 @@ from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import shape_if_missing, synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import Estimate, estimate
+from sgdlab.finishing import Extent
 from sgdlab.grid import expand
+from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
 from sgdlab.lab.noise_remedies import Remedies, measure_remedies
@@ -21,6 +25,7 @@ from sgdlab.lab.orders import OrdersResult, measure_orders
 from sgdlab.lab.orders_design import OrdersOptions as OrdersOptions
 from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
 from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
+from sgdlab.lab.solve import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
@@ -118,6 +123,37 @@ def evaluate(
         raise UsageError(f"--mae-step {mae_step}: no step size; expected a positive number")
     folder = None if data is None else Path(data)
     return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
+
+
+def solve(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    bias: BiasMode = "free",
+    l2: Sequence[float] | None = None,
+    test_losses: Extent = "best",
+    observer: Observer | None = None,
+) -> Answer[Solution]:
+    """Maximum likelihood and a ridge path in closed form; see :func:`sgdlab.lab.solve.solve`.
+
+    Parameters
+    ----------
+    cell
+        Which cell's bias is taken; may be left out if there is one cell.
+    bias
+        ``free`` fits it, ``config`` holds it at ``train.initial_bias``, ``none`` at 0.
+    l2
+        Of the ridge path; by default chosen from the largest eigenvalue.
+    test_losses
+        ``all`` looks at the test rows for every L2 and not for the selected one alone.
+    """
+    with open_subject(Path(config_path), overrides, cell, observer or Observer()) as subject:
+        train, test_all = subject.train, test_losses == "all"
+        with threadpool_limits(n_threads(subject.config.run), user_api="blas"):
+            solution = lab_solve.solve(
+                subject.dataset, bias, train.initial_bias, train.train_bias, l2, test_all
+            )
+        return Answer(subject.about, solution)
 
 
 def gradient_noise(

@@ -59,6 +59,7 @@ def test_every_command_of_the_program_is_in_the_readme():
         "orders",
         "data synthesize",
         "data describe",
+        "solve",
         "gradient-noise",
     ):
         assert f"**`{command}" in text

@@ -1,4 +1,4 @@
-"""The homework's grid on real faces, where they are at hand.
+"""The homework's grid, and closed forms, on real faces, where they are at hand.
 
 They are looked for in the folder that SGDLAB_REAL_FACES names; the project does not ship them.
 """
@@ -31,6 +31,28 @@ def test_the_homeworks_grid_on_real_faces(tmp_path):
     assert found.constant_losses["validation"].half_mse == pytest.approx(59.36, abs=0.005)
     assert found.constant_losses["test"].half_mse == pytest.approx(60.32, abs=0.005)
     assert found.differences["validation"].mean > 0
+
+
+CLOSED_FORMS = [
+    # preprocess, bias, l2; half mean squared errors of training, validation and test
+    ("none", "none", 0.0, (0.0, 190.99, 187.18)),
+    ("center", "free", 0.0, (0.0, 92.06, 128.04)),
+    ("none", "free", 0.0, (0.0, 92.06, 128.04)),  # a free bias centres
+    ("center", "free", 0.205, (36.93, 55.48, 60.79)),
+]
+
+
+@pytest.mark.parametrize(("preprocess", "bias", "l2", "losses"), CLOSED_FORMS)
+def test_closed_forms_on_real_faces(preprocess, bias, l2, losses):
+    overrides = [*OVERRIDES, f"data.preprocess={preprocess}"]
+    found = workflows.solve(AGE_TRAIN, overrides, bias=bias, l2=[l2]).result
+    fit, constant = found.best, found.baseline.losses
+    measured = [each.half_mse for each in (fit.training, fit.validation, fit.test)]
+    assert measured == pytest.approx(losses, abs=0.005)
+    assert constant["validation"].half_mse == pytest.approx(59.36, abs=0.005)
+    assert constant["test"].half_mse == pytest.approx(60.32, abs=0.005)
+    eigenvalue, tolerance = {"none": (609, 0.5), "center": (24.5, 0.05)}[preprocess]
+    assert found.factors.largest_eigenvalue == pytest.approx(eigenvalue, abs=tolerance)
 
 
 def test_the_budget_decides_how_the_learning_rate_scales():

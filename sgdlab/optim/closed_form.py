@@ -82,6 +82,12 @@ class Spectrum:
     def rank(self) -> int:
         return len(self.singular_values)
 
+    @property
+    def total_squares(self) -> float:
+        """Of all values of X and y; not finite where the problem could not be solved."""
+        squares = np.sum(self.singular_values**2) + np.sum(self.coordinates**2) + self.misfit
+        return float(squares)
+
     def minimum(self, l2: float) -> Minimum:
         """The minimiser for one ``l2``, at least 0."""
         squares, penalty = np.square(self.singular_values), self.n_rows * l2
@@ -156,10 +162,9 @@ def spectrum_of_triangle(triangle: Triangle, bias: float | None) -> Spectrum:
         means, target_mean = np.zeros(rows.shape[1]), bias
         X, y = rows, targets[:, 0] - bias * ones[:, 0]
     left, singular_values, right = np.linalg.svd(X, full_matrices=False)
-    size = max(triangle.n_rows, rows.shape[1])
-    # Of a constant column, centring leaves the rounding of its values and not 0.
-    noise = EPSILON * max(size * singular_values.max(initial=0.0), float(np.linalg.norm(rows)))
-    kept = singular_values > noise
+    # Relative to the rows before centring, which of a constant column leaves rounding errors.
+    rounding = EPSILON * max(triangle.n_rows, rows.shape[1]) * np.linalg.norm(rows)
+    kept = singular_values > rounding
     coordinates = left.T[kept] @ y
     return Spectrum(
         n_rows=triangle.n_rows,
