@@ -16,6 +16,8 @@ class Purpose(IntEnum):
     SPLIT = 0
     ORDER = 1
     INITIAL_WEIGHTS = 2
+    SAMPLING = 3
+    XOR_RESTARTS = 4
     GRADIENT_NOISE = 5
     BOOTSTRAP = 6
     RESAMPLING = 7

@@ -1,0 +1,174 @@
+"""Small networks trained on XOR from random starts, all of them together."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.orders import Purpose, generator
+from sgdlab.errors import UsageError
+from sgdlab.lab.xor import INPUTS, TARGETS
+
+# Where trainings come to rest: solved, and the local minima and plateaus of two units, as mean
+# squared errors. At 1/8 one point pair is merged, at 1/6 one point stands apart, at 1/4 none does.
+LEVELS = {"0": 0.0, "1/8": 1 / 8, "1/6": 1 / 6, "1/4": 1 / 4}
+TOLERANCE = 1e-3  # of the mean squared error, about a level
+CONFIDENCE_Z = 1.959963984540054  # of 95 %
+MOST_WORK = 10**11  # restarts * hidden * steps; minutes
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of all restarts, the last axis: ``W`` (2, n_hidden, n), ``c``, ``v`` (n_hidden, n), ``b``."""
+
+    W: Floats
+    c: Floats
+    v: Floats
+    b: Floats
+
+
+@dataclass(frozen=True)
+class Level:
+    """The trainings that rest at one mean squared error; ``name`` may be ``other``."""
+
+    name: str
+    n_restarts: int
+    n_with_dead_unit: int
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """What became of trainings from random starts.
+
+    Attributes
+    ----------
+    n_solved
+        Those whose mean squared error is 0 to within ``TOLERANCE``.
+    interval
+        Of the share that solves XOR: Wilson's, at 95 %.
+    levels
+        All trainings, by where they rest.
+    """
+
+    n_restarts: int
+    n_hidden: int
+    n_steps: int
+    learning_rate: float
+    seed: int
+    n_solved: int
+    interval: tuple[float, float]
+    levels: tuple[Level, ...]
+
+    @property
+    def share(self) -> float:
+        return self.n_solved / self.n_restarts
+
+
+def train_restarts(
+    n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float, seed: int
+) -> Restarts:
+    """Full-batch gradient descent on the half mean squared error, from standard normal weights.
+
+    Biases start at 0. A unit is dead if it is inactive at all four points.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to do, or more than ends within minutes.
+    """
+    _check(n_hidden, n_restarts, n_steps, learning_rate)
+    weights = random_weights(n_hidden, n_restarts, seed)
+    with np.errstate(over="ignore", invalid="ignore"):  # a large learning rate diverges
+        for _ in range(n_steps):
+            weights = descend_once(weights, learning_rate)
+        residuals, active = forward(weights)
+        errors = np.mean(residuals**2, axis=0)
+    has_dead_unit = np.any(~active.any(axis=0), axis=0)
+    levels = tuple(_levels(errors, np.asarray(has_dead_unit)))
+    n_solved = levels[0].n_restarts
+    interval = wilson_interval(n_solved, n_restarts)
+    return Restarts(n_restarts, n_hidden, n_steps, learning_rate, seed, n_solved, interval, levels)
+
+
+def random_weights(n_hidden: int, n_restarts: int, seed: int) -> Weights:
+    """Starts; those of fewer restarts are the first of more."""
+    numbers = generator(seed, Purpose.XOR_RESTARTS, n_hidden).standard_normal(
+        (n_restarts, 3, n_hidden)
+    )
+    W, v = np.moveaxis(numbers[:, :2], 0, -1), numbers[:, 2].T
+    return Weights(W.copy(), np.zeros_like(v), v.copy(), np.zeros(n_restarts))
+
+
+def forward(weights: Weights) -> tuple[Floats, NDArray[np.bool_]]:
+    """Residuals (4, n) and which hidden units are active (4, n_hidden, n)."""
+    hidden = _hidden(weights)
+    active = hidden > 0
+    outputs = np.sum(np.where(active, hidden, 0.0) * weights.v, axis=1) + weights.b
+    return outputs - np.array(TARGETS, dtype=float)[:, None], active
+
+
+def gradient(weights: Weights) -> Weights:
+    """Of half the mean squared error; the slope of a rectified unit at its kink is taken as 0."""
+    residuals, active = forward(weights)
+    hidden = np.where(active, _hidden(weights), 0.0)
+    back = residuals[:, None] * weights.v * active / len(INPUTS)
+    inputs = np.array(INPUTS, dtype=float)
+    return Weights(
+        W=np.stack([np.sum(back * inputs[:, k, None, None], axis=0) for k in range(2)]),
+        c=np.sum(back, axis=0),
+        v=np.sum(residuals[:, None] * hidden, axis=0) / len(INPUTS),
+        b=np.sum(residuals, axis=0) / len(INPUTS),
+    )
+
+
+def descend_once(weights: Weights, learning_rate: float) -> Weights:
+    """One step of gradient descent."""
+    slope = gradient(weights)
+    return Weights(
+        weights.W - learning_rate * slope.W,
+        weights.c - learning_rate * slope.c,
+        weights.v - learning_rate * slope.v,
+        weights.b - learning_rate * slope.b,
+    )
+
+
+def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
+    share, z2 = n_successes / n_trials, CONFIDENCE_Z**2
+    center = (share + z2 / (2 * n_trials)) / (1 + z2 / n_trials)
+    spread = math.sqrt(share * (1 - share) / n_trials + z2 / (4 * n_trials**2))
+    half = CONFIDENCE_Z * spread / (1 + z2 / n_trials)
+    # Rounding must not take the ends past what shares can be.
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def _hidden(weights: Weights) -> Floats:
+    """Before rectification, shape (4, n_hidden, n); plain sums, so alike on every machine."""
+    inputs = np.array(INPUTS, dtype=float)[:, :, None, None]
+    hidden: Floats = inputs[:, 0] * weights.W[0] + inputs[:, 1] * weights.W[1] + weights.c
+    return hidden
+
+
+def _levels(errors: Floats, has_dead_unit: NDArray[np.bool_]) -> list[Level]:
+    found, is_left = [], np.ones(len(errors), dtype=bool)
+    for name, level in LEVELS.items():
+        here = np.abs(errors - level) < TOLERANCE
+        is_left &= ~here
+        found.append(Level(name, int(here.sum()), int((here & has_dead_unit).sum())))
+    found.append(Level("other", int(is_left.sum()), int((is_left & has_dead_unit).sum())))
+    return found
+
+
+def _check(n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float) -> None:
+    counts = {"--hidden": n_hidden, "--restarts": n_restarts, "--steps": n_steps}
+    for option, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{option} {count}: nothing to do; expected at least 1")
+    if not 0 < learning_rate < math.inf:
+        raise UsageError(f"--learning-rate {learning_rate}: expected a positive number")
+    if (work := n_hidden * n_restarts * n_steps) > MOST_WORK:
+        found = f"--hidden {n_hidden} --restarts {n_restarts} --steps {n_steps}: {work} unit steps"
+        raise UsageError(f"{found}; expected at most {MOST_WORK} (take fewer restarts or steps)")
