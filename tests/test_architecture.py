@@ -17,7 +17,9 @@ LAYERS = [
     {"workflows"},
     {"session"},
     {"finishing", "search", "reevaluation"},
+    {"open_run", "run_names"},
     {"runs"},
+    {"experiment_log"},
     {"arrays", "results", "diagnosis"},
     {"lab.trainer"},
     {"lab.mae", "lab.subject"},
@@ -29,6 +31,7 @@ LAYERS = [
     {"data.stand_in", "data.describe", "data.dataset", "data.rows", "data.npy", "data.orders"},
     {"data.synthetic", "optim.losses", "optim.schedules", "optim.updates", "provenance"},
     {"config_file"},
+    {"stored"},
     {"config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
     {"errors", "__init__"},
 ]

@@ -28,15 +28,19 @@ def replicate(number=0, loss=2.0, mae=1.5):
         weights_squared_norm=5.0,
         weights_sha256="00",
         reason=None,
-        history={"running_loss": [4.0, 3.0, 2.5], "validation_loss": [3.0, 2.5, loss]},
+        history={
+            "running_loss": [4.0, 3.0, 2.5],
+            "validation_loss": [3.0, 2.5, loss],
+            "validation_mae": [2.0, 1.8, mae],
+        },
     )
 
 
-def diverged():
+def diverged(number=0):
     unknown = dict.fromkeys(
         ("validation_loss", "validation_loss_regularized", "validation_mae", "train_loss", "bias")
     )
-    return replace(replicate(), status="diverged", reason="too large", **unknown)
+    return replace(replicate(number), status="diverged", reason="too large", **unknown)
 
 
 def result(index, *replicates, **values):
@@ -75,7 +79,7 @@ def test_nothing_can_be_selected_where_all_diverged():
         select([result(0, diverged()), result(1, diverged())], "half_mse")
 
 
-@pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged())])
+@pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged(1))])
 def test_log_round_trip(replicates):
     cell = result(17, *replicates, replicates=len(replicates))
     log = json.loads(strict_json.encode(cell.to_log(is_synthetic=True)))
