@@ -141,7 +141,7 @@ def _complete(
         needed = cells_needed(results, config.select.metric, tested, kept)
         weightless = [block for block in plan.blocks if not run.has_weights(block, needed)]
         if weightless:
-            why = "again, for weights that were not kept"
+            why = "again, whose weights are not there"
             observer.note(f"{directory.path}: training {_counted(_n_cells(weightless))} {why}")
         _train(run, weightless, plan, dataset, config, observer)
         finish(run, dataset, config, grid, results, experiment, tested, kept)

@@ -226,16 +226,20 @@ def test_errors_are_one_line_with_their_exit_code(sgdlab, config, arguments, cod
         "train.initial_bias=1e308",
         "train.initial_bias=1e200",
         "train.initial_weights=normal",
-        "data.divide_by=1e-300",
+        "data.divide_by=1e-150",
     ],
 )
-def test_numbers_that_overflow_are_a_divergence_and_no_warning(config, override, tmp_path):
-    arguments = ("-S", override, "-S", "train.initial_scale=1e200", "-S", "train.train_bias=false")
+@pytest.mark.parametrize("weights", ["zeros", "normal"])
+def test_numbers_that_overflow_are_a_divergence_and_no_warning(config, override, weights, tmp_path):
+    overrides = (f"train.initial_weights={weights}", "train.initial_scale=1e200", override)
+    arguments = [text for each in overrides for text in ("-S", each)]
     child = process("grid-search", config, *arguments, cwd=tmp_path)
     _, err = child.communicate(timeout=60)
     (line,) = err.splitlines()
     assert child.returncode == 5
     assert "all 8 cells diverged" in line
+    content = next(tmp_path.glob("runs/*/results.csv")).read_text()
+    assert {row["status"] for row in csv.DictReader(content.splitlines())} == {"diverged"}
 
 
 def test_a_test_loss_that_overflows_is_no_warning(config, data_dir, arrays, tmp_path):

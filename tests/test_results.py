@@ -4,14 +4,24 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sgdlab import strict_json
 from sgdlab.config import Train
+from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.grid import Cell
 from sgdlab.optim.losses import Losses
-from sgdlab.results import CellResult, ReplicateResult, csv_bytes, rank, result_row, select
+from sgdlab.results import (
+    CellResult,
+    ReplicateResult,
+    csv_bytes,
+    rank,
+    replicate_result,
+    result_row,
+    select,
+)
 
 
 def replicate(number=0, loss=2.0, mae=1.5):
@@ -77,6 +87,14 @@ def test_rank_is_by_metric_with_ties_to_the_earlier_cell_and_diverged_last():
 def test_nothing_can_be_selected_where_all_diverged():
     with pytest.raises(NothingToSelectError, match="all 2 cells diverged"):
         select([result(0, diverged()), result(1, diverged())], "half_mse")
+
+
+def test_a_norm_that_overflows_is_infinite_and_null_in_the_log():
+    history = np.ones(1)
+    outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, 1e200))
+    found = replicate_result(outcome, result(0).cell)
+    assert math.isinf(found.weights_squared_norm)
+    assert found.validation_loss_regularized is None
 
 
 @pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged(1))])

@@ -344,7 +344,7 @@ def test_what_is_trained_again_for_its_weights_is_said(config, options, finished
     workflows.grid_search(config, options=every, observer=recorder)
     assert len(recorder.progress) == 10
     assert recorder.notes == [
-        f"{finished.path}: training 32 cells again, for weights that were not kept"
+        f"{finished.path}: training 32 cells again, whose weights are not there"
     ]
 
 
@@ -402,7 +402,9 @@ def test_a_finished_run_is_shown_where_nothing_can_be_written(
     monkeypatch.setattr(Path, "mkdir", refuse)
     before = contents(finished, but=())
     for overrides in ([], [f"data.path={tmp_path / 'moved'}"]):
-        assert workflows.grid_search(config, overrides, options).directory == finished
+        found = workflows.grid_search(config, overrides, options)
+        assert found.directory == finished
+        assert found.config == load_config(config, overrides)
     assert contents(finished, but=()) == before
 
 
