@@ -1,7 +1,6 @@
 """Arrays in a run directory: ``.npz`` files with the same bytes for the same content."""
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.engine.blocks import Outcome
-from sgdlab.errors import StorageError
+from sgdlab.stored import reading
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,12 +29,9 @@ def read_npz(path: Path) -> Arrays:
     StorageError
         If the file is absent or broken.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        message = f"{path}: cannot be read ({error}); expected the arrays of a run"
-        raise StorageError(f"{message} (start over with --fresh)") from None
+    # Given a path, numpy leaves the file open if it is broken.
+    with reading(path), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:

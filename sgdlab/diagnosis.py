@@ -25,11 +25,13 @@ class Difference:
         return abs(self.mean) > CLEAR_DIFFERENCE * self.standard_error
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def constant_prediction(metric: str, targets: NDArray[np.float64]) -> float:
     """The constant with the smallest metric on these targets: the mean, or for MAE the median."""
     return float(np.median(targets) if metric == "mae" else np.mean(targets))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def paired_difference(
     metric: str, errors: NDArray[np.float64], baseline_errors: NDArray[np.float64]
 ) -> Difference:

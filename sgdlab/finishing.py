@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +18,20 @@ from sgdlab.diagnosis import Difference
 from sgdlab.engine.evaluation import ErrorSums, prediction_errors
 from sgdlab.errors import NothingToSelectError
 from sgdlab.grid import Grid
+from sgdlab.open_run import OpenRun
 from sgdlab.optim.losses import Losses, losses_of
-from sgdlab.results import CellResult, csv_bytes, result_row, select
-from sgdlab.runs import OpenRun
+from sgdlab.results import CellResult, csv_bytes, rank, result_row, select
 
 Extent = Literal["best", "all"]
 CELLS_TESTED_TOGETHER = 64
+
+
+def cells_needed(
+    results: Sequence[CellResult], metric: str, tested: Extent, kept: Extent
+) -> set[int]:
+    """The cells whose weights :func:`finish` asks for."""
+    chosen = results if "all" in (tested, kept) else rank(results, metric)[:1]
+    return {each.cell.index for each in chosen if each.status == "completed"}
 
 
 def finish(
@@ -30,22 +39,24 @@ def finish(
     dataset: Dataset,
     config: Config,
     grid: Grid,
+    results: Sequence[CellResult],
     experiment: dict[str, Any],
     tested: Extent,
     kept: Extent,
 ) -> None:
-    """Select the best cell, evaluate it, and write the run's last files.
+    """Select the best cell, evaluate it, and write the run's files but ``experiment.json``.
 
     If every cell diverged, the run is complete all the same, and has no best cell.
 
     Parameters
     ----------
+    results
+        Of all cells, in the order of the grid.
     experiment
-        The content of ``experiment.json`` so far; completed here.
+        The content of ``experiment.json`` so far; completed here, and written by the caller.
     tested, kept
         Whether the test losses and the weights of the best or of all cells are wanted.
     """
-    results = run.directory.results()
     completed = [result for result in results if result.status == "completed"]
     counts = {"completed": len(completed), "diverged": len(results) - len(completed)}
     experiment |= {"status": "completed", "cells": counts, "tested": tested, "kept": kept}
@@ -68,7 +79,10 @@ def finish(
         }
     rows = [result_row(each, grid.axes, test_losses.get(each.cell.index)) for each in results]
     files[run.directory.results_file] = csv_bytes(rows)
-    run.finish(files, experiment)
+    run.write(files)
+    experiment["files"] = {
+        path.name: sha256(content).hexdigest() for path, content in files.items()
+    }
 
 
 def _compare_with_constant(
@@ -116,6 +130,7 @@ def _test_losses(
     return found
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _losses(
     results: Sequence[CellResult],
     weights: NDArray[Any],

@@ -117,8 +117,14 @@ class Plan:
 
     @classmethod
     def from_log(cls, log: list[dict[str, Any]], cells: Sequence[Cell]) -> "Plan":
-        """The inverse of :meth:`to_log`, given the same cells."""
-        return cls(
+        """The inverse of :meth:`to_log`, given the same cells.
+
+        Raises
+        ------
+        LookupError, ValueError
+            If it is no plan for these cells.
+        """
+        plan = cls(
             tuple(
                 Pass(
                     each["chunk_rows"],
@@ -128,6 +134,20 @@ class Plan:
                 for each in log
             )
         )
+        plan._check_covers(cells)
+        return plan
+
+    def _check_covers(self, cells: Sequence[Cell]) -> None:
+        """Raise ValueError unless every replicate of every cell is trained exactly once."""
+        planned = sorted(
+            (stop.cell, trajectory.replicate)
+            for block in self.blocks
+            for trajectory in block.trajectories
+            for stop in trajectory.stops
+        )
+        wanted = [(cell.index, n) for cell in cells for n in range(cell.train.replicates)]
+        if planned != wanted:
+            raise ValueError("the plan does not train each cell once")
 
 
 def _block_log(block: Block) -> dict[str, Any]:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from sgdlab.config import Train
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.grid import FIRST_NAMES, Cell
 from sgdlab.optim.losses import Losses
+from sgdlab.stored import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
+HISTORIES = ("running_loss", "validation_loss", "validation_mae")
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ class CellResult:
         statuses = {each.status for each in self.replicates}
         return "diverged" if "diverged" in statuses else "completed"
 
+    @np.errstate(over="ignore", invalid="ignore")
     def mean(self, name: str) -> float:
         """Over the replicates, of a number that each of them has."""
         return float(np.mean(self._values(name)))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def standard_error(self, name: str) -> float:
         """Of the mean over replicates; NaN for a single one."""
         values = self._values(name)
@@ -83,11 +87,27 @@ class CellResult:
 
     @classmethod
     def from_log(cls, log: dict[str, Any]) -> "CellResult":
-        """The inverse of :meth:`to_log`."""
+        """The inverse of :meth:`to_log`.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            If it is no such log.
+        """
         cell = Cell(int(log["cell"]), Train.model_validate(log["hyperparameters"]))
-        return cls(cell, tuple(ReplicateResult(**each) for each in log["replicates"]))
+        replicates = _REPLICATES.validate_python(log["replicates"])
+        if [each.replicate for each in replicates] != list(range(cell.train.replicates)):
+            raise ValueError(f"{len(replicates)} replicates")
+        for each in replicates:
+            if {len(each.history[name]) for name in HISTORIES} != {each.epochs}:
+                raise ValueError(f"histories of other than {each.epochs} epochs")
+        return cls(cell, replicates)
 
 
+_REPLICATES = TypeAdapter(tuple[ReplicateResult, ...])
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
     """The log's view of what the engine yielded."""
     history = {
@@ -147,7 +167,8 @@ def select(results: Sequence[CellResult], metric: str) -> CellResult:
     """
     best = rank(results, metric)[0]
     if not math.isfinite(best.mean(METRICS[metric])):
-        message = f"all {len(results)} cells diverged; expected one that did not"
+        who = f"all {len(results)} cells" if len(results) > 1 else "the only cell"
+        message = f"{who} diverged; expected one that did not"
         raise NothingToSelectError(f"selection: {message} (try smaller learning rates)")
     return best
 

@@ -1,5 +1,6 @@
 """A finished search, read from its run directory: one object for every table and page."""
 
+import math
 from dataclasses import dataclass
 
 from sgdlab.config import Config
@@ -77,11 +78,24 @@ def read_search(directory: RunDirectory) -> SearchResult:
         axes=expand(config).axes,
         is_synthetic=experiment["synthetic"],
         results=tuple(rank(directory.results(), config.select.metric)),
-        constant=experiment["constant"],
+        constant=_number(experiment["constant"]),
         constant_losses={
-            name: Losses(**each) for name, each in experiment["constant_losses"].items()
+            name: Losses(**_numbers(each)) for name, each in experiment["constant_losses"].items()
         },
-        differences={name: Difference(**each) for name, each in experiment["differences"].items()},
-        test_losses={int(cell): Losses(**each) for cell, each in experiment["test_losses"].items()},
+        differences={
+            name: Difference(**_numbers(each)) for name, each in experiment["differences"].items()
+        },
+        test_losses={
+            int(cell): Losses(**_numbers(each)) for cell, each in experiment["test_losses"].items()
+        },
         findings=tuple(experiment["findings"]),
     )
+
+
+def _number(value: float | None) -> float:
+    """JSON has null where a number is not finite."""
+    return math.nan if value is None else value
+
+
+def _numbers(log: dict[str, float | None]) -> dict[str, float]:
+    return {name: _number(value) for name, value in log.items()}

@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,16 @@ from sgdlab import provenance
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
-from sgdlab.finishing import Extent, finish
+from sgdlab.errors import StorageError
+from sgdlab.finishing import Extent, cells_needed, finish
 from sgdlab.grid import Grid
 from sgdlab.observer import Observer
-from sgdlab.plan import Block, Pass, Plan, make_plan, n_threads
-from sgdlab.results import SCHEMA_VERSION
-from sgdlab.runs import (
-    NUMERICS_VERSION,
-    OpenRun,
-    RunDirectory,
-    fresh_directory,
-    open_run,
-    run_name,
-)
+from sgdlab.open_run import OpenRun, open_run
+from sgdlab.plan import Block, Plan, make_plan, n_threads
+from sgdlab.run_names import NUMERICS_VERSION, fresh_directory, run_name
+from sgdlab.runs import RunDirectory
 from sgdlab.search import SearchResult, read_search
+from sgdlab.stored import SCHEMA_VERSION
 from sgdlab.training import train_blocks
 
 PathLike = str | os.PathLike[str]
@@ -53,9 +49,13 @@ class SearchOptions:
 
 
 def search(config: Config, grid: Grid, options: SearchOptions, observer: Observer) -> SearchResult:
-    """Make a run, or go on with it, or find that it is finished."""
+    """Make a run, or go on with it, or find that it is finished.
+
+    The result has the config as it was given: what a finished run was called, where its data stood
+    and in what unit its targets were said to be may have been another matter.
+    """
     if grid.n_duplicates:
-        observer.note(f"{grid.n_duplicates} points of the grid stand twice; each is trained once")
+        observer.note(f"repeated points of the grid: {grid.n_duplicates}; each is trained once")
     synthesize_if_missing(config.data, observer)
     with open_dataset(config.data) as dataset:
         is_synthetic = is_stand_in(dataset.files)
@@ -63,25 +63,53 @@ def search(config: Config, grid: Grid, options: SearchOptions, observer: Observe
         directory = RunDirectory(Path(options.runs_dir) / name)
         if options.fresh:
             directory = fresh_directory(Path(options.runs_dir), name)
-        if _is_finished(directory, options):
-            observer.note(
-                f"nothing left to train: all {len(grid.cells)} cells are in {directory.path}"
-            )
-        else:
+        is_complete = _is_complete(directory, grid, options, observer)
+        if not is_complete or directory.has_leftovers:
             with open_run(directory, grid.cells, is_synthetic) as run:
-                _complete(run, config, grid, dataset, options, observer)
-    return read_search(directory)
+                # Meanwhile another process may have finished it.
+                is_complete = _is_complete(directory, grid, options, Observer())
+                if not is_complete:
+                    _complete(run, config, grid, dataset, options, observer)
+                run.drop_stops()
+    if is_complete:
+        _remember(directory, config, grid)
+    result = replace(read_search(directory), config=config)
+    if is_complete:
+        found = f"{_counted(len(grid.cells))} finished in {directory.path}"
+        observer.note(f"nothing left to train: {found}")
+    return result
 
 
-def _is_finished(directory: RunDirectory, options: SearchOptions) -> bool:
-    """Whether a run is complete and has all that the options ask for."""
-    if not directory.exists:
-        return False
-    experiment = directory.experiment()
+def _is_complete(
+    directory: RunDirectory, grid: Grid, options: SearchOptions, observer: Observer
+) -> bool:
+    """Whether a run is finished, has all of its files, and has all that the options ask for."""
+    experiment = directory.experiment() if directory.exists else {"status": "absent"}
     if experiment["status"] != "completed":
+        return False
+    if missing := directory.missing_files(len(grid.cells)):
+        some = ", ".join(str(file.relative_to(directory.path)) for file in missing[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        observer.note(f"{directory.path}: {some}{more} missing; making that again")
         return False
     lacks = {(options.tested, experiment["tested"]), (options.kept, experiment["kept"])}
     return experiment["best"] is None or ("all", "best") not in lacks
+
+
+def _remember(directory: RunDirectory, config: Config, grid: Grid) -> None:
+    """Make a finished run the latest, and write down where its data are, if that is news.
+
+    Of the config only what plays no part in the results is replaced. A run that cannot be written,
+    as on a read-only disk, stays as it is.
+    """
+    experiment = directory.experiment()
+    news = {key: value for key, value in _dumped(config).items() if key in ("name", "data")}
+    if news.items() <= experiment["config"].items():
+        directory.touch()
+    else:
+        opened = open_run(directory, grid.cells, experiment["synthetic"])
+        with suppress(StorageError), opened as run:
+            run.write_experiment(experiment | {"config": experiment["config"] | news})
 
 
 def _complete(
@@ -93,39 +121,66 @@ def _complete(
     observer: Observer,
 ) -> None:
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
-    threads = n_threads(config.run)
-    if run.directory.exists:
-        experiment = run.directory.experiment()
-        plan = Plan.from_log(experiment["plan"], grid.cells)
+    directory, threads = run.directory, n_threads(config.run)
+    if directory.exists:
+        experiment, plan = directory.experiment(), directory.plan(grid.cells)
     else:
         plan = make_plan(grid.cells, dataset.shape, config.run, threads)
-        experiment = _new_experiment(run.directory, config, dataset, plan)
+        experiment = _new_experiment(directory, dataset, plan)
+    experiment["config"] = _dumped(config)
     tested: Extent = "all" if "all" in (options.tested, experiment["tested"]) else "best"
     kept: Extent = "all" if "all" in (options.kept, experiment["kept"]) else "best"
-    with_weights = experiment["status"] != "completed" or "all" in (tested, kept)
-    missing = _missing_blocks(run, plan, with_weights)
-    if run.n_cells:
-        observer.note(f"{run.directory.path}: going on with {run.n_cells} cells finished before")
+    run.take_up(observer)
     with _session(run, experiment, threads):
-        if missing:
-            metric = config.select.metric
-            with closing(train_blocks(missing, dataset, config.run, metric, observer)) as stream:
-                for trained in stream:
-                    run.commit(trained.block, trained.epoch, trained.outcomes)
-        finish(run, dataset, config, grid, experiment, tested, kept)
+        unlogged = [block for block in plan.blocks if not run.has_results(block)]
+        if unlogged and run.n_cells:
+            before = f"going on with {_counted(run.n_cells)} finished before"
+            observer.note(f"{directory.path}: {before}, training {_counted(_n_cells(unlogged))}")
+        _train(run, unlogged, plan, dataset, config, observer)
+        results = directory.results()
+        needed = cells_needed(results, config.select.metric, tested, kept)
+        weightless = [block for block in plan.blocks if not run.has_weights(block, needed)]
+        if weightless:
+            why = "again, whose weights are not there"
+            observer.note(f"{directory.path}: training {_counted(_n_cells(weightless))} {why}")
+        _train(run, weightless, plan, dataset, config, observer)
+        finish(run, dataset, config, grid, results, experiment, tested, kept)
 
 
-def _new_experiment(
-    directory: RunDirectory, config: Config, dataset: Dataset, plan: Plan
-) -> dict[str, Any]:
-    """The content of ``experiment.json`` before anything is trained."""
+def _train(
+    run: OpenRun,
+    blocks: Sequence[Block],
+    plan: Plan,
+    dataset: Dataset,
+    config: Config,
+    observer: Observer,
+) -> None:
+    """Train blocks whole, even if only one cell of them is missing: its bits depend on them."""
+    indices = {block.index for block in blocks}
+    by_pass = [
+        (each, [block for block in each.blocks if block.index in indices]) for each in plan.passes
+    ]
+    passes = [(each, chosen) for each, chosen in by_pass if chosen]
+    if passes:
+        metric = config.select.metric
+        with closing(train_blocks(passes, dataset, config.run, metric, observer)) as stream:
+            for trained in stream:
+                run.commit(trained.block, trained.epoch, trained.outcomes)
+
+
+def _dumped(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def _new_experiment(directory: RunDirectory, dataset: Dataset, plan: Plan) -> dict[str, Any]:
+    """The content of ``experiment.json`` before anything is trained, but for the config."""
     return {
         "schema_version": SCHEMA_VERSION,
         "run": directory.name,
         "status": "running",
         "synthetic": is_stand_in(dataset.files),
         "numerics_version": NUMERICS_VERSION,
-        "config": config.model_dump(mode="json", exclude_none=True),
+        "config": {},
         "data": {
             "shape": asdict(dataset.shape),
             "fingerprint": dataset.fingerprint,
@@ -161,13 +216,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _missing_blocks(run: OpenRun, plan: Plan, with_weights: bool) -> list[tuple[Pass, list[Block]]]:
-    """The blocks of each pass whose outcomes are not all committed.
+def _counted(n_cells: int) -> str:
+    return f"{n_cells} cells" if n_cells != 1 else "1 cell"
 
-    A block is trained whole, even if only one of its cells is missing: its bits depend on it.
-    """
-    found = [
-        (each, [block for block in each.blocks if not run.has(block, with_weights)])
-        for each in plan.passes
-    ]
-    return [(each, blocks) for each, blocks in found if blocks]
+
+def _n_cells(blocks: Iterable[Block]) -> int:
+    return len({stop.cell for each in blocks for path in each.trajectories for stop in path.stops})

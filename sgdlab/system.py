@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from sgdlab.errors import StorageError
 
@@ -83,7 +83,7 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; a lock whose holder died does not block.
+    """Hold a lock file, which is removed at the end; a lock whose holder died does not block.
 
     Raises
     ------
@@ -91,9 +91,8 @@ def locked(path: Path) -> Iterator[None]:
         If another process holds it, with that process's number and host.
     """
     holder = path.with_name(path.name + ".holder")
-    lock = FileLock(path, timeout=0)
     try:
-        lock.acquire()
+        lock = _acquired(path)
     except Timeout:
         who = "another process"
         with contextlib.suppress(OSError):
@@ -106,9 +105,29 @@ def locked(path: Path) -> Iterator[None]:
         write_files({holder: f"pid {os.getpid()} on {socket.gethostname()}".encode()})
         yield
     finally:
-        with contextlib.suppress(OSError):
-            holder.unlink(missing_ok=True)
+        # Removed while it is held, or another process's lock could be. Windows removes no open
+        # file; there the release does it.
+        for each in (holder, path):
+            with contextlib.suppress(OSError):
+                each.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquired(path: Path) -> BaseFileLock:
+    """A lock on the very file that stands at a path.
+
+    Between opening a lock file and locking it, its last holder may have removed it; then the next
+    process would lock a new file, and both would hold a lock. So the file is opened once more,
+    which keeps its identity from being used again, and compared with what stands there afterwards.
+    """
+    lock = FileLock(path, timeout=0)
+    while True:
+        with open(path, "ab") as stream:
+            lock.acquire()
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(stream.fileno()), os.stat(path)):
+                    return lock
+            lock.release()
 
 
 def memory_bytes() -> int:

@@ -30,7 +30,7 @@ from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
-from sgdlab.runs import find_run
+from sgdlab.run_names import find_run
 from sgdlab.search import SearchResult
 from sgdlab.session import SearchOptions as SearchOptions  # part of these functions
 from sgdlab.session import search
@@ -108,7 +108,8 @@ def evaluate(
     Parameters
     ----------
     run
-        A path, a name below ``runs_dir``, or ``latest``.
+        A path, a name below ``runs_dir``, or ``latest``: the run that a command last finished or
+        found finished.
     data, prefix
         Folder and prefix of other arrays; by default the run's own.
     mae_step

@@ -207,6 +207,8 @@ def test_version_help_schema_and_completion(sgdlab):
         (["evaluate", "latest"], 2, "there are no runs"),
         (["data", "describe", "nowhere"], 3, "nowhere: no arrays"),
         (["no-such-command"], 2, "No such command"),
+        (["grid-search", "{config}", "--runs-dir", "a" * 300], 4, "file name too long"),
+        (["evaluate", "a" * 5000], 2, "no such run"),
     ],
 )
 def test_errors_are_one_line_with_their_exit_code(sgdlab, config, arguments, code, message):
@@ -216,6 +218,37 @@ def test_errors_are_one_line_with_their_exit_code(sgdlab, config, arguments, cod
     lines = [line for line in err.splitlines() if line.startswith("sgdlab: error: ")]
     assert len(lines) == len(err.splitlines()) == 1
     assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.initial_bias=1e308",
+        "train.initial_bias=1e200",
+        "train.initial_weights=normal",
+        "data.divide_by=1e-150",
+    ],
+)
+@pytest.mark.parametrize("weights", ["zeros", "normal"])
+def test_numbers_that_overflow_are_a_divergence_and_no_warning(config, override, weights, tmp_path):
+    overrides = (f"train.initial_weights={weights}", "train.initial_scale=1e200", override)
+    arguments = [text for each in overrides for text in ("-S", each)]
+    child = process("grid-search", config, *arguments, cwd=tmp_path)
+    _, err = child.communicate(timeout=60)
+    (line,) = err.splitlines()
+    assert child.returncode == 5
+    assert "all 8 cells diverged" in line
+    content = next(tmp_path.glob("runs/*/results.csv")).read_text()
+    assert {row["status"] for row in csv.DictReader(content.splitlines())} == {"diverged"}
+
+
+def test_a_test_loss_that_overflows_is_no_warning(config, data_dir, arrays, tmp_path):
+    np.save(data_dir / "Xte.npy", arrays["Xte"] * 1e200)
+    for command in (("grid-search", config), ("grid-search", config, "-q"), ("evaluate", "latest")):
+        child = process(*command, cwd=tmp_path)
+        out, err = child.communicate(timeout=60)
+        assert (child.returncode, err) == (0, "")
+        assert out
 
 
 def test_every_mistake_of_a_config_has_a_line(sgdlab, write_config):

@@ -4,14 +4,24 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sgdlab import strict_json
 from sgdlab.config import Train
+from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.grid import Cell
 from sgdlab.optim.losses import Losses
-from sgdlab.results import CellResult, ReplicateResult, csv_bytes, rank, result_row, select
+from sgdlab.results import (
+    CellResult,
+    ReplicateResult,
+    csv_bytes,
+    rank,
+    replicate_result,
+    result_row,
+    select,
+)
 
 
 def replicate(number=0, loss=2.0, mae=1.5):
@@ -28,15 +38,19 @@ def replicate(number=0, loss=2.0, mae=1.5):
         weights_squared_norm=5.0,
         weights_sha256="00",
         reason=None,
-        history={"running_loss": [4.0, 3.0, 2.5], "validation_loss": [3.0, 2.5, loss]},
+        history={
+            "running_loss": [4.0, 3.0, 2.5],
+            "validation_loss": [3.0, 2.5, loss],
+            "validation_mae": [2.0, 1.8, mae],
+        },
     )
 
 
-def diverged():
+def diverged(number=0):
     unknown = dict.fromkeys(
         ("validation_loss", "validation_loss_regularized", "validation_mae", "train_loss", "bias")
     )
-    return replace(replicate(), status="diverged", reason="too large", **unknown)
+    return replace(replicate(number), status="diverged", reason="too large", **unknown)
 
 
 def result(index, *replicates, **values):
@@ -75,7 +89,15 @@ def test_nothing_can_be_selected_where_all_diverged():
         select([result(0, diverged()), result(1, diverged())], "half_mse")
 
 
-@pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged())])
+def test_a_norm_that_overflows_is_infinite_and_null_in_the_log():
+    history = np.ones(1)
+    outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, 1e200))
+    found = replicate_result(outcome, result(0).cell)
+    assert math.isinf(found.weights_squared_norm)
+    assert found.validation_loss_regularized is None
+
+
+@pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged(1))])
 def test_log_round_trip(replicates):
     cell = result(17, *replicates, replicates=len(replicates))
     log = json.loads(strict_json.encode(cell.to_log(is_synthetic=True)))

@@ -277,6 +277,35 @@ def test_lock_that_cannot_be_taken(name, tmp_path):
     checked_message(caught.value, tmp_path / name)
 
 
+@needs_unix
+def test_lock_file_that_its_last_holder_removes_meanwhile_is_not_held_alone(tmp_path, monkeypatch):
+    """Between opening and locking it, as another process would at its end."""
+    acquire = system.FileLock.acquire
+    taken = []
+
+    def late(lock, *arguments, **options):
+        held = acquire(lock, *arguments, **options)
+        if not taken:
+            (tmp_path / "lock").unlink()
+        taken.append(lock)
+        return held
+
+    monkeypatch.setattr(system.FileLock, "acquire", late)
+    with (
+        locked(tmp_path / "lock"),
+        pytest.raises(StorageError, match="in use by"),
+        locked(tmp_path / "lock"),
+    ):
+        pytest.fail("two holders")
+    assert len(taken) == 2
+
+
+def test_lock_file_is_gone_at_the_end_and_was_there_until_then(tmp_path):
+    with locked(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_simulated_full_disk_while_taking_the_lock_gives_it_back(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", failing(os.fsync, 0))
     with pytest.raises(StorageError, match="no space left"), locked(tmp_path / "lock"):

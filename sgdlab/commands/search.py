@@ -19,6 +19,10 @@ from sgdlab.commands.options import (
 )
 from sgdlab.commands.output import observer, show
 
+RUN_HELP = (
+    "A run's path, its name, or latest: the run that a command last finished or found finished."
+)
+
 
 def train(
     config: ConfigFile,
@@ -80,7 +84,7 @@ def grid_search(
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's path, its name, or latest.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP)],
     cell: Annotated[int | None, typer.Option(help="By default the best.")] = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Other arrays.")] = None,
     prefix: Prefix = None,

@@ -122,8 +122,9 @@ class RunningBlock:
         """Stop every trajectory whose running loss is not finite or far above its start."""
         running_loss = self._kernel.squared_errors / (2 * self._n_rows)
         self._running_loss = running_loss
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             is_small = running_loss <= DIVERGED_FACTOR * self._start_loss
+        is_small &= np.isfinite(running_loss)  # the loss at the start may be infinite too
         self._diverged_now = self._alive & ~is_small
         self._alive &= is_small
         if self._diverged_now.any():

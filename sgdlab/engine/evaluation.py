@@ -39,12 +39,14 @@ class ErrorSums:
         return self._absolute / self._n_rows
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def prediction_errors(
     weights: NDArray[Any], bias: NDArray[np.float64], chunks: Iterable[Chunk]
 ) -> NDArray[np.float64]:
     """``weights @ x + bias - y`` for all rows, shape (n_cells, n_rows).
 
-    ``weights`` has shape (n_cells, n_features), ``bias`` (n_cells,).
+    ``weights`` has shape (n_cells, n_features), ``bias`` (n_cells,). Where predictions are infinite
+    or NaN, so are their errors.
     """
     pieces = [
         (weights @ rows.T).astype(np.float64) + bias[:, None] - targets for rows, targets in chunks

@@ -71,8 +71,9 @@ class DirectKernel:
                 tile = slice(self._position - first, stop - first)
                 self._tile(rows[tile], targets[tile])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def predict(self, rows: NDArray[Any], cells: slice | NDArray[np.int64]) -> NDArray[Any]:
-        """Predictions of some cells, shape (n_chosen_cells, n_rows)."""
+        """Predictions of some cells, shape (n_chosen_cells, n_rows); infinite ones are no error."""
         predictions: NDArray[Any] = self._V[cells] @ rows.T
         predictions *= self._scale[cells].astype(self.dtype)[:, None]
         predictions += self.bias[cells].astype(self.dtype)[:, None]

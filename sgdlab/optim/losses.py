@@ -21,8 +21,12 @@ class Losses:
         return math.sqrt(2 * self.half_mse)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def losses_of(errors: NDArray[np.float64]) -> Losses:
-    """Of predictions minus targets, shape (n_rows,) or (replicates, n_rows); the mean over all."""
+    """Of predictions minus targets, shape (n_rows,) or (replicates, n_rows); the mean over all.
+
+    Infinite or NaN where an error or its square is, as in a training that diverges.
+    """
     return Losses(float(np.mean(np.square(errors)) / 2), float(np.mean(np.abs(errors))))
 
 

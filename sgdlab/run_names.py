@@ -1,0 +1,81 @@
+"""How runs are named, and how one is found below ``runs/``."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sgdlab.config import Config
+from sgdlab.errors import UsageError
+from sgdlab.runs import RunDirectory
+
+# Raised whenever the results of some config change in any bit.
+NUMERICS_VERSION = 1
+
+
+def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:
+    """``NAME-HASH``: the hash over everything that a result depends on."""
+    resolved = config.model_dump(mode="json", exclude_none=True)
+    for key in ("path", "prefix", "if_missing", "target_unit"):
+        resolved["data"].pop(key)
+    what = {key: resolved[key] for key in ("data", "train", "grid", "select")}
+    what |= {"fingerprint": fingerprint, "numerics_version": NUMERICS_VERSION}
+    canonical = json.dumps(what, sort_keys=True).encode()
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", config.name).strip("-.")[:60] or "run"
+    infix = "-synthetic" if is_synthetic else ""
+    return f"{slug}{infix}-{hashlib.sha256(canonical).hexdigest()[:8]}"
+
+
+def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
+    """The first of NAME, NAME-2, NAME-3, ... that does not exist yet."""
+    number, directory = 1, RunDirectory(runs_dir / name)
+    while directory.exists:
+        number += 1
+        directory = RunDirectory(runs_dir / f"{name}-{number}")
+    return directory
+
+
+def find_run(runs_dir: Path, reference: str) -> RunDirectory:
+    """The run of a path, a name below ``runs_dir``, or ``latest``.
+
+    ``latest`` is the run that a command last finished or found finished.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    StorageError
+        If ``latest`` is asked for, and a run that may be it cannot be read.
+    """
+    known = _known_runs(runs_dir)
+    if reference == "latest":
+        if found := _latest(known):
+            return found
+        expected = "a finished run, or the name of"
+    else:
+        for path in (runs_dir / reference, Path(reference)):
+            if RunDirectory(path).exists:
+                return RunDirectory(path)
+        expected = "a run's path, latest, or"
+    names = ", ".join(sorted(each.name for each in known)[:5])
+    expected = f"expected {expected} one of {names}" if known else "there are no runs"
+    raise UsageError(f"{reference!r} in {runs_dir}: no such run; {expected} (see --runs-dir)")
+
+
+def _known_runs(runs_dir: Path) -> list[RunDirectory]:
+    if not os.path.isdir(runs_dir):
+        return []
+    directories = [RunDirectory(file.parent) for file in runs_dir.glob("*/experiment.json")]
+    return [each for each in directories if each.exists]
+
+
+def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
+    """The finished one whose ``experiment.json`` was written or touched last."""
+
+    def age(directory: RunDirectory) -> int:
+        return -directory.experiment_file.stat().st_mtime_ns
+
+    by_age = sorted(known, key=age)
+    return next((each for each in by_age if each.experiment()["status"] == "completed"), None)
