@@ -74,7 +74,7 @@ def test_grid_search_prints_the_best_cells_and_the_constant_predictor(sgdlab, co
     loss = np.mean((arrays["yte"] - mean) ** 2) / 2
     assert float(constant[8]) == pytest.approx(loss, rel=1e-4)
     assert "the test rows played no part in the selection" in out
-    assert "minus the constant predictor, paired by row" in out
+    assert "minus the constant predictor in half-MSE, paired by row" in " ".join(out.split())
     assert lines[-1].startswith("run: runs/grid-")
     assert "years" in out
     assert err == ""

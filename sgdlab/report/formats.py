@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from sgdlab.data.describe import Description
-from sgdlab.diagnosis import Difference
 from sgdlab.estimate import Estimate
 from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
@@ -29,10 +28,6 @@ def setting(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def difference(value: Difference) -> str:
-    return f"{value.mean:+.3g} ±{value.standard_error:.2g}"
 
 
 def n_bytes(value: float) -> str:

@@ -8,19 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.data.describe import Description
+from sgdlab.diagnosis import METRIC_NAMES
 from sgdlab.estimate import Estimate
 from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
 from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
-from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, plain, setting
+from sgdlab.report.formats import ABSENT, n_bytes, n_operations, number, plain, setting
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
 from sgdlab.safe_text import printable
 from sgdlab.search import SearchResult
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
-METRIC_NAMES = {"half_mse": "half-MSE", "mae": "MAE"}
 HISTORY_LINES = 8
 
 
@@ -98,7 +98,7 @@ def training_table(result: SearchResult) -> RenderableType:
     for name, loss in losses.items():
         constant = result.constant_losses[name]
         values = (loss, loss + penalty, np.sqrt(2 * loss), errors.get(name))
-        gap = difference(result.differences[name]) if name in result.differences else ABSENT
+        gap = str(result.differences[name]) if name in result.differences else ABSENT
         table.add_row(name, *map(number, (*values, constant.half_mse, constant.mae)), gap)
     return Group(_title(result), _history(best), Text(), table, *_explanations(result))
 
