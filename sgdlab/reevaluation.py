@@ -154,7 +154,7 @@ def _other_rows(
                 found = f"{X.path}: {X.n_features} values a row"
                 raise DataError(f"{found}; expected the {n_features} that the weights have")
             numbers = np.arange(X.n_rows)
-            named[X.path.name] = RowSet(X, numbers, read_targets(y), transform, precision)
+            named[X.path.name] = RowSet(X, numbers, read_targets(y, precision), transform)
     return named
 
 

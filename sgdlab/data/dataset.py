@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -70,15 +71,15 @@ class Dataset:
         """The training rows, in the order of the file or in the given order of positions."""
         numbers = self._split[0]
         numbers = numbers if order is None else numbers[order]
-        return self._rows("Xtr", numbers, self._targets("ytr")[numbers], dtype)
+        return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
 
     def validation(self, dtype: DTypeLike) -> RowSet:
         numbers = self._split[1]
-        return self._rows("Xtr", numbers, self._targets("ytr")[numbers], dtype)
+        return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
 
     def test(self, dtype: DTypeLike) -> RowSet:
-        targets = self._targets("yte")
-        return self._rows("Xte", np.arange(len(targets)), targets, dtype)
+        targets = read_targets(self.files["yte"], dtype)
+        return self._rows("Xte", np.arange(len(targets)), targets)
 
     @cached_property
     def transform(self) -> Transform:
@@ -114,13 +115,8 @@ class Dataset:
         n_train = self.shape.n_train
         return np.sort(numbers[:n_train]), np.sort(numbers[n_train:])
 
-    def _rows(
-        self, part: str, numbers: NDArray[np.int64], targets: NDArray[np.float64], dtype: DTypeLike
-    ) -> RowSet:
-        return RowSet(self.files[part], numbers, targets, self.transform, dtype)
-
-    def _targets(self, part: str) -> NDArray[np.float64]:
-        return read_targets(self.files[part])
+    def _rows(self, part: str, numbers: NDArray[np.int64], targets: NDArray[Any]) -> RowSet:
+        return RowSet(self.files[part], numbers, targets, self.transform)
 
     def _check_fit(self) -> None:
         for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
@@ -154,12 +150,18 @@ def check_pair(X: NpyFile, y: NpyFile) -> None:
         raise DataError(f"{X.path}, {y.path}: {found}; expected equally many rows")
 
 
-def read_targets(file: NpyFile) -> NDArray[np.float64]:
-    """All targets of a file, float64, shape (n_rows,); finite."""
+def read_targets(file: NpyFile, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """All targets of a file, shape (n_rows,); finite, in ``dtype`` too."""
     _check_column(file)
     values = file.read_rows(slice(None))
     check_finite(file, values, np.arange(file.n_rows))
-    return values[:, 0].astype(np.float64)
+    with np.errstate(over="ignore"):
+        targets = values[:, 0].astype(np.float64).astype(dtype)
+    if not np.isfinite(targets).all():
+        row = int(np.argmin(np.isfinite(targets)))
+        found = f"{values[row, 0]} at row {row} (from 0), out of the range of {targets.dtype}"
+        raise DataError(f"{file.path}: {found}; expected moderate numbers (see train.precision)")
+    return targets
 
 
 def _check_column(y: NpyFile) -> None:
