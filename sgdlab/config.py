@@ -93,7 +93,7 @@ class Data(Model):
     )
     target_unit: Text = Field("", description="of y, for the headings of tables")
     if_missing: Literal["fail", "synthesize"] = Field(
-        "fail", description="write stand-in arrays if all four files are absent"
+        "fail", description="write stand-in arrays if the folder holds no arrays"
     )
 
 

@@ -206,6 +206,8 @@ def test_version_help_schema_and_completion(sgdlab):
         (["train", "{config}"], 2, "8 cells; expected one"),
         (["evaluate", "latest"], 2, "there are no runs"),
         (["data", "describe", "nowhere"], 3, "nowhere: no arrays"),
+        (["data", "describe", "data", "--prefix", "a/b"], 2, "prefix 'a/b': leads to another"),
+        (["data", "synthesize", "new", "--prefix", "../"], 2, "prefix '../': leads to another"),
         (["no-such-command"], 2, "No such command"),
     ],
 )

@@ -17,14 +17,24 @@ from sgdlab.config import Data
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics
-from sgdlab.errors import DataError
+from sgdlab.errors import DataError, UsageError
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
 
 
 def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
-    """The four files of a data set, by the last part of their names."""
-    return {part: folder / f"{prefix}{part}.npy" for part in PARTS}
+    """The four files of a data set, by the last part of their names.
+
+    Raises
+    ------
+    UsageError
+        If the prefix leads to another folder.
+    """
+    names = {part: f"{prefix}{part}.npy" for part in PARTS}
+    if any(Path(name).name != name for name in names.values()):
+        found = f"prefix {prefix!r}: leads to another folder than {folder}"
+        raise UsageError(f"{found}; expected the start of file names")
+    return {part: folder / name for part, name in names.items()}
 
 
 def split_sizes(n_rows: int, fraction: float) -> tuple[int, int]:
@@ -135,6 +145,8 @@ def open_dataset(config: Data) -> Iterator[Dataset]:
     ------
     DataError
         If a file is missing, broken, or does not fit the others.
+    UsageError
+        If the prefix leads to another folder.
     """
     with ExitStack() as stack:
         paths = array_paths(Path(config.path), config.prefix)

@@ -105,6 +105,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "synthetic": description.is_synthetic,
         "files": file_rows(description),
         "labels": [asdict(each) for each in description.labels],
+        "remarks": description.remarks,
     }
 
 

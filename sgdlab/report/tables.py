@@ -218,7 +218,8 @@ def description_table(description: Description) -> RenderableType:
     heading = printable(f"{description.folder}, prefix {description.prefix!r}")
     title = new_title(heading, description.is_synthetic)
     note = Text("constant: what always predicting the mean of ytr costs", style="dim")
-    return Group(title, files, Text(), labels, note, Text(), _published(description))
+    remarks = [Text(remark, style="yellow") for remark in description.remarks]
+    return Group(title, files, Text(), labels, note, Text(), *remarks, _published(description))
 
 
 def _published(description: Description) -> Text:
