@@ -20,6 +20,7 @@ from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics
 from sgdlab.errors import DataError, UsageError
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
+PAIRS = (("Xtr", "ytr"), ("Xte", "yte"))
 
 
 def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
@@ -129,7 +130,7 @@ class Dataset:
         return RowSet(self.files[part], numbers, targets, self.transform)
 
     def _check_fit(self) -> None:
-        for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
+        for X_part, y_part in PAIRS:
             check_pair(self.files[X_part], self.files[y_part])
         train, test = self.files["Xtr"], self.files["Xte"]
         if train.n_features != test.n_features:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.dataset import PARTS, array_paths, check_pair, read_targets
+from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.rows import READ_BYTES, check_finite, rows_in
 from sgdlab.data.stand_in import stand_in_parts
@@ -106,7 +106,7 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
         raise DataError(f"{folder}: no arrays; expected {names}")
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
         files = {part: stack.enter_context(NpyFile(paths[part])) for part in present}
-        for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
+        for X_part, y_part in PAIRS:
             if X_part in files and y_part in files:
                 check_pair(files[X_part], files[y_part])
         targets = {part: read_targets(files[part]) for part in present if part.startswith("y")}

@@ -79,6 +79,7 @@ def evaluation_document(result: EvaluationResult) -> dict[str, Any]:
         "synthetic": result.is_synthetic,
         "cell": result.result.cell.name,
         "evaluated": evaluation_rows(result, with_vectors=True),
+        "warnings": result.warnings,
     }
 
 
@@ -89,7 +90,9 @@ def evaluation_rows(result: EvaluationResult, with_vectors: bool) -> list[dict[s
         row: dict[str, Any] = {"rows": each.rows, "n_rows": each.n_rows}
         row |= {"half_mse": each.losses.half_mse, "logged_half_mse": each.logged_loss}
         row |= {"rmse": each.losses.rmse, "mae": each.losses.mae}
+        row |= {"constant_half_mse": each.constant_losses.half_mse}
         if each.step is not None:
+            row |= {"step_replicate": 0}
             row |= {name: value for name, value in vars(each.step).items() if name != "n_rows"}
             if not with_vectors:
                 row.pop("weights_subgradient")

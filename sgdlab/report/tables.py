@@ -170,20 +170,27 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
 
 
 def evaluation_table(result: EvaluationResult) -> RenderableType:
-    """Losses on each set of rows, beside those in the log."""
+    """Losses on each set of rows, beside those in the log and the constant predictor's."""
     unit = result.config.data.target_unit
-    table = new_table("rows", "number", "half-MSE", "as logged", f"RMSE {unit}", f"MAE {unit}")
+    headings = ("\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}")
+    table = new_table("\nrows", *headings, "constant\nhalf-MSE")
     for each in result.evaluated:
-        values = (each.losses.half_mse, each.logged_loss, each.losses.rmse, each.losses.mae)
+        losses, constant = each.losses, each.constant_losses
+        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, constant.half_mse)
         table.add_row(each.rows, str(each.n_rows), *map(number, values))
-    title = Text(f"{result.directory.name}: cell {result.result.cell.name}", style="bold")
+    n_replicates = len(result.result.replicates)
+    means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
+    heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
+    title = Text(printable(heading), style="bold")
     if result.is_synthetic:
         title.append(" on a synthetic stand-in", style="yellow")
+    warnings = [Text(printable(f"{each}."), style="yellow") for each in result.warnings]
     steps = {each.rows: each.step for each in result.evaluated if each.step is not None}
-    return Group(title, table, *([_steps_table(steps)] if steps else []))
+    of_which = ", replicate 0" if n_replicates > 1 else ""
+    return Group(title, table, *warnings, *([_steps_table(steps, of_which)] if steps else []))
 
 
-def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
+def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
     table = new_table(
         "\nrows", "above\nn+", "below\nn-", "(n+ - n-)\n/ n", "subgradient\nof w, norm", "\nbias",
         "bias after\none step",
@@ -194,8 +201,8 @@ def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
         values = (step.bias_subgradient, norm, step.bias)
         table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
     rate = setting(next(iter(steps.values())).learning_rate)
-    title = Text(f"\nOne step on the mean absolute error, learning rate {rate}", style="bold")
-    return Group(title, table)
+    heading = f"\nOne step on the mean absolute error, learning rate {rate}{of_which}"
+    return Group(Text(heading, style="bold"), table)
 
 
 def description_table(description: Description) -> RenderableType:
