@@ -91,10 +91,9 @@ def test_nothing_is_called_better_or_worse_below_two_standard_errors(mean, stand
 
 @pytest.mark.parametrize(("metric", "name"), [("half_mse", "half-MSE"), ("mae", "MAE")])
 def test_the_sentence_names_the_metric_and_every_set_of_rows(metric, name):
-    cell = Cell(4, Train(batch_size=1, learning_rate=1.0, epochs=1))
     differences = {"validation": (-3.0, 1.0), "test": (0.5, None)}
     sentence = compared_with_constant(
-        cell, {rows: Difference(metric, *each) for rows, each in differences.items()}
+        "cell 0004", {rows: Difference(metric, *each) for rows, each in differences.items()}
     )
     assert sentence == (
         f"cell 0004 minus the constant predictor in {name}, paired by row, ± standard error: "
