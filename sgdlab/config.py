@@ -64,7 +64,9 @@ AutoOrCount = Annotated[
 AutoOrBytes = Annotated[
     int | Literal["auto"], BeforeValidator(_auto_or_bytes), WithJsonSchema(_BYTES_SCHEMA)
 ]
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1000)]
+# C0, DEL and C1; the characters that end a line or turn the direction of writing.
+_CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+Text = Annotated[str, Field(pattern=f"^[^{_CONTROL_CHARACTERS}]*$", max_length=1000)]
 
 
 class Validation(Model):
@@ -91,7 +93,7 @@ class Data(Model):
     )
     target_unit: Text = Field("", description="of y, for the headings of tables")
     if_missing: Literal["fail", "synthesize"] = Field(
-        "fail", description="write stand-in arrays if all four files are absent"
+        "fail", description="write stand-in arrays if the folder holds no arrays"
     )
 
 

@@ -11,18 +11,41 @@ from sgdlab.grid import Cell
 
 # Of a standard error: below this, nothing is called better or worse.
 CLEAR_DIFFERENCE = 2.0
+METRIC_NAMES = {"half_mse": "half-MSE", "mae": "MAE"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean over rows of paired differences, and the standard error of that mean."""
+    """A mean over rows of paired differences in a metric, and the standard error of that mean.
 
+    The error is None where it is not known, as with a single row.
+    """
+
+    metric: str  # half_mse | mae
     mean: float
-    standard_error: float
+    standard_error: float | None
+
+    def __str__(self) -> str:
+        """``-38.7 ±4.7``: two digits of the error, and as many places of the mean."""
+        error = self.standard_error
+        if not error:
+            return f"{self.mean:+.3g} ±{'?' if error is None else 0}"
+        exponent = int(f"{error:.1e}".partition("e")[2])
+        if exponent < -5 or abs(self.mean) >= 1e7:
+            digits = max(0, int(f"{self.mean:e}".partition("e")[2]) - exponent + 1)
+            return f"{self.mean:+.{digits}e} ±{error:.1e}"
+        places = 1 - exponent
+        mean, error = round(self.mean, places), round(error, places)
+        return f"{mean:+.{max(0, places)}f} ±{error:.{max(0, places)}f}"
 
     @property
-    def is_clear(self) -> bool:
-        return abs(self.mean) > CLEAR_DIFFERENCE * self.standard_error
+    def verdict(self) -> str:
+        """``better`` (smaller), ``worse``, or why neither can be said."""
+        if self.standard_error is None:
+            return "not known"
+        if abs(self.mean) <= CLEAR_DIFFERENCE * self.standard_error:
+            return "no clear difference"
+        return "worse" if self.mean > 0 else "better"
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -45,10 +68,14 @@ def paired_difference(
         Predictions minus targets; a row's loss is the mean over replicates.
     baseline_errors : float64 array, shape (n_rows,)
     """
-    differences = _row_losses(metric, errors).mean(axis=0) - _row_losses(metric, baseline_errors)
-    n_rows = len(differences)
-    spread = np.std(differences, ddof=1) if n_rows > 1 else math.nan
-    return Difference(float(np.mean(differences)), float(spread / math.sqrt(n_rows)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = _row_losses(metric, errors).mean(axis=0)
+        differences = losses - _row_losses(metric, baseline_errors)
+        n_rows, error = len(differences), math.nan
+        if n_rows > 1:
+            error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
+        mean = float(np.mean(differences))
+    return Difference(metric, mean, error if math.isfinite(error) else None)
 
 
 def _row_losses(metric: str, errors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,18 +84,10 @@ def _row_losses(metric: str, errors: NDArray[np.float64]) -> NDArray[np.float64]
 
 def compared_with_constant(model: str, differences: dict[str, Difference]) -> str:
     """One sentence on a model and the constant predictor, for every set of rows."""
-    parts = [
-        f"{rows} {each.mean:+.2f} ±{each.standard_error:.2f} ({_verdict(each)})"
-        for rows, each in differences.items()
-    ]
-    what = f"{model} minus the constant predictor, paired by row, ± standard error"
-    return f"{what}: {', '.join(parts)}"
-
-
-def _verdict(difference: Difference) -> str:
-    if not difference.is_clear:
-        return "no clear difference"
-    return "worse" if difference.mean > 0 else "better"
+    metric = METRIC_NAMES[next(iter(differences.values())).metric]
+    parts = [f"{rows} {each} ({each.verdict})" for rows, each in differences.items()]
+    what = f"{model} minus the constant predictor in {metric}, paired by row"
+    return f"{what}, ± standard error: {', '.join(parts)}"
 
 
 def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[str]:

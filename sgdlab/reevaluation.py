@@ -1,18 +1,22 @@
 """A run's weights on any rows: its own, to reproduce the log, or other arrays."""
 
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgdlab.config import Config
-from sgdlab.data.dataset import Dataset, array_paths, check_pair, open_dataset, read_targets
-from sgdlab.data.npy import NpyFile
-from sgdlab.data.rows import READ_BYTES, Chunk, RowSet, Transform, rows_in
+from sgdlab.data.dataset import Dataset, array_paths, open_dataset
+from sgdlab.data.pairs import open_pairs, rows_of_pairs
+from sgdlab.data.rows import READ_BYTES, Chunk, RowSet, rows_in
 from sgdlab.data.stand_in import is_stand_in
+from sgdlab.diagnosis import Difference, paired_difference
 from sgdlab.engine.evaluation import prediction_errors
 from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.mae import MaeStep, mae_step
@@ -21,33 +25,45 @@ from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, kept_transform, kept_weights
 
 NamedRows = dict[str, RowSet]
-PAIRS = (("Xtr", "ytr"), ("Xte", "yte"))
 
 
 @dataclass(frozen=True)
 class EvaluatedRows:
     """A cell on one set of rows.
 
-    ``losses`` are means over replicates, ``logged_loss`` is the same number as the run's log has it
-    (None if it has not), and ``step`` starts at the first replicate's weights.
+    Attributes
+    ----------
+    losses
+        Means over replicates.
+    constant_losses
+        Of the constant predictor, which knows the run's training rows.
+    difference
+        Of the cell to the constant predictor, in the run's metric.
+    logged_loss
+        ``losses.half_mse`` as the run's log has it; None if it has not.
+    step
+        From the weights of replicate 0.
     """
 
     rows: str
     n_rows: int
     losses: Losses
+    constant_losses: Losses
+    difference: Difference
     logged_loss: float | None
     step: MaeStep | None
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """A cell of a run on one or more sets of rows."""
+    """A cell of a run on one or more sets of rows; ``warnings`` says what looks like a mistake."""
 
     directory: RunDirectory
     config: Config
     result: CellResult
     is_synthetic: bool
     evaluated: tuple[EvaluatedRows, ...]
+    warnings: tuple[str, ...]
 
 
 def evaluate_run(
@@ -70,39 +86,115 @@ def evaluate_run(
     Raises
     ------
     UsageError
-        If the run is not finished, or the cell's weights were not kept.
+        If the run is not finished, there is no such cell or its weights were not kept, or there is
+        a prefix without a folder.
     DataError
-        If the run's own arrays have changed, or other arrays do not fit the weights.
+        If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
+    if prefix is not None and folder is None:
+        raise UsageError(f"--prefix {prefix!r}: not of the run's own arrays; expected --data too")
+    directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
-    if experiment["status"] != "completed" or experiment["best"] is None:
-        found = f"{experiment['status']}, best cell {experiment.get('best')}"
-        raise UsageError(f"{directory.path}: {found}; expected a run with a best cell")
     config = Config.model_validate(experiment["config"])
-    index = int(experiment["best"]) if cell is None else cell
-    weights, bias = kept_weights(directory, index)
-    result = directory.result(index)
+    result = _chosen(directory, experiment, cell)
+    model = _Model(
+        *kept_weights(directory, result.cell.index), experiment["constant"], config.select.metric
+    )
     precision = result.cell.train.precision
     with ExitStack() as stack:
         if folder is None:
-            dataset = stack.enter_context(open_dataset(config.data))
-            _check_same(dataset, directory, experiment)
+            dataset = stack.enter_context(_own_arrays(config, directory, experiment))
             named, files = _own_rows(dataset, precision), dataset.files
             logged = _logged(result, experiment)
         else:
             prefix = config.data.prefix if prefix is None else prefix
-            files = stack.enter_context(_open_pairs(folder, prefix))
-            named = _other_rows(files, kept_transform(directory), precision, weights.shape[-1])
+            files = stack.enter_context(open_pairs(folder, prefix))
+            n_features = model.weights.shape[-1]
+            named = rows_of_pairs(files, kept_transform(directory), precision, n_features)
             logged = {}
-        evaluated = []
-        for name, rows in named.items():
-            step = None
-            if learning_rate is not None:
-                step = mae_step(weights[0], float(bias[0]), _chunks(rows), learning_rate)
-            losses = losses_of(prediction_errors(weights, bias, _chunks(rows)))
-            evaluated.append(EvaluatedRows(name, rows.n_rows, losses, logged.get(name), step))
+        evaluated = tuple(
+            _evaluate(model, name, rows, logged.get(name), learning_rate)
+            for name, rows in named.items()
+        )
+        warnings = () if folder is None else tuple(_doubts(evaluated, named))
         is_synthetic = is_stand_in(files)
-    return EvaluationResult(directory, config, result, is_synthetic, tuple(evaluated))
+    return EvaluationResult(directory, config, result, is_synthetic, evaluated, warnings)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Weights (replicates, n_features), bias (replicates,), and the constant they are up against.
+
+    The constant minimises ``metric`` on the training rows.
+    """
+
+    weights: NDArray[Any]
+    bias: NDArray[np.float64]
+    constant: float
+    metric: str
+
+
+def _chosen(directory: RunDirectory, experiment: dict[str, Any], cell: int | None) -> CellResult:
+    """The result of the best cell, or of the one that was asked for."""
+    if experiment["status"] != "completed" or experiment["best"] is None:
+        found = f"{experiment['status']}, best cell {experiment.get('best')}"
+        raise UsageError(f"{directory.path}: {found}; expected a run with a best cell")
+    if cell is None:
+        return directory.result(int(experiment["best"]))
+    n_cells = sum(experiment["cells"].values())
+    if not 0 <= cell < n_cells:
+        raise UsageError(f"--cell {cell}: no such cell; expected 0000 to {n_cells - 1:04d}")
+    result = directory.result(cell)
+    if result.status == "diverged":
+        raise UsageError(f"--cell {cell}: diverged; expected a cell that has weights")
+    return result
+
+
+def _evaluate(
+    model: _Model, name: str, rows: RowSet, logged_loss: float | None, learning_rate: float | None
+) -> EvaluatedRows:
+    """The model on one set of rows, where numbers beyond the range of float64 are infinite."""
+    step = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if learning_rate is not None:
+            weights, bias = model.weights[0], float(model.bias[0])
+            step = mae_step(weights, bias, _chunks(rows), learning_rate)
+        errors = prediction_errors(model.weights, model.bias, _chunks(rows))
+        constant_errors = model.constant - rows.targets.astype(np.float64)
+        return EvaluatedRows(
+            name,
+            rows.n_rows,
+            losses_of(errors),
+            losses_of(constant_errors),
+            paired_difference(model.metric, errors, constant_errors),
+            logged_loss,
+            step,
+        )
+
+
+def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[str]:
+    """Where a model that loses to a constant may have been given X on another scale."""
+    for each in evaluated:
+        if each.difference.verdict == "worse" or not math.isfinite(each.losses.half_mse):
+            ends = [(chunk.min(), chunk.max()) for chunk, _ in _chunks(named[each.rows])]
+            seen = f"{min(low for low, _ in ends):.5g} to {max(high for _, high in ends):.5g}"
+            yield (
+                f"{each.rows}: worse than the constant predictor; is X on the scale of the run's"
+                f" training rows? The weights see it from {seen}"
+            )
+
+
+@contextmanager
+def _own_arrays(
+    config: Config, directory: RunDirectory, experiment: dict[str, Any]
+) -> Iterator[Dataset]:
+    for path in array_paths(Path(config.data.path), config.data.prefix).values():
+        if not os.path.lexists(path):
+            expected = f"expected the arrays that {directory.name} was trained on"
+            raise DataError(f"{path}: no such file; {expected} (give --data for others)")
+    with open_dataset(config.data) as dataset:
+        _check_same(dataset, directory, experiment)
+        yield dataset
 
 
 def _check_same(dataset: Dataset, directory: RunDirectory, experiment: dict[str, Any]) -> None:
@@ -127,35 +219,6 @@ def _logged(result: CellResult, experiment: dict[str, Any]) -> dict[str, float |
         "validation": result.mean("validation_loss"),
         "test": test["half_mse"] if test else None,
     }
-
-
-@contextmanager
-def _open_pairs(folder: Path, prefix: str) -> Iterator[dict[str, NpyFile]]:
-    """The pairs of files that are there; of each pair both."""
-    paths = array_paths(folder, prefix)
-    pairs = [pair for pair in PAIRS if any(paths[part].exists() for part in pair)]
-    if not pairs:
-        names = ", ".join(path.name for path in paths.values())
-        raise DataError(f"{folder}: no arrays; expected a pair of {names} (see --prefix)")
-    with ExitStack() as stack:
-        parts = [part for pair in pairs for part in pair]
-        yield {part: stack.enter_context(NpyFile(paths[part])) for part in parts}
-
-
-def _other_rows(
-    files: dict[str, NpyFile], transform: Transform, precision: str, n_features: int
-) -> NamedRows:
-    named = {}
-    for X_part, y_part in PAIRS:
-        if X_part in files:
-            X, y = files[X_part], files[y_part]
-            check_pair(X, y)
-            if X.n_features != n_features:
-                found = f"{X.path}: {X.n_features} values a row"
-                raise DataError(f"{found}; expected the {n_features} that the weights have")
-            numbers = np.arange(X.n_rows)
-            named[X.path.name] = RowSet(X, numbers, read_targets(y), transform, precision)
-    return named
 
 
 def _chunks(rows: RowSet) -> Iterator[Chunk]:

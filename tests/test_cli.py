@@ -74,7 +74,7 @@ def test_grid_search_prints_the_best_cells_and_the_constant_predictor(sgdlab, co
     loss = np.mean((arrays["yte"] - mean) ** 2) / 2
     assert float(constant[8]) == pytest.approx(loss, rel=1e-4)
     assert "the test rows played no part in the selection" in out
-    assert "minus the constant predictor, paired by row" in out
+    assert "minus the constant predictor in half-MSE, paired by row" in " ".join(out.split())
     assert lines[-1].startswith("run: runs/grid-")
     assert "years" in out
     assert err == ""
@@ -206,6 +206,8 @@ def test_version_help_schema_and_completion(sgdlab):
         (["train", "{config}"], 2, "8 cells; expected one"),
         (["evaluate", "latest"], 2, "there are no runs"),
         (["data", "describe", "nowhere"], 3, "nowhere: no arrays"),
+        (["data", "describe", "data", "--prefix", "a/b"], 2, "prefix 'a/b': leads to another"),
+        (["data", "synthesize", "new", "--prefix", "../"], 2, "prefix '../': leads to another"),
         (["no-such-command"], 2, "No such command"),
         (["grid-search", "{config}", "--runs-dir", "a" * 300], 4, "file name too long"),
         (["evaluate", "a" * 5000], 2, "no such run"),

@@ -337,6 +337,19 @@ def test_the_name_defaults_to_the_files():
     assert load(DATA + TRAIN, name="a\nb.yaml").name == r"a\nb"
 
 
+@pytest.mark.parametrize("code", [0x07, 0x1B, 0x7F, 0x85, 0x9B, 0x200F, 0x2028, 0x202E, 0x2066])
+@pytest.mark.parametrize("key", ["name", "data.target_unit", "data.prefix", "data.path"])
+def test_text_has_no_characters_that_steer_a_terminal(key, code):
+    line = mistake(DATA + TRAIN, f'{key}="x\\u{code:04x}y"')
+    assert line.startswith(f"--set {key}: '")
+    assert line.endswith("expected text without control characters")
+
+
+def test_text_may_be_of_any_language():
+    name = "Gesichter, 顔, وجوه\N{NO-BREAK SPACE}\N{SLIGHTLY SMILING FACE}"
+    assert load(DATA + TRAIN + f"name: '{name}'").name == name
+
+
 def test_there_is_a_config_to_try():
     assert "age.yaml" in {path.name for path in CONFIGS}
 

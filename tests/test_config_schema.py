@@ -82,6 +82,17 @@ def test_the_schema_agrees_with_what_is_read(tree, is_right):
         mistakes(text)
 
 
+def test_the_schema_refuses_control_characters_too():
+    schema = json_schema()
+    for text, is_right in {
+        "é 顔": True,
+        "a\x1bb": False,
+        "a\x9bb": False,
+        "a\u202eb": False,
+    }.items():
+        assert accepts(schema, TREE | {"name": text}, schema) == is_right
+
+
 def test_the_schema_describes_every_hyperparameter_and_no_other_key():
     schema = json_schema()
     assert schema["additionalProperties"] is False

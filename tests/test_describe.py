@@ -1,14 +1,19 @@
 """What is said about a folder of arrays."""
 
 import hashlib
+import io
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from sgdlab.data import describe as describe_module
 from sgdlab.data import rows as rows_module
+from sgdlab.data import stand_in
 from sgdlab.data.describe import describe
+from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import DataError, UsageError
+from sgdlab.report import tables
 
 
 def by_part(described):
@@ -93,6 +98,32 @@ def test_known_files_are_named(data_dir, monkeypatch):
 def test_published_hashes_are_hashes():
     assert len(describe_module.PUBLISHED) == 5
     assert all(len(bytes.fromhex(digest)) == 32 for digest in describe_module.PUBLISHED)
+
+
+# Remarks
+
+
+def test_train_and_test_rows_of_different_sizes_are_remarked(data_dir, arrays):
+    assert describe(data_dir).remarks == ()
+    np.save(data_dir / "Xte.npy", arrays["Xte"][:, :8])
+    assert describe(data_dir).remarks == (
+        "Xtr has 9 values a row, Xte 8; a run needs equally many",
+    )
+
+
+def test_stand_in_files_among_others_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(stand_in, "N_TRAIN", 8)
+    monkeypatch.setattr(stand_in, "N_TEST", 4)
+    paths = synthesize(tmp_path, "")
+    assert describe(tmp_path).remarks == ()
+    np.save(paths["yte"], np.load(paths["yte"]) + 1)
+    description = describe(tmp_path)
+    assert description.is_synthetic
+    assert [file.part for file in description.files if file.is_stand_in] == ["Xtr", "ytr", "Xte"]
+    assert description.remarks == ("synthetic: Xtr, ytr, Xte; not synthetic: yte",)
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.description_table(description))
+    assert "\nsynthetic: Xtr, ytr, Xte; not synthetic: yte\n" in console.file.getvalue()
 
 
 # Prefixes

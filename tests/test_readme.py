@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sgdlab.config_file import load_config
-from sgdlab.grid import expand
+from sgdlab import workflows
 from tests import readme
 from tests.conftest import PROJECT
 
@@ -18,14 +17,16 @@ def test_every_command_prints_what_is_shown(age_project):
         assert readme.run(command, age_project) == shown, command
 
 
-def test_every_config_loads(tmp_path):
-    blocks = readme.fenced("yaml")
-    n_cells = []
-    for block in blocks:
-        path = tmp_path / "config.yaml"
-        path.write_text(block)
-        n_cells.append(len(expand(load_config(path)).cells))
-    assert n_cells == [12, 7]
+@pytest.mark.parametrize(
+    ("block", "n_cells"), list(zip(readme.fenced("yaml"), [12, 7], strict=True))
+)
+def test_every_config_finds_a_good_model(block, n_cells, age_project, tmp_path):
+    path = age_project / "configs" / "sample.yaml"
+    path.write_text(block)
+    options = workflows.SearchOptions(tmp_path)
+    result = workflows.grid_search(path, ["data.if_missing=synthesize"], options)
+    assert len(result.results) == n_cells
+    assert {each.verdict for each in result.differences.values()} == {"better"}
 
 
 @pytest.mark.parametrize("block", readme.fenced("python"))

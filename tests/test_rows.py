@@ -122,7 +122,7 @@ def test_rows_follow_the_order_of_their_numbers(tmp_path):
     np.save(tmp_path / "X.npy", X)
     numbers = np.array([7, 2, 2, 9, 0])
     with NpyFile(tmp_path / "X.npy") as file:
-        rows = RowSet(file, numbers, np.array([70.0, 20, 20, 90, 0]), Transform(), "float64")
+        rows = RowSet(file, numbers, np.array([70.0, 20, 20, 90, 0]), Transform())
         for _ in range(2):
             found, targets, _ = collected(rows, 2, np.array([4, 0, 1, 3]))
             assert found.tolist() == X[[0, 7, 2, 9]].tolist()
@@ -247,7 +247,6 @@ def test_first_bad_row_of_the_file_is_named_whatever_the_order(tmp_path):
     ("part", "value", "config"),
     [
         ("Xtr", 1e39, {}),
-        ("ytr", -1e39, {}),
         ("Xtr", 1e30, {"divide_by": 1e-30}),
         ("Xtr", 1.0, {"divide_by": 1e-60}),  # which is 0 in float32
         ("Xtr", 1e200, {"preprocess": "standardize"}),  # whose square is infinite in float64
@@ -264,6 +263,23 @@ def test_finite_values_never_become_infinite(part, value, config, data_dir, arra
         open_dataset(Data(path=str(data_dir), **config)) as dataset,
     ):
         dataset.training("float32").load()
+
+
+@pytest.mark.parametrize("part", ["ytr", "yte"])
+def test_a_target_out_of_range_is_named_with_its_file_and_row(part, data_dir, arrays):
+    y = arrays[part].copy()
+    y[[7, 30]] = -1e39
+    np.save(data_dir / f"{part}.npy", y)
+    with open_dataset(Data(path=str(data_dir))) as dataset:
+        row_sets = {"ytr": (dataset.training, dataset.validation), "yte": (dataset.test,)}[part]
+        for rows in row_sets:
+            with pytest.raises(DataError) as caught:
+                rows("float32")
+            assert str(caught.value) == (
+                f"{data_dir / part}.npy: -1e+39 at row 7 (from 0), out of the range of float32;"
+                " expected moderate numbers (see train.precision)"
+            )
+            assert rows("float64").dtype == np.float64
 
 
 # Statistics of columns

@@ -12,15 +12,17 @@ import pytest
 from sgdlab.config import Data
 from sgdlab.data import stand_in
 from sgdlab.data.dataset import PARTS, array_paths, open_dataset
+from sgdlab.data.describe import describe
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.stand_in import (
     is_stand_in,
     marker_path,
     shape_if_missing,
+    stand_in_parts,
     synthesize,
     synthesize_if_missing,
 )
-from sgdlab.errors import DataError, StorageError
+from sgdlab.errors import DataError, StorageError, UsageError
 from sgdlab.observer import Observer
 
 
@@ -210,6 +212,59 @@ def test_shape_is_known_before_anything_is_written(folder, generated):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("names", [["Xtr.npy", "yte.npy"], ["face_Xtr.npy"], ["notes.npy"]])
+def test_a_folder_with_other_arrays_is_a_mistake_that_names_them(names, folder, generated):
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(b"precious")
+    before, data = contents(folder), config(folder, prefix="faces_")
+    for act in (lambda: synthesize_if_missing(data, Notes()), lambda: shape_if_missing(data)):
+        with pytest.raises(DataError) as caught:
+            act()
+        assert str(caught.value) == (
+            f"{folder}: {', '.join(names)}, but none with the prefix 'faces_'; expected its four"
+            " arrays, or no arrays at all (see data.path and data.prefix)"
+        )
+    assert contents(folder) == before
+    assert generated == []
+
+
+def test_a_folder_with_other_files_has_no_arrays(folder, generated):
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_bytes(b"faces go here")
+    synthesize_if_missing(config(folder), Notes())
+    assert len(generated) == 1
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "a" * 300])
+def test_a_path_that_can_be_no_folder_is_a_mistake_of_the_data(name, tmp_path, generated):
+    (tmp_path / "file").write_bytes(b"precious")
+    with pytest.raises(DataError, match="; expected a folder of arrays") as caught:
+        synthesize_if_missing(config(tmp_path / name), Notes())
+    assert len(str(caught.value).splitlines()) == 1
+    assert (tmp_path / "file").read_bytes() == b"precious"
+    assert generated == []
+
+
+@pytest.mark.parametrize("prefix", ["../", "a/b", "/tmp/", "a/"])
+def test_a_prefix_does_not_lead_out_of_the_folder(prefix, folder, generated):
+    data = config(folder, prefix=prefix)
+    for act in (
+        lambda: synthesize(folder, prefix),
+        lambda: synthesize_if_missing(data, Notes()),
+        lambda: shape_if_missing(data),
+        lambda: describe(folder, prefix),
+    ):
+        with pytest.raises(UsageError) as caught:
+            act()
+        assert str(caught.value) == (
+            f"prefix {prefix!r}: leads to another folder than {folder};"
+            " expected the start of file names"
+        )
+    assert not folder.exists()
+    assert generated == []
+
+
 # Telling them from real arrays
 
 
@@ -219,11 +274,16 @@ def test_stand_in_is_known_by_any_of_its_files(parts, folder):
     assert known_as_stand_in(folder, "age_", parts)
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_real_files_put_there_later_are_not_called_synthetic(part, folder):
+@pytest.mark.parametrize("n_replaced", range(5))
+def test_a_folder_is_synthetic_while_any_of_its_files_is(n_replaced, folder):
     paths = synthesize(folder, "")
-    np.save(paths[part], np.load(paths[part]) + 1)
-    assert not known_as_stand_in(folder)
+    for part in PARTS[:n_replaced]:
+        np.save(paths[part], np.load(paths[part]) + 1)
+    files = {part: NpyFile(path) for part, path in paths.items()}
+    assert stand_in_parts(files) == PARTS[n_replaced:]
+    assert is_stand_in(files) == (n_replaced < 4)
+    for file in files.values():
+        file.close()
 
 
 def test_arrays_without_a_marker_are_real(data_dir):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,14 +17,25 @@ from sgdlab.config import Data
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics
-from sgdlab.errors import DataError
+from sgdlab.errors import DataError, UsageError
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
+PAIRS = (("Xtr", "ytr"), ("Xte", "yte"))
 
 
 def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
-    """The four files of a data set, by the last part of their names."""
-    return {part: folder / f"{prefix}{part}.npy" for part in PARTS}
+    """The four files of a data set, by the last part of their names.
+
+    Raises
+    ------
+    UsageError
+        If the prefix leads to another folder.
+    """
+    names = {part: f"{prefix}{part}.npy" for part in PARTS}
+    if any(Path(name).name != name for name in names.values()):
+        found = f"prefix {prefix!r}: leads to another folder than {folder}"
+        raise UsageError(f"{found}; expected the start of file names")
+    return {part: folder / name for part, name in names.items()}
 
 
 def split_sizes(n_rows: int, fraction: float) -> tuple[int, int]:
@@ -83,15 +95,15 @@ class Dataset:
         """The training rows, in the order of the file or in the given order of positions."""
         numbers = self._split[0]
         numbers = numbers if order is None else numbers[order]
-        return self._rows("Xtr", numbers, self._targets("ytr")[numbers], dtype)
+        return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
 
     def validation(self, dtype: DTypeLike) -> RowSet:
         numbers = self._split[1]
-        return self._rows("Xtr", numbers, self._targets("ytr")[numbers], dtype)
+        return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
 
     def test(self, dtype: DTypeLike) -> RowSet:
-        targets = self._targets("yte")
-        return self._rows("Xte", np.arange(len(targets)), targets, dtype)
+        targets = read_targets(self.files["yte"], dtype)
+        return self._rows("Xte", np.arange(len(targets)), targets)
 
     @cached_property
     def transform(self) -> Transform:
@@ -127,16 +139,11 @@ class Dataset:
         n_train, n_validation = self.shape.n_train, self.shape.n_validation
         return np.sort(numbers[:n_train]), np.sort(numbers[len(numbers) - n_validation :])
 
-    def _rows(
-        self, part: str, numbers: NDArray[np.int64], targets: NDArray[np.float64], dtype: DTypeLike
-    ) -> RowSet:
-        return RowSet(self.files[part], numbers, targets, self.transform, dtype)
-
-    def _targets(self, part: str) -> NDArray[np.float64]:
-        return read_targets(self.files[part])
+    def _rows(self, part: str, numbers: NDArray[np.int64], targets: NDArray[Any]) -> RowSet:
+        return RowSet(self.files[part], numbers, targets, self.transform)
 
     def _check_fit(self) -> None:
-        for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
+        for X_part, y_part in PAIRS:
             check_pair(self.files[X_part], self.files[y_part])
         train, test = self.files["Xtr"], self.files["Xte"]
         if train.n_features != test.n_features:
@@ -152,6 +159,8 @@ def open_dataset(config: Data) -> Iterator[Dataset]:
     ------
     DataError
         If a file is missing, broken, or does not fit the others.
+    UsageError
+        If the prefix leads to another folder.
     """
     with ExitStack() as stack:
         paths = array_paths(Path(config.path), config.prefix)
@@ -167,12 +176,18 @@ def check_pair(X: NpyFile, y: NpyFile) -> None:
         raise DataError(f"{X.path}, {y.path}: {found}; expected equally many rows")
 
 
-def read_targets(file: NpyFile) -> NDArray[np.float64]:
-    """All targets of a file, float64, shape (n_rows,); finite."""
+def read_targets(file: NpyFile, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """All targets of a file, shape (n_rows,); finite, in ``dtype`` too."""
     _check_column(file)
     values = file.read_rows(slice(None))
     check_finite(file, values, np.arange(file.n_rows))
-    return values[:, 0].astype(np.float64)
+    with np.errstate(over="ignore"):
+        targets = values[:, 0].astype(np.float64).astype(dtype)
+    if not np.isfinite(targets).all():
+        row = int(np.argmin(np.isfinite(targets)))
+        found = f"{values[row, 0]} at row {row} (from 0), out of the range of {targets.dtype}"
+        raise DataError(f"{file.path}: {found}; expected moderate numbers (see train.precision)")
+    return targets
 
 
 def _check_column(y: NpyFile) -> None:

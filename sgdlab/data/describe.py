@@ -1,7 +1,7 @@
 """What is in a folder of arrays."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.dataset import PARTS, array_paths, check_pair, read_targets
+from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.rows import READ_BYTES, check_finite, rows_in
-from sgdlab.data.stand_in import is_stand_in
+from sgdlab.data.stand_in import stand_in_parts
 from sgdlab.errors import DataError, UsageError
 from sgdlab.optim.losses import Losses, losses_of
 
@@ -28,7 +28,10 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class FileDescription:
-    """One array file. ``std`` is the population's; ``published_as`` names a known original."""
+    """One array file. ``std`` is the population's; ``published_as`` names a known original.
+
+    ``is_stand_in`` says whether it was synthesized where it is.
+    """
 
     part: str
     path: Path
@@ -40,6 +43,7 @@ class FileDescription:
     mean: float
     std: float
     sha256: str
+    is_stand_in: bool
     published_as: str | None
 
 
@@ -59,13 +63,24 @@ class LabelDescription:
 
 @dataclass(frozen=True)
 class Description:
-    """A folder's arrays with one prefix."""
+    """A folder's arrays with one prefix.
+
+    Attributes
+    ----------
+    remarks
+        A sentence for each thing about the files together that a reader should know.
+    """
 
     folder: Path
     prefix: str
-    is_synthetic: bool
     files: tuple[FileDescription, ...]
     labels: tuple[LabelDescription, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether any of the files is of the stand-in."""
+        return any(file.is_stand_in for file in self.files)
 
 
 def describe(folder: Path, prefix: str | None = None) -> Description:
@@ -79,7 +94,7 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
     Raises
     ------
     UsageError
-        If there are several prefixes and none is given.
+        If there are several prefixes and none is given, or the given one leads to another folder.
     DataError
         If there are no arrays, or one is broken or does not fit its partner.
     """
@@ -91,16 +106,17 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
         raise DataError(f"{folder}: no arrays; expected {names}")
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
         files = {part: stack.enter_context(NpyFile(paths[part])) for part in present}
-        for X_part, y_part in (("Xtr", "ytr"), ("Xte", "yte")):
+        for X_part, y_part in PAIRS:
             if X_part in files and y_part in files:
                 check_pair(files[X_part], files[y_part])
         targets = {part: read_targets(files[part]) for part in present if part.startswith("y")}
+        synthetic = stand_in_parts(files)
         return Description(
             folder,
             prefix,
-            is_stand_in(files),
-            tuple(_describe_file(part, file) for part, file in files.items()),
+            tuple(_describe_file(part, file, part in synthetic) for part, file in files.items()),
             tuple(_describe_labels(part, targets) for part in targets),
+            tuple(_remarks(files, synthetic)),
         )
 
 
@@ -117,11 +133,21 @@ def _only_prefix(folder: Path) -> str:
     return found.pop()
 
 
+def _remarks(files: dict[str, NpyFile], synthetic: Sequence[str]) -> Iterator[str]:
+    if 0 < len(synthetic) < len(files):
+        others = ", ".join(part for part in files if part not in synthetic)
+        yield f"synthetic: {', '.join(synthetic)}; not synthetic: {others}"
+    if "Xtr" in files and "Xte" in files:
+        sizes = [files[part].n_features for part in ("Xtr", "Xte")]
+        if sizes[0] != sizes[1]:
+            yield f"Xtr has {sizes[0]} values a row, Xte {sizes[1]}; a run needs equally many"
+
+
 def _is(name: str, part: str) -> bool:
     return name.endswith(f"{part}.npy")
 
 
-def _describe_file(part: str, file: NpyFile) -> FileDescription:
+def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescription:
     minimum, maximum, total, squares = np.inf, -np.inf, 0.0, 0.0
     n_values = file.n_rows * file.n_features
     for values in _chunks(file):
@@ -141,6 +167,7 @@ def _describe_file(part: str, file: NpyFile) -> FileDescription:
         mean=float(mean),
         std=float(np.sqrt(squares / n_values)),
         sha256=file.sha256,
+        is_stand_in=is_stand_in,
         published_as=PUBLISHED.get(file.sha256),
     )
 

@@ -45,27 +45,26 @@ class RowSet:
         Holds the rows.
     numbers : int64 array, shape (n_rows,)
         Which rows of the file, in the order in which position 0, 1, ... of this set stand.
-    targets : float64 array, shape (n_rows,)
-        In the same order.
-    dtype
-        float64 or float32, of the rows and targets that are handed out.
+    targets : float array, shape (n_rows,)
+        In the same order, and in the dtype in which the rows are handed out.
     """
 
     def __init__(
         self,
         file: NpyFile,
         numbers: NDArray[np.int64],
-        targets: NDArray[np.float64],
+        targets: NDArray[Any],
         transform: Transform,
-        dtype: DTypeLike,
     ) -> None:
         self._file = file
         self._numbers = numbers
         self._transform = transform
         self._rows: NDArray[Any] | None = None
-        self.dtype = np.dtype(dtype)
-        with _no_overflow(file, self.dtype):
-            self.targets = targets.astype(self.dtype)
+        self.targets = targets
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.targets.dtype
 
     @property
     def n_rows(self) -> int:

@@ -16,8 +16,9 @@ from sgdlab.config import Data
 from sgdlab.data.dataset import PARTS, Shape, array_paths, split_sizes
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.synthetic import SIDE, generate_faces
-from sgdlab.errors import StorageError
+from sgdlab.errors import DataError, StorageError
 from sgdlab.observer import Observer
+from sgdlab.safe_text import shortened
 
 N_TRAIN, N_TEST = 4000, 2500
 
@@ -34,6 +35,8 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
     ------
     StorageError
         If one of the arrays is there already, or they cannot be written.
+    UsageError
+        If the prefix leads to another folder.
     """
     paths = array_paths(folder, prefix)
     if present := [path.name for path in paths.values() if os.path.lexists(path)]:
@@ -56,7 +59,15 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
 
 
 def synthesize_if_missing(data: Data, observer: Observer) -> None:
-    """Write stand-in arrays if the config says so and none of the four files is there."""
+    """Write stand-in arrays if the config says so and its folder holds no arrays.
+
+    Raises
+    ------
+    DataError
+        If it holds arrays, but none with the config's prefix.
+    StorageError
+        If the arrays cannot be written.
+    """
     if _would_synthesize(data):
         paths = synthesize(Path(data.path), data.prefix)
         where = f"{Path(data.path)}: no arrays; wrote a synthetic stand-in"
@@ -64,7 +75,13 @@ def synthesize_if_missing(data: Data, observer: Observer) -> None:
 
 
 def shape_if_missing(data: Data) -> Shape | None:
-    """The shape of the stand-in arrays that a run would write; None if it would not."""
+    """The shape of the stand-in arrays that a run would write; None if it would not.
+
+    Raises
+    ------
+    DataError
+        If a run would.
+    """
     if not _would_synthesize(data):
         return None
     n_train, n_validation = split_sizes(N_TRAIN, data.validation.fraction)
@@ -72,7 +89,12 @@ def shape_if_missing(data: Data) -> Shape | None:
 
 
 def is_stand_in(files: Mapping[str, NpyFile]) -> bool:
-    """Whether arrays, by part, are those that were synthesized in their folder.
+    """Whether any of some arrays, by part, is one that was synthesized in their folder."""
+    return bool(stand_in_parts(files))
+
+
+def stand_in_parts(files: Mapping[str, NpyFile]) -> tuple[str, ...]:
+    """Of some arrays, by part, those that were synthesized in their folder.
 
     Real files put there later are not.
     """
@@ -80,15 +102,40 @@ def is_stand_in(files: Mapping[str, NpyFile]) -> bool:
     prefix = file.path.name.removesuffix(f"{part}.npy")
     path = marker_path(file.path.parent, prefix)
     try:
-        known = json.loads(path.read_bytes())["sha256"] if path.is_file() else {}
-        return all(known.get(part) == file.sha256 for part, file in files.items())
+        if not path.is_file():
+            return ()
+        known = json.loads(path.read_bytes())["sha256"]
+        return tuple(part for part, file in files.items() if known.get(part) == file.sha256)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return False  # whatever it is, it was not written here
+        return ()  # whatever it is, it was not written here
 
 
 def _would_synthesize(data: Data) -> bool:
-    paths = array_paths(Path(data.path), data.prefix).values()
-    return data.if_missing == "synthesize" and not any(map(os.path.lexists, paths))
+    """Whether the config says so and its folder is absent or holds no arrays.
+
+    Arrays with another prefix are not made up for: the prefix or the folder is mistyped.
+    """
+    folder = Path(data.path)
+    paths = array_paths(folder, data.prefix).values()
+    if data.if_missing != "synthesize" or any(map(os.path.lexists, paths)):
+        return False
+    others = _arrays_in(folder)
+    if others:
+        found = f"{shortened(', '.join(others))}, but none with the prefix {data.prefix!r}"
+        expected = "expected its four arrays, or no arrays at all (see data.path and data.prefix)"
+        raise DataError(f"{folder}: {found}; {expected}")
+    return True
+
+
+def _arrays_in(folder: Path) -> list[str]:
+    """The names of all .npy files of a folder; none of one that is absent."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(".npy"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        reason = str(error.strerror).lower()
+        raise DataError(f"{folder}: {reason}; expected a folder of arrays") from None
 
 
 def _npy_bytes(array: NDArray[Any]) -> bytes:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from sgdlab.data.describe import Description
-from sgdlab.diagnosis import Difference
 from sgdlab.estimate import Estimate
 from sgdlab.lab.replicates import Mean
 from sgdlab.plan import Plan
@@ -30,10 +29,6 @@ def setting(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def difference(value: Difference) -> str:
-    return f"{value.mean:+.3g} ±{value.standard_error:.2g}"
 
 
 def measured(mean: Mean, sign: str = "") -> str:
@@ -99,6 +94,7 @@ def evaluation_document(result: EvaluationResult) -> dict[str, Any]:
         "synthetic": result.is_synthetic,
         "cell": result.result.cell.name,
         "evaluated": evaluation_rows(result, with_vectors=True),
+        "warnings": result.warnings,
     }
 
 
@@ -109,7 +105,9 @@ def evaluation_rows(result: EvaluationResult, with_vectors: bool) -> list[dict[s
         row: dict[str, Any] = {"rows": each.rows, "n_rows": each.n_rows}
         row |= {"half_mse": each.losses.half_mse, "logged_half_mse": each.logged_loss}
         row |= {"rmse": each.losses.rmse, "mae": each.losses.mae}
+        row |= {"constant_half_mse": each.constant_losses.half_mse}
         if each.step is not None:
+            row |= {"step_replicate": 0}
             row |= {name: value for name, value in vars(each.step).items() if name != "n_rows"}
             if not with_vectors:
                 row.pop("weights_subgradient")
@@ -125,6 +123,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "synthetic": description.is_synthetic,
         "files": file_rows(description),
         "labels": [asdict(each) for each in description.labels],
+        "remarks": description.remarks,
     }
 
 

@@ -8,19 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.data.describe import Description
+from sgdlab.diagnosis import METRIC_NAMES
 from sgdlab.estimate import Estimate
 from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
 from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
-from sgdlab.report.formats import ABSENT, difference, n_bytes, n_operations, number, plain, setting
+from sgdlab.report.formats import ABSENT, n_bytes, n_operations, number, plain, setting
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
 from sgdlab.safe_text import printable
 from sgdlab.search import SearchResult
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
-METRIC_NAMES = {"half_mse": "half-MSE", "mae": "MAE"}
 HISTORY_LINES = 8
 
 
@@ -98,7 +98,7 @@ def training_table(result: SearchResult) -> RenderableType:
     for name, loss in losses.items():
         constant = result.constant_losses[name]
         values = (loss, loss + penalty, np.sqrt(2 * loss), errors.get(name))
-        gap = difference(result.differences[name]) if name in result.differences else ABSENT
+        gap = str(result.differences[name]) if name in result.differences else ABSENT
         table.add_row(name, *map(number, (*values, constant.half_mse, constant.mae)), gap)
     return Group(_title(result), _history(best), Text(), table, *_explanations(result))
 
@@ -170,20 +170,27 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
 
 
 def evaluation_table(result: EvaluationResult) -> RenderableType:
-    """Losses on each set of rows, beside those in the log."""
+    """Losses on each set of rows, beside those in the log and the constant predictor's."""
     unit = result.config.data.target_unit
-    table = new_table("rows", "number", "half-MSE", "as logged", f"RMSE {unit}", f"MAE {unit}")
+    headings = ("\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}")
+    table = new_table("\nrows", *headings, "constant\nhalf-MSE")
     for each in result.evaluated:
-        values = (each.losses.half_mse, each.logged_loss, each.losses.rmse, each.losses.mae)
+        losses, constant = each.losses, each.constant_losses
+        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, constant.half_mse)
         table.add_row(each.rows, str(each.n_rows), *map(number, values))
-    title = Text(f"{result.directory.name}: cell {result.result.cell.name}", style="bold")
+    n_replicates = len(result.result.replicates)
+    means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
+    heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
+    title = Text(printable(heading), style="bold")
     if result.is_synthetic:
         title.append(" on a synthetic stand-in", style="yellow")
+    warnings = [Text(printable(f"{each}."), style="yellow") for each in result.warnings]
     steps = {each.rows: each.step for each in result.evaluated if each.step is not None}
-    return Group(title, table, *([_steps_table(steps)] if steps else []))
+    of_which = ", replicate 0" if n_replicates > 1 else ""
+    return Group(title, table, *warnings, *([_steps_table(steps, of_which)] if steps else []))
 
 
-def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
+def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
     table = new_table(
         "\nrows", "above\nn+", "below\nn-", "(n+ - n-)\n/ n", "subgradient\nof w, norm", "\nbias",
         "bias after\none step",
@@ -194,8 +201,8 @@ def _steps_table(steps: dict[str, MaeStep]) -> RenderableType:
         values = (step.bias_subgradient, norm, step.bias)
         table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
     rate = setting(next(iter(steps.values())).learning_rate)
-    title = Text(f"\nOne step on the mean absolute error, learning rate {rate}", style="bold")
-    return Group(title, table)
+    heading = f"\nOne step on the mean absolute error, learning rate {rate}{of_which}"
+    return Group(Text(heading, style="bold"), table)
 
 
 def description_table(description: Description) -> RenderableType:
@@ -218,7 +225,8 @@ def description_table(description: Description) -> RenderableType:
     heading = printable(f"{description.folder}, prefix {description.prefix!r}")
     title = new_title(heading, description.is_synthetic)
     note = Text("constant: what always predicting the mean of ytr costs", style="dim")
-    return Group(title, files, Text(), labels, note, Text(), _published(description))
+    remarks = [Text(remark, style="yellow") for remark in description.remarks]
+    return Group(title, files, Text(), labels, note, Text(), *remarks, _published(description))
 
 
 def _published(description: Description) -> Text:
