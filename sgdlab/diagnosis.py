@@ -68,14 +68,12 @@ def paired_difference(
         Predictions minus targets; a row's loss is the mean over replicates.
     baseline_errors : float64 array, shape (n_rows,)
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        losses = _row_losses(metric, errors).mean(axis=0)
-        differences = losses - _row_losses(metric, baseline_errors)
-        n_rows, error = len(differences), math.nan
-        if n_rows > 1:
-            error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
-        mean = float(np.mean(differences))
-    return Difference(metric, mean, error if math.isfinite(error) else None)
+    losses = _row_losses(metric, errors).mean(axis=0)
+    differences = losses - _row_losses(metric, baseline_errors)
+    n_rows, error = len(differences), math.nan
+    if n_rows > 1:
+        error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
+    return Difference(metric, float(np.mean(differences)), error if math.isfinite(error) else None)
 
 
 def _row_losses(metric: str, errors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -54,6 +54,7 @@ class _Losses(_Log):
 
 
 class _Difference(_Log):
+    metric: Literal["half_mse", "mae"]
     mean: Number
     standard_error: Number
 

@@ -83,7 +83,8 @@ def read_search(directory: RunDirectory) -> SearchResult:
             name: Losses(**_numbers(each)) for name, each in experiment["constant_losses"].items()
         },
         differences={
-            name: Difference(**_numbers(each)) for name, each in experiment["differences"].items()
+            name: Difference(each["metric"], _number(each["mean"]), each["standard_error"])
+            for name, each in experiment["differences"].items()
         },
         test_losses={
             int(cell): Losses(**_numbers(each)) for cell, each in experiment["test_losses"].items()
