@@ -27,6 +27,8 @@ from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
 from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
 from sgdlab.lab.solve import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
+from sgdlab.lab.xor_network import train_restarts
+from sgdlab.lab.xor_study import XorStudy, study_xor
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
@@ -246,6 +248,23 @@ def orders(
         threads, options = n_threads(subject.config.run), options or OrdersOptions()
         result = measure_orders(subject.train, subject.dataset, threads, options, observer)
         return Answer(subject.about, result)
+
+
+def xor_solve(
+    n_hidden: int = 2,
+    n_restarts: int = 1000,
+    n_steps: int = 5000,
+    learning_rate: float = 0.1,
+    seed: int = 0,
+) -> XorStudy:
+    """XOR by the best linear model, by a known network, and by networks from random starts.
+
+    Raises
+    ------
+    UsageError
+        If there is no network to train, or more than ends within minutes.
+    """
+    return study_xor(train_restarts(n_hidden, n_restarts, n_steps, learning_rate, seed))
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:

@@ -1,6 +1,7 @@
 """Small data sets and configs on disk."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+
+from sgdlab import cli
 
 PROJECT = Path(__file__).parents[1]
 N_TRAIN_FILE, N_TEST_FILE, N_FEATURES = 130, 40, 9
@@ -68,6 +71,24 @@ def age_project(tmp_path_factory) -> Path:
     shutil.copytree(PROJECT / "configs", folder / "configs")
     (folder / "data").mkdir()
     return folder
+
+
+@pytest.fixture
+def sgdlab(monkeypatch, capsys, tmp_path):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sgdlab", *map(str, arguments)])
+        try:
+            code = cli._run()
+        except SystemExit as error:
+            code = error.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

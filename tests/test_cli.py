@@ -20,24 +20,6 @@ GRID = {"batch_size": [10, 26], "learning_rate": [0.01, 0.05], "l2": [0.0, 0.1]}
 
 
 @pytest.fixture
-def sgdlab(monkeypatch, capsys, tmp_path):
-    """Runs a command in this process: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sgdlab", *map(str, arguments)])
-        try:
-            code = cli._run()
-        except SystemExit as error:
-            code = error.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def config(write_config):
     return write_config("grid", grid=GRID, data={"target_unit": "years"})
 

@@ -3,28 +3,17 @@
 import csv
 import io
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sgdlab import cli
-
 
 @pytest.fixture
-def sgdlab(monkeypatch, capsys, tmp_path):
-    """Runs ``gradient-noise`` in this process: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sgdlab", "gradient-noise", *map(str, arguments)])
-        code = cli._run()
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def sgdlab(sgdlab):
+    """Runs ``gradient-noise``."""
+    return partial(sgdlab, "gradient-noise")
 
 
 @pytest.mark.parametrize("options", [(), ("--remedies",)])

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from sgdlab import cli, workflows
+from sgdlab import workflows
 from sgdlab.config import Train
 from sgdlab.lab.noise_floor import Start, excess_histories, make_problem
 from sgdlab.lab.orders import ORDERS
@@ -161,18 +161,9 @@ def test_means_and_when_they_differ():
 
 
 @pytest.fixture
-def sgdlab(monkeypatch, capsys, tmp_path):
-    """Runs ``orders`` in this process: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sgdlab", "orders", *map(str, arguments)])
-        code = cli._run()
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def sgdlab(sgdlab):
+    """Runs ``orders``."""
+    return partial(sgdlab, "orders")
 
 
 FEW = ("--replicates", "3", "--rows", "64", "-q")

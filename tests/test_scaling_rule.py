@@ -5,13 +5,13 @@ import io
 import itertools
 import json
 import math
-import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sgdlab import cli, workflows
+from sgdlab import workflows
 from sgdlab.config import Train
 from sgdlab.lab.scaling_base import Base, ScalingOptions, Variant
 from sgdlab.lab.scaling_rule import distance_between
@@ -164,18 +164,9 @@ def test_tuning_recovers_a_power_law_within_its_interval():
 
 
 @pytest.fixture
-def sgdlab(monkeypatch, capsys, tmp_path):
-    """Runs ``scaling-rule`` in this process: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sgdlab", "scaling-rule", *map(str, arguments)])
-        code = cli._run()
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def sgdlab(sgdlab):
+    """Runs ``scaling-rule``."""
+    return partial(sgdlab, "scaling-rule")
 
 
 FEW = ("--factors", "1,2", "--replicates", "3", "--epochs", "2")

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import scipy.stats
 from sklearn.linear_model import LinearRegression, Ridge
 from threadpoolctl import threadpool_info
 
-from sgdlab import cli, workflows
+from sgdlab import workflows
 from sgdlab.lab import factors
 from tests.conftest import make_arrays
 
@@ -21,20 +20,6 @@ from tests.conftest import make_arrays
 def config(write_config):
     train = {"initial_bias": 1.25, "train_bias": False}
     return write_config("small", train=train, data={"target_unit": "years"})
-
-
-@pytest.fixture
-def sgdlab(monkeypatch, capsys):
-    """Runs a command in this process: (exit code, stdout, stderr)."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sgdlab", *map(str, arguments)])
-        code = cli._run()
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def rewrite(data_dir, **arrays):

@@ -10,8 +10,8 @@ from sgdlab.data.orders import Purpose, generator
 from sgdlab.errors import UsageError
 from sgdlab.lab.xor import INPUTS, TARGETS
 
-# Where trainings come to rest: solved, and the local minima and plateaus of two units, as mean
-# squared errors. At 1/8 one point pair is merged, at 1/6 one point stands apart, at 1/4 none does.
+# Mean squared errors at which trainings come to rest. At 1/8 two points with unlike targets share
+# one output, the mean of their targets; at 1/6 three points do, at 1/4 all four.
 LEVELS = {"0": 0.0, "1/8": 1 / 8, "1/6": 1 / 6, "1/4": 1 / 4}
 TOLERANCE = 1e-3  # of the mean squared error, about a level
 CONFIDENCE_Z = 1.959963984540054  # of 95 %

@@ -1,0 +1,25 @@
+"""``xor-solve``."""
+
+from typing import Annotated
+
+import typer
+
+from sgdlab.commands.options import FormatOption, Quiet
+from sgdlab.commands.output import show_with
+
+
+def xor_solve(
+    hidden: Annotated[int, typer.Option(help="Hidden units of the networks.")] = 2,
+    restarts: Annotated[int, typer.Option(help="Networks, each from a random start.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Of gradient descent.")] = 5000,
+    learning_rate: Annotated[float, typer.Option(help="Of the networks.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random starts.")] = 0,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Show that no linear model computes XOR, and how often a small network learns it."""
+    from sgdlab import workflows
+    from sgdlab.report import xor as report
+
+    result = workflows.xor_solve(hidden, restarts, steps, learning_rate, seed)
+    show_with(format, report, result)
