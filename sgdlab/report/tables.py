@@ -172,12 +172,15 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
 def evaluation_table(result: EvaluationResult) -> RenderableType:
     """Losses on each set of rows, beside those in the log and the constant predictor's."""
     unit = result.config.data.target_unit
-    headings = ("\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}")
-    table = new_table("\nrows", *headings, "constant\nhalf-MSE")
+    table = new_table(
+        "\nrows", "\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}",
+        "90 % of\nerrors <", "largest\nerror", "constant\nhalf-MSE",
+    )  # fmt: skip
     for each in result.evaluated:
         losses, constant = each.losses, each.constant_losses
-        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, constant.half_mse)
-        table.add_row(each.rows, str(each.n_rows), *map(number, values))
+        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, each.error_90)
+        figures = (*values, each.largest_error, constant.half_mse)
+        table.add_row(each.rows, str(each.n_rows), *map(number, figures))
     n_replicates = len(result.result.replicates)
     means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
     heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
