@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet
+from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
-from sgdlab.engine.kernels import DirectKernel
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block, Trajectory
 
