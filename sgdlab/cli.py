@@ -12,8 +12,10 @@ from typing import Annotated, NoReturn, TextIO, cast
 import typer
 
 from sgdlab import __version__
-from sgdlab.commands import data, search
+from sgdlab.commands import data, gradient_noise, search, solve
+from sgdlab.commands.orders import orders
 from sgdlab.commands.output import PatientStream, refused, write
+from sgdlab.commands.scaling_rule import scaling_rule
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 
 
@@ -48,6 +50,10 @@ def _make_app() -> typer.Typer:
     app.command("train")(search.train)
     app.command("grid-search")(search.grid_search)
     app.command("evaluate")(search.evaluate)
+    app.command("solve")(solve.solve)
+    app.command("gradient-noise")(gradient_noise.gradient_noise)
+    app.command("scaling-rule")(scaling_rule)
+    app.command("orders")(orders)
     data_app = typer.Typer(help="The stand-in arrays; what is in a folder of arrays.")
     data_app.command("synthesize")(data.synthesize)
     data_app.command("describe")(data.describe)

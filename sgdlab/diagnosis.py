@@ -53,13 +53,13 @@ def _row_losses(metric: str, errors: NDArray[np.float64]) -> NDArray[np.float64]
     return np.abs(errors) if metric == "mae" else np.square(errors) / 2
 
 
-def compared_with_constant(cell: Cell, differences: dict[str, Difference]) -> str:
-    """One sentence on the best cell and the constant predictor, for every set of rows."""
+def compared_with_constant(model: str, differences: dict[str, Difference]) -> str:
+    """One sentence on a model and the constant predictor, for every set of rows."""
     parts = [
         f"{rows} {each.mean:+.2f} ±{each.standard_error:.2f} ({_verdict(each)})"
         for rows, each in differences.items()
     ]
-    what = f"cell {cell.name} minus the constant predictor, paired by row, ± standard error"
+    what = f"{model} minus the constant predictor, paired by row, ± standard error"
     return f"{what}: {', '.join(parts)}"
 
 

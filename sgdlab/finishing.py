@@ -92,7 +92,7 @@ def _compare_with_constant(
         "constant": constant,
         "constant_losses": {name: asdict(each) for name, each in losses.items()},
         "differences": {name: asdict(each) for name, each in differences.items()},
-        "findings": [diagnosis.compared_with_constant(best.cell, differences)],
+        "findings": [diagnosis.compared_with_constant(f"cell {best.cell.name}", differences)],
     }
     return comparison, predictions
 

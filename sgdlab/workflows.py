@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from sgdlab.config import json_schema
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import open_dataset
@@ -13,7 +15,18 @@ from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import shape_if_missing, synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import Estimate, estimate
+from sgdlab.finishing import Extent
 from sgdlab.grid import expand
+from sgdlab.lab import solve as lab_solve
+from sgdlab.lab.frozen import AtEpoch, frozen
+from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
+from sgdlab.lab.noise_remedies import Remedies, measure_remedies
+from sgdlab.lab.orders import OrdersResult, measure_orders
+from sgdlab.lab.orders_design import OrdersOptions as OrdersOptions
+from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
+from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
+from sgdlab.lab.solve import BiasMode, Solution
+from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.observer import Observer
 from sgdlab.plan import Plan, make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
@@ -110,6 +123,128 @@ def evaluate(
         raise UsageError(f"--mae-step {mae_step}: no step size; expected a positive number")
     folder = None if data is None else Path(data)
     return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
+
+
+def solve(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    bias: BiasMode = "free",
+    l2: Sequence[float] | None = None,
+    test_losses: Extent = "best",
+    observer: Observer | None = None,
+) -> Answer[Solution]:
+    """Maximum likelihood and a ridge path in closed form; see :func:`sgdlab.lab.solve.solve`.
+
+    Parameters
+    ----------
+    cell
+        Which cell's bias is taken; may be left out if there is one cell.
+    bias
+        ``free`` fits it, ``config`` holds it at ``train.initial_bias``, ``none`` at 0.
+    l2
+        Of the ridge path; by default chosen from the largest eigenvalue.
+    test_losses
+        ``all`` looks at the test rows for every L2 and not for the selected one alone.
+    """
+    with open_subject(Path(config_path), overrides, cell, observer or Observer()) as subject:
+        train, test_all = subject.train, test_losses == "all"
+        with threadpool_limits(n_threads(subject.config.run), user_api="blas"):
+            solution = lab_solve.solve(
+                subject.dataset, bias, train.initial_bias, train.train_bias, l2, test_all
+            )
+        return Answer(subject.about, solution)
+
+
+def gradient_noise(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    at_epoch: int = 1,
+    batch_sizes: Sequence[int] | None = None,
+    n_trials: int = 500,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> Answer[AtEpoch[GradientNoise]]:
+    """The variance of minibatch gradients at a cell's weights after some epochs.
+
+    Parameters
+    ----------
+    batch_sizes
+        From 1 to the number of training rows; by default powers of two, and all rows.
+    n_trials
+        Minibatches of each size, with and without replacement.
+
+    Raises
+    ------
+    ConfigError, UsageError, DataError, NothingToSelectError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        sizes = check_batch_sizes(batch_sizes, subject.dataset.shape.n_train)
+        with frozen(subject, at_epoch, observer) as gradients:
+            result = measure_gradient_noise(gradients, sizes, n_trials, seed)
+        return Answer(subject.about, AtEpoch(at_epoch, result))
+
+
+def noise_remedies(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    at_epoch: int = 1,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> Answer[AtEpoch[Remedies]]:
+    """What each way to keep noise in check does to an update, where :func:`gradient_noise` is."""
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        batch_size = min(subject.train.batch_size, subject.dataset.shape.n_train)
+        with frozen(subject, at_epoch, observer) as gradients:
+            result = measure_remedies(gradients, batch_size, subject.train.learning_rate, seed)
+        return Answer(subject.about, AtEpoch(at_epoch, result))
+
+
+def scaling_rule(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    options: ScalingOptions | None = None,
+    observer: Observer | None = None,
+) -> Answer[ScalingRule]:
+    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1.
+
+    Raises
+    ------
+    ConfigError, DataError, UsageError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        run, options = subject.config.run, options or ScalingOptions()
+        result = measure_scaling(subject.train, subject.dataset, run, options, observer)
+        return Answer(subject.about, result)
+
+
+def orders(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    cell: int | None = None,
+    options: OrdersOptions | None = None,
+    observer: Observer | None = None,
+) -> Answer[OrdersResult]:
+    """Noise floors with replacement, shuffled once and reshuffled, over learning rates.
+
+    Raises
+    ------
+    ConfigError, DataError, UsageError
+        See :mod:`sgdlab.errors`.
+    """
+    observer = observer or Observer()
+    with open_subject(Path(config_path), overrides, cell, observer) as subject:
+        threads, options = n_threads(subject.config.run), options or OrdersOptions()
+        result = measure_orders(subject.train, subject.dataset, threads, options, observer)
+        return Answer(subject.about, result)
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:

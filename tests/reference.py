@@ -16,12 +16,14 @@ class Reference(NamedTuple):
     validation: list[float]
 
 
-def plain_sgd(train: Train, X, y, X_validation, y_validation, replicate=0, weights=None):
+def plain_sgd(
+    train: Train, X, y, X_validation, y_validation, replicate=0, weights=None, until=None
+):
     """Twenty lines, straight from the definition of a step."""
     w = np.zeros(X.shape[1]) if weights is None else weights.copy()
     b, running, validation = train.initial_bias, [], []
     steps = [plain_optimizer(train), plain_optimizer(train)]  # of the weights and of the bias
-    for epoch in range(train.epochs):
+    for epoch in range(until or train.epochs):
         rows = epoch_order(train.order, len(X), train.seed, replicate, epoch)
         squares = 0.0
         for start in range(0, len(rows), train.batch_size):

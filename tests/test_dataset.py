@@ -103,6 +103,19 @@ def test_random_split_takes_every_row_equally_often(data_dir):
     assert np.all(np.abs(counts - 100) < 4 * standard_error)
 
 
+@pytest.mark.parametrize("take", ["tail", "random"])
+def test_limited_rows_are_the_first_and_validation_stays(take, data_dir):
+    training, validation = split_of(data_dir, take=take, seed=3)
+    with open_with(data_dir, validation={"take": take, "seed": 3}) as dataset:
+        limited = dataset.limited_to(70)
+        assert (limited.shape.n_train, limited.shape.n_validation) == (70, 26)
+        assert row_numbers(limited.validation("float64")) == validation
+        assert set(row_numbers(limited.training("float64"))) < set(training)
+        if take == "tail":
+            assert row_numbers(limited.training("float64")) == training[:70]
+        assert dataset.limited_to(1000).shape == dataset.shape
+
+
 @pytest.mark.parametrize(("n_rows", "fraction"), [(1, 0.2), (1, 0.999), (2, 0.9)])
 def test_split_without_training_rows_is_refused(n_rows, fraction, data_dir, arrays):
     np.save(data_dir / "Xtr.npy", arrays["Xtr"][:n_rows])

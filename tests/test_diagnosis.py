@@ -51,8 +51,8 @@ def test_pairing_removes_what_both_have_in_common():
     [(3.0, 1.0, "worse"), (-3.0, 1.0, "better"), (1.9, 1.0, "no clear difference")],
 )
 def test_nothing_is_called_better_or_worse_below_two_standard_errors(mean, standard_error, word):
-    cell = Cell(4, Train(batch_size=1, learning_rate=1.0, epochs=1))
-    sentence = compared_with_constant(cell, {"test": Difference(mean, standard_error)})
+    sentence = compared_with_constant("cell 0004", {"test": Difference(mean, standard_error)})
+    assert sentence.startswith("cell 0004 minus the constant predictor")
     assert sentence.endswith(f"test {mean:+.2f} ±1.00 ({word})")
 
 

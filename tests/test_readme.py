@@ -55,7 +55,11 @@ def test_every_command_of_the_program_is_in_the_readme():
         "grid-search",
         "evaluate",
         "schema",
+        "scaling-rule",
+        "orders",
         "data synthesize",
         "data describe",
+        "solve",
+        "gradient-noise",
     ):
         assert f"**`{command}" in text

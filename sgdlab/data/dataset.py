@@ -48,10 +48,17 @@ class Shape:
 
 @dataclass
 class Dataset:
-    """The open files of a data set; rows are read when a :class:`RowSet` is asked for them."""
+    """The open files of a data set; rows are read when a :class:`RowSet` is asked for them.
+
+    Attributes
+    ----------
+    max_train
+        Of the rows to train, only so many of the first are used; None: all.
+    """
 
     config: Data
     files: dict[str, NpyFile]
+    max_train: int | None = None
     shape: Shape = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,8 +70,14 @@ class Dataset:
             found = f"{n_train} rows to train and {n_validation} to validate"
             path = self.files["Xtr"].path
             raise DataError(f"{path}: {found}; expected some of each (data.validation.fraction)")
+        if self.max_train is not None:
+            n_train = min(n_train, self.max_train)
         n_test, n_features = self.files["Xte"].n_rows, self.files["Xtr"].n_features
         self.shape = Shape(n_train, n_validation, n_test, n_features)
+
+    def limited_to(self, max_train: int) -> "Dataset":
+        """The same files, with only the first rows to train; the others are not used at all."""
+        return Dataset(self.config, self.files, max_train)
 
     def training(self, dtype: DTypeLike, order: NDArray[np.int64] | None = None) -> RowSet:
         """The training rows, in the order of the file or in the given order of positions."""
@@ -111,8 +124,8 @@ class Dataset:
         validation = self.config.validation
         if validation.take == "random":
             numbers = generator(validation.seed, Purpose.SPLIT).permutation(numbers)
-        n_train = self.shape.n_train
-        return np.sort(numbers[:n_train]), np.sort(numbers[n_train:])
+        n_train, n_validation = self.shape.n_train, self.shape.n_validation
+        return np.sort(numbers[:n_train]), np.sort(numbers[len(numbers) - n_validation :])
 
     def _rows(
         self, part: str, numbers: NDArray[np.int64], targets: NDArray[np.float64], dtype: DTypeLike

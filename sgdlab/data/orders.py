@@ -16,6 +16,9 @@ class Purpose(IntEnum):
     SPLIT = 0
     ORDER = 1
     INITIAL_WEIGHTS = 2
+    GRADIENT_NOISE = 5
+    BOOTSTRAP = 6
+    RESAMPLING = 7
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:

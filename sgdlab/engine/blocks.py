@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.config import Train
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.optim.losses import losses_of
-from sgdlab.plan import Block, Trajectory
+from sgdlab.plan import Block
 
 DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the start
 
@@ -75,7 +76,12 @@ class RunningBlock:
         self.plan = block
         trains = [each.train for each in block.trajectories]
         n_cells = len(trains)
-        weights = np.stack([_initial_weights(each, training) for each in block.trajectories])
+        weights = np.stack(
+            [
+                initial_weights(each.train, each.replicate, training.n_features)
+                for each in block.trajectories
+            ]
+        )
         self._kernel = DirectKernel(trains, weights, training.dtype)
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
@@ -170,9 +176,9 @@ class RunningBlock:
         ]
 
 
-def _initial_weights(trajectory: Trajectory, training: RowSet) -> NDArray[np.float64]:
-    train = trajectory.train
+def initial_weights(train: Train, replicate: int, n_features: int) -> NDArray[np.float64]:
+    """The weights from which a replicate of a cell starts, shape (n_features,)."""
     if train.initial_weights == "zeros":
-        return np.zeros(training.n_features)
-    numbers = generator(train.seed, Purpose.INITIAL_WEIGHTS, trajectory.replicate)
-    return train.initial_scale * numbers.standard_normal(training.n_features)
+        return np.zeros(n_features)
+    numbers = generator(train.seed, Purpose.INITIAL_WEIGHTS, replicate)
+    return train.initial_scale * numbers.standard_normal(n_features)

@@ -76,3 +76,10 @@ def open_subject(
             target_unit=config.data.target_unit,
         )
         yield Subject(config, chosen.train, dataset, about)
+
+
+def need_squared_loss(train: Train) -> None:
+    """Raise UsageError for losses whose exact minimum and curvature are not known."""
+    if train.loss != "squared":
+        hint = "use --set train.loss=squared"
+        raise UsageError(f"train.loss: {train.loss}; expected squared ({hint})")

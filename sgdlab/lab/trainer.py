@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.grid import Cell
 from sgdlab.observer import Observer
-from sgdlab.plan import make_plan, n_threads
+from sgdlab.plan import Stop, make_plan, n_threads
 from sgdlab.training import train_blocks
 
 
@@ -29,3 +30,20 @@ def train_settings(
             for outcome in trained.outcomes:
                 outcomes[outcome.cell][outcome.replicate] = outcome
     return [[of_cell[each] for each in sorted(of_cell)] for of_cell in outcomes]
+
+
+def train_until(
+    epoch: int, train: Train, dataset: Dataset, run: Run, observer: Observer
+) -> Outcome:
+    """The first replicate of a setting after some of its epochs, or of those that would follow.
+
+    That is not a training of so many epochs where the learning rate depends on their number.
+    """
+    first = train.model_copy(update={"replicates": 1})
+    [each] = make_plan([Cell(0, first)], dataset.shape, run, n_threads(run)).passes
+    [block] = each.blocks
+    [trajectory] = block.trajectories
+    stopping = replace(block, trajectories=(replace(trajectory, stops=(Stop(epoch, 0),)),))
+    with closing(train_blocks([(each, [stopping])], dataset, run, "half_mse", observer)) as stream:
+        [[outcome]] = [trained.outcomes for trained in stream]
+    return outcome

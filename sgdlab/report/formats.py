@@ -7,6 +7,7 @@ from typing import Any
 from sgdlab.data.describe import Description
 from sgdlab.diagnosis import Difference
 from sgdlab.estimate import Estimate
+from sgdlab.lab.replicates import Mean
 from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.search import SearchResult
@@ -33,6 +34,20 @@ def setting(value: object) -> str:
 
 def difference(value: Difference) -> str:
     return f"{value.mean:+.3g} ±{value.standard_error:.2g}"
+
+
+def measured(mean: Mean, sign: str = "") -> str:
+    """With one digit of the standard error, and as many places of the mean; sign may be "+"."""
+    error = mean.standard_error
+    places = math.ceil(-math.log10(error)) if 1e-5 <= error < 1 else None
+    if places is None:
+        return f"{mean.value:{sign}.3g} ±{error:.1g}"
+    return f"{mean.value:{sign}.{places}f} ±{error:.{places}f}"
+
+
+def finite(value: float) -> float | None:
+    """None for what is not finite, as CSV and JSON write it."""
+    return value if math.isfinite(value) else None
 
 
 def n_bytes(value: float) -> str:

@@ -1,0 +1,48 @@
+"""``gradient-noise``."""
+
+from typing import Annotated
+
+import typer
+
+from sgdlab.commands.lists import whole_numbers
+from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.commands.output import observer, show_with
+from sgdlab.errors import UsageError
+
+
+def gradient_noise(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cell: OneCell = None,
+    at_epoch: Annotated[
+        int, typer.Option(min=0, max=10**6, help="Weights after so many epochs; 0: the initial.")
+    ] = 1,
+    batch_sizes: Annotated[
+        str | None, typer.Option(metavar="M,M,...", help="By default powers of two, and all rows.")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(min=2, max=10_000, help="Minibatches of each size and kind.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the minibatches.")] = 0,
+    remedies: Annotated[
+        bool, typer.Option("--remedies", help="What each remedy does to the noise of an update.")
+    ] = False,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Measure the variance of minibatch gradients against their size."""
+    from sgdlab import workflows
+    from sgdlab.report import gradient_noise as noise_report
+    from sgdlab.report import noise_remedies as remedies_report
+
+    sizes = None if batch_sizes is None else whole_numbers("--batch-sizes", batch_sizes)
+    about = (config, overrides or (), cell, at_epoch)
+    if remedies:
+        if sizes is not None:
+            found = "--batch-sizes: given with --remedies; expected one of them"
+            raise UsageError(f"{found} (set train.batch_size)")
+        table = workflows.noise_remedies(*about, seed, observer(quiet))
+        show_with(format, remedies_report, table)
+    else:
+        noise = workflows.gradient_noise(*about, sizes, trials, seed, observer(quiet))
+        show_with(format, noise_report, noise)

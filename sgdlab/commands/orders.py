@@ -1,0 +1,37 @@
+"""``orders``."""
+
+from typing import Annotated
+
+import typer
+
+from sgdlab.commands.lists import positive_numbers
+from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.commands.output import observer, show_with
+
+
+def orders(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cell: OneCell = None,
+    learning_rates: Annotated[
+        str | None, typer.Option(metavar="LR,LR,...", help="By default from the curvature.")
+    ] = None,
+    replicates: Annotated[int, typer.Option(min=2, max=1000, help="Of every training.")] = 10,
+    rows: Annotated[int, typer.Option(min=2, help="Training rows, the first, at most.")] = 512,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="By default the config's, or a 16th of the rows.")
+    ] = None,
+    l2: Annotated[
+        float | None, typer.Option(help="By default so large that every direction settles.")
+    ] = None,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """With replacement, shuffled once, reshuffled: does missing 37 % of the rows matter?"""
+    from sgdlab import workflows
+    from sgdlab.report import orders as report
+
+    rates = positive_numbers("--learning-rates", learning_rates) if learning_rates else None
+    options = workflows.OrdersOptions(rates, replicates, rows, batch_size, l2)
+    result = workflows.orders(config, overrides or (), cell, options, observer(quiet))
+    show_with(format, report, result)

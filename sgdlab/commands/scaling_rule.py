@@ -1,0 +1,38 @@
+"""``scaling-rule``."""
+
+from typing import Annotated
+
+import typer
+
+from sgdlab.commands.lists import whole_numbers
+from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.commands.output import observer, show_with
+
+
+def scaling_rule(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cell: OneCell = None,
+    factors: Annotated[
+        str, typer.Option(metavar="K,K,...", help="Values of k, from 1 upwards.")
+    ] = "1,2,4,8",
+    replicates: Annotated[int, typer.Option(min=2, max=1000, help="Of every training.")] = 10,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="At k = 1; by default the largest is the config's.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="At k = 1; by default small beside the limit.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="At k = 1; by default 4 to 16.")] = None,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Batch size times k: is the learning rate to be multiplied by k, by sqrt k, or not at all?"""
+    from sgdlab import workflows
+    from sgdlab.report import scaling_rule as report
+
+    options = workflows.ScalingOptions(
+        whole_numbers("--factors", factors), replicates, epochs, batch_size, learning_rate
+    )
+    result = workflows.scaling_rule(config, overrides or (), cell, options, observer(quiet))
+    show_with(format, report, result)

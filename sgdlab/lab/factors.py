@@ -1,0 +1,103 @@
+"""Training rows brought into a form that gives the exact minimiser for any L2."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlab import system
+from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.errors import DataError
+from sgdlab.optim.closed_form import (
+    TRUSTED_CONDITION,
+    Spectrum,
+    largest_eigenvalue,
+    spectrum_of_moments,
+    spectrum_of_triangle,
+)
+from sgdlab.optim.moments import moments
+from sgdlab.optim.triangle import triangle
+
+DECADES = 6
+MATRICES = 6  # as large as X.T X, or as R, at the same time
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A set of rows as a least-squares problem that is solved.
+
+    Attributes
+    ----------
+    refused_condition
+        The condition number for which X.T X was not trusted; None where it was, or was not formed
+        since there are fewer rows than parameters.
+    largest_eigenvalue
+        Of the Hessian X.T X / n, with the bias if that is trained.
+    """
+
+    spectrum: Spectrum
+    refused_condition: float | None
+    largest_eigenvalue: float
+
+
+def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
+    """One pass that sums X.T X, and where that is not to be trusted, one that factorises the rows.
+
+    Parameters
+    ----------
+    rows
+        In float64.
+    bias
+        Holds b at this value; None fits it.
+    train_bias
+        Whether the Hessian whose largest eigenvalue is given has a row for the bias.
+
+    Raises
+    ------
+    DataError
+        If squares of the values are out of the range of float64, or the matrices are larger than
+        the machine's memory.
+    """
+    _check_memory(rows)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            factors = _factorise(rows, bias, train_bias)
+            if np.isfinite(factors.spectrum.total_squares):
+                return factors
+    except np.linalg.LinAlgError:  # of what is not finite
+        pass
+    found = "values whose squares do not fit float64"
+    raise DataError(f"X, y: {found}; expected moderate ones (see data.divide_by)")
+
+
+def _check_memory(rows: RowSet) -> None:
+    needed = MATRICES * 8 * min(rows.n_rows, rows.n_features) * rows.n_features
+    if needed > system.memory_bytes():
+        found = f"{rows.n_features} columns, which take about {needed / 1e9:.0f} GB to solve for"
+        raise DataError(f"X: {found}; expected at most {system.memory_bytes() / 1e9:.0f} GB")
+
+
+def _factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
+    chunk_rows = rows_in(READ_BYTES, rows.n_features)
+    refused = None
+    if rows.n_rows >= rows.n_features + (bias is None):
+        sums = moments(rows.chunks(chunk_rows))
+        spectrum = spectrum_of_moments(sums, bias)
+        if spectrum.condition_number() <= TRUSTED_CONDITION:
+            return Factors(spectrum, None, largest_eigenvalue(sums, train_bias))
+        refused = spectrum.condition_number()
+    whole = triangle(rows.chunks(max(chunk_rows, rows.n_features)))
+    spectrum = spectrum_of_triangle(whole, bias)
+    return Factors(spectrum, refused, largest_eigenvalue(whole, train_bias))
+
+
+def usual_l2(spectrum: Spectrum) -> list[float]:
+    """1 and 3 times powers of ten, up to where L2 outweighs every direction of the rows.
+
+    An L2 above the largest eigenvalue of X.T X / n shrinks all weights; one six decades below it
+    shrinks only directions of a thousandth of the largest deviation.
+    """
+    largest = np.square(spectrum.singular_values).max(initial=0.0) / spectrum.n_rows
+    top = math.ceil(math.log10(largest)) if largest > 0 else 0
+    digits = [f"{digit}e{power}" for power in range(top - DECADES, top) for digit in (1, 3)]
+    return [float(each) for each in (*digits, f"1e{top}")]

@@ -1,0 +1,69 @@
+"""A cell's weights after some epochs, frozen, so that gradients can be studied at them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sgdlab.engine.blocks import initial_weights
+from sgdlab.errors import DataError, NothingToSelectError, UsageError
+from sgdlab.estimate import memory_budget
+from sgdlab.lab.row_gradients import RowGradients, Vector
+from sgdlab.lab.subject import Result, Subject
+from sgdlab.lab.trainer import train_until
+from sgdlab.observer import Observer
+from sgdlab.optim.schedules import depends_on_epochs
+from sgdlab.plan import n_threads
+
+
+@dataclass(frozen=True)
+class AtEpoch(Generic[Result]):
+    """What was found at the weights after some epochs; 0 are the initial ones."""
+
+    epoch: int
+    found: Result
+
+
+@contextmanager
+def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGradients]:
+    """The gradients of the training rows at the first replicate's weights after some epochs.
+
+    Inside, the BLAS has as many threads as the config allows.
+
+    Raises
+    ------
+    DataError
+        With fewer than two training rows, which have no covariance.
+    NothingToSelectError
+        If the cell diverges on the way.
+    UsageError
+        If its learning rate is not defined that far.
+    """
+    training = subject.dataset.training(np.float64)
+    if training.n_rows < 2:
+        place = subject.dataset.files["Xtr"].path
+        raise DataError(f"{place}: 1 row to train; expected at least 2 (data.validation.fraction)")
+    weights, bias = _weights_after(epochs, subject, observer)
+    run = subject.config.run
+    if training.n_bytes <= memory_budget(run):
+        training.load()
+    with threadpool_limits(n_threads(run), user_api="blas"):
+        yield RowGradients(training, subject.train, weights, bias)
+
+
+def _weights_after(epochs: int, subject: Subject, observer: Observer) -> tuple[Vector, float]:
+    train = subject.train
+    if epochs == 0:
+        return initial_weights(train, 0, subject.dataset.shape.n_features), train.initial_bias
+    if epochs > train.epochs and depends_on_epochs(train):
+        found = f"--at-epoch {epochs}: the schedule of the cell ends after {train.epochs} epochs"
+        raise UsageError(f"{found}; expected at most that (or a larger train.epochs)")
+    outcome = train_until(epochs, train, subject.dataset, subject.config.run, observer)
+    if outcome.weights is None:
+        found = f"cell {subject.about.cell} diverged in epoch {outcome.epochs}"
+        hint = "a smaller learning rate, or --at-epoch 0"
+        raise NothingToSelectError(f"{found}; expected weights to measure at ({hint})")
+    return outcome.weights, outcome.bias

@@ -1,0 +1,168 @@
+"""The variance of a minibatch's gradient against its size, measured and exact."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlab.data.orders import Purpose, generator
+from sgdlab.errors import UsageError
+from sgdlab.lab.minibatches import IndexSets, gradient_deviations
+from sgdlab.lab.noise_scale import NoiseScales, measure_noise_scales
+from sgdlab.lab.power_law import Growth, Slope, fit_slope, measure_growth
+from sgdlab.lab.row_gradients import RowGradients, Vector
+
+DEVIATION_BYTES = 256 * 2**20  # of minibatch gradients held at once
+
+
+@dataclass(frozen=True)
+class Variance:
+    """The trace of the covariance of a minibatch's gradient.
+
+    ``measured`` is the mean squared distance from the exact gradient over some index sets, with
+    its standard error. ``exact`` is tr(Sigma)/m, times (n - m)/(n - 1) without replacement.
+    """
+
+    batch_size: int
+    measured: float
+    standard_error: float
+    exact: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over exact; None where there is nothing to measure."""
+        return self.measured / self.exact if self.exact > 0 else None
+
+    @property
+    def ratio_standard_error(self) -> float | None:
+        return self.standard_error / self.exact if self.exact > 0 else None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Minibatches of all sizes, drawn in one of the two ways.
+
+    ``slope`` is of log variance against log m with replacement and against
+    log(m (n - 1)/(n - m)) without: -1 in theory. It is None where there are not two sizes with a
+    variance. ``growths`` say what multiplying m by k does; without replacement, where the answer
+    depends on m, there are none.
+    """
+
+    with_replacement: bool
+    variances: tuple[Variance, ...]
+    slope: Slope | None
+    growths: tuple[Growth, ...]
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    """All about the noise of minibatch gradients at some weights; ``trace`` is tr(Sigma)."""
+
+    n_rows: int
+    n_parameters: int
+    n_trials: int
+    trace: float
+    independent: Sampling
+    distinct: Sampling
+    scales: NoiseScales
+
+
+def check_batch_sizes(batch_sizes: Sequence[int] | None, n_rows: int) -> list[int]:
+    """Ascending and each once; by default the powers of two below n, and n.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or one is not from 1 to ``n_rows``.
+    """
+    if batch_sizes is None:
+        return [2**k for k in range((n_rows - 1).bit_length())] + [n_rows]
+    expected = f"expected whole numbers from 1 to {n_rows}, the rows to train"
+    if not batch_sizes:
+        raise UsageError(f"--batch-sizes: none; {expected}")
+    for each in batch_sizes:
+        if not 1 <= each <= n_rows:
+            raise UsageError(f"--batch-sizes: {each}; {expected}")
+    return sorted(set(batch_sizes))
+
+
+def measure_gradient_noise(
+    gradients: RowGradients,
+    batch_sizes: Sequence[int],
+    n_trials: int,
+    seed: int,
+) -> GradientNoise:
+    """Measure with ``n_trials`` fresh minibatches of every size, with and without replacement.
+
+    Parameters
+    ----------
+    batch_sizes
+        Ascending, from 1 to n. The numbers drawn for one do not depend on the others.
+    n_trials
+        At least 2.
+    """
+    moments = gradients.moments()
+
+    def measure(with_replacement: bool) -> Sampling:
+        return _measure_sampling(
+            gradients, moments.trace, batch_sizes, n_trials, seed, with_replacement
+        )
+
+    return GradientNoise(
+        n_rows=gradients.n_rows,
+        n_parameters=gradients.n_parameters,
+        n_trials=n_trials,
+        trace=moments.trace,
+        independent=measure(True),
+        distinct=measure(False),
+        scales=measure_noise_scales(gradients, moments),
+    )
+
+
+def _measure_sampling(
+    gradients: RowGradients,
+    trace: float,
+    batch_sizes: Sequence[int],
+    n_trials: int,
+    seed: int,
+    with_replacement: bool,
+) -> Sampling:
+    n_rows, kind = gradients.n_rows, int(with_replacement)
+    families = [
+        IndexSets(n_trials, m, with_replacement, n_rows, random)
+        for m in batch_sizes
+        for random in [generator(seed, Purpose.GRADIENT_NOISE, kind, m)]
+    ]
+    samples = list(_squared_distances(gradients, families))
+    equivalents = [m if with_replacement else _equivalent(m, n_rows) for m in batch_sizes]
+    variances = tuple(map(_variance, families, samples, (trace / each for each in equivalents)))
+    random = generator(seed, Purpose.BOOTSTRAP, kind)
+    varied = [pair for pair in zip(equivalents, samples, strict=True) if math.isfinite(pair[0])]
+    slope = fit_slope(varied, random)
+    growths = measure_growth(batch_sizes, samples, random) if with_replacement else ()
+    return Sampling(with_replacement, variances, slope, growths)
+
+
+def _variance(family: IndexSets, squared_distances: Vector, exact: float) -> Variance:
+    return Variance(
+        batch_size=family.batch_size,
+        measured=float(squared_distances.mean()),
+        standard_error=float(squared_distances.std(ddof=1)) / math.sqrt(family.n_sets),
+        exact=exact,
+    )
+
+
+def _equivalent(batch_size: int, n_rows: int) -> float:
+    """How many independent draws have the variance of this many distinct ones."""
+    if batch_size == n_rows:
+        return math.inf
+    return batch_size * (n_rows - 1) / (n_rows - batch_size)
+
+
+def _squared_distances(gradients: RowGradients, families: Sequence[IndexSets]) -> Iterator[Vector]:
+    """From the exact gradient, shape (n_sets,) for each family; as few passes as memory allows."""
+    per_pass = max(1, DEVIATION_BYTES // (8 * gradients.n_parameters * families[0].n_sets))
+    for start in range(0, len(families), per_pass):
+        for deviations in gradient_deviations(gradients, families[start : start + per_pass]):
+            yield np.einsum("ij,ij->i", deviations, deviations)

@@ -1,0 +1,70 @@
+"""Independent minibatches at fixed weights, drawn while the rows stream by."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.rows import READ_BYTES, rows_in
+from sgdlab.lab.row_gradients import RowGradients, Vector
+
+
+class IndexSets:
+    """Independent random sets of ``batch_size`` rows, with or without replacement inside a set.
+
+    Which of the next rows a set holds is drawn when they come: first how many of them (a binomial
+    or a hypergeometric number), then which. That is the exact distribution, and memory is bounded
+    by the rows at hand.
+    """
+
+    def __init__(
+        self,
+        n_sets: int,
+        batch_size: int,
+        with_replacement: bool,
+        n_rows: int,
+        random: np.random.Generator,
+    ) -> None:
+        self.n_sets = n_sets
+        self.batch_size = batch_size
+        self._with_replacement = with_replacement
+        self._rows_left = n_rows
+        self._wanted = np.full(n_sets, batch_size)
+        self._random = random
+
+    def counts(self, n_rows: int) -> NDArray[np.int64]:
+        """How often each set holds each of the next rows, shape (n_sets, n_rows)."""
+        others = self._rows_left - n_rows
+        if self._with_replacement:
+            here = self._random.binomial(self._wanted, n_rows / self._rows_left)
+            found = self._spread(here, n_rows)
+        else:
+            here = self._random.hypergeometric(n_rows, others, self._wanted)
+            found = self._random.permuted(np.arange(n_rows) < here[:, None], axis=1).astype(int)
+        self._rows_left = others
+        self._wanted = self._wanted - here
+        return found
+
+    def _spread(self, here: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
+        """``here[s]`` independent draws among some rows for each set s, counted."""
+        first = np.repeat(np.arange(self.n_sets) * n_rows, here)
+        drawn = first + self._random.integers(n_rows, size=len(first))
+        return np.bincount(drawn, minlength=self.n_sets * n_rows).reshape(self.n_sets, n_rows)
+
+
+def gradient_deviations(gradients: RowGradients, families: Sequence[IndexSets]) -> list[Vector]:
+    """Each minibatch's gradient minus the exact one, in one pass over the rows for all families.
+
+    Returns
+    -------
+    list of float64 arrays, shape (n_sets, n_parameters)
+        One for each family. A set that holds every row once deviates by exactly 0.
+    """
+    totals = [np.zeros((each.n_sets, gradients.n_parameters)) for each in families]
+    widest = max(gradients.n_parameters, *(each.n_sets for each in families))
+    for inputs, derivatives in gradients.chunks(rows_in(READ_BYTES, widest)):
+        rows = derivatives[:, None] * inputs
+        for each, total in zip(families, totals, strict=True):
+            shares = each.counts(len(rows)) / each.batch_size - 1 / gradients.n_rows
+            total += shares @ rows
+    return totals

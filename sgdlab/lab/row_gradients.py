@@ -1,0 +1,113 @@
+"""The gradient of every row at fixed weights: what all statements on minibatches start from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config import Train
+from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.optim.losses import derivative_in_place
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of the rows' gradients, with divisor n.
+
+    Attributes
+    ----------
+    gradient : float64 array, shape (n_parameters,)
+        Their mean G: the gradient of the objective, L2 included.
+    variance : float64 array, shape (n_parameters,)
+        The diagonal of their covariance Sigma.
+    """
+
+    gradient: Vector
+    variance: Vector
+
+    @property
+    def trace(self) -> float:
+        """tr(Sigma): the mean squared distance of a row's gradient from G."""
+        return float(self.variance.sum())
+
+    @property
+    def squared_norm(self) -> float:
+        """G.G"""
+        return float(self.gradient @ self.gradient)
+
+
+class RowGradients:
+    """``g_i = psi(x_i.w + b - y_i) * (x_i, 1) + l2 * (w, 0)``, some rows at a time.
+
+    The last parameter, the bias, is there only if it is trained. Rows that are not held in memory
+    are read again in every pass.
+
+    Parameters
+    ----------
+    rows
+        In float64.
+    train
+        Gives the loss, the L2 and whether the bias is trained.
+    weights : float array, shape (n_features,)
+    """
+
+    def __init__(self, rows: RowSet, train: Train, weights: NDArray[Any], bias: float) -> None:
+        self._rows = rows
+        self._train = train
+        self._bias = bias
+        self.weights = weights.astype(np.float64)
+        self.n_rows = rows.n_rows
+        self.n_parameters = rows.n_features + train.train_bias
+        self.l2 = train.l2
+
+    @property
+    def has_known_hessian(self) -> bool:
+        """Whether it is the mean of x x.T, plus l2: for the squared loss alone."""
+        return self._train.loss == "squared"
+
+    @property
+    def parameters(self) -> Vector:
+        """The weights and, if it is trained, the bias; shape (n_parameters,)."""
+        return np.append(self.weights, [self._bias] * self._train.train_bias)
+
+    @property
+    def is_penalised(self) -> Vector:
+        """1 for weights, 0 for the bias; shape (n_parameters,)."""
+        return (np.arange(self.n_parameters) < len(self.weights)).astype(np.float64)
+
+    @property
+    def penalty(self) -> Vector:
+        """What L2 adds to the gradient of every row: it has no variance."""
+        return self.l2 * self.is_penalised * self.parameters
+
+    def chunks(self, chunk_rows: int | None = None) -> Iterator[tuple[Vector, Vector]]:
+        """Inputs ``(x_i, 1)``, shape (rows, n_parameters), and derivatives psi, shape (rows,)."""
+        for inputs, targets in self.inputs(chunk_rows):
+            yield inputs, self.derivatives(inputs, targets)
+
+    def inputs(self, chunk_rows: int | None = None) -> Iterator[tuple[Vector, Vector]]:
+        """The same inputs, with their targets."""
+        size = chunk_rows or rows_in(READ_BYTES, self.n_parameters)
+        for rows, targets in self._rows.chunks(size):
+            if self._train.train_bias:
+                yield np.column_stack([rows, np.ones(len(rows))]), targets
+            else:
+                yield rows, targets
+
+    def derivatives(self, inputs: Vector, targets: Vector) -> Vector:
+        """psi of rows that may have been changed since they were handed out, shape (rows,)."""
+        residuals = inputs[:, : len(self.weights)] @ self.weights + self._bias - targets
+        derivative_in_place(self._train.loss, residuals, np.array(self._train.huber_delta))
+        return residuals
+
+    def moments(self) -> Moments:
+        """Mean and variance in one pass: Var = mean(psi**2 x**2) - mean(psi x)**2."""
+        mean, square = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
+        for inputs, derivatives in self.chunks():
+            mean += derivatives @ inputs / self.n_rows
+            square += np.square(derivatives) @ np.square(inputs) / self.n_rows
+        return Moments(mean + self.penalty, np.maximum(square - np.square(mean), 0.0))

@@ -1,0 +1,152 @@
+"""Batch size times k: which learning rate trains as before, and which is the best for each."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config import Run, Train
+from sgdlab.data.dataset import Dataset
+from sgdlab.engine.blocks import Outcome
+from sgdlab.lab.replicates import Mean, mean_of
+from sgdlab.lab.scaling_base import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
+from sgdlab.lab.trainer import train_settings
+from sgdlab.lab.tuned_rates import Tuning, learning_rates, tune
+from sgdlab.observer import Observer
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What became of one batch size, rule and budget, compared with k = 1.
+
+    Attributes
+    ----------
+    share_of_limit
+        The learning rate as a share of the stability limit.
+    difference
+        Of the validation losses, paired over replicates: those of equal number see the rows in the
+        same order. NaN if a replicate diverged.
+    distance
+        Of weights and bias from those at k = 1, in units of the mean distance between two
+        replicates at k = 1. NaN if a replicate diverged.
+    diverged_epoch
+        The first in which a replicate diverged; None if none did.
+    """
+
+    budget: str
+    factor: int
+    rule: str
+    batch_size: int
+    learning_rate: float
+    share_of_limit: float
+    epochs: int
+    n_steps: int
+    difference: Mean
+    distance: float
+    diverged_epoch: int | None
+
+
+@dataclass(frozen=True)
+class ScalingRule:
+    """The whole experiment: every rule against k = 1, and learning rates tuned for each k."""
+
+    base: Base
+    scaled: tuple[Scaled, ...]
+    tunings: tuple[Tuning, ...]
+
+    def closest(self, budget: str, factor: int) -> Scaled | None:
+        """The rule whose weights stay closest to k = 1; None if all diverged."""
+        rows = [each for each in self.scaled if (each.budget, each.factor) == (budget, factor)]
+        finite = [each for each in rows if math.isfinite(each.distance)]
+        return min(finite, key=lambda each: each.distance, default=None)
+
+    def closest_rules(self, budget: str) -> dict[int, str | None]:
+        """For every k > 1 the rule that stays closest to k = 1."""
+        factors = {each.factor: self.closest(budget, each.factor) for each in self.scaled}
+        return {factor: each.rule if each else None for factor, each in factors.items()}
+
+
+def measure_scaling(
+    train: Train, dataset: Dataset, run: Run, options: ScalingOptions, observer: Observer
+) -> ScalingRule:
+    """Train every batch size with every rule, and with a grid of learning rates.
+
+    All trainings that share an order share its passes, and both budgets share a training.
+
+    Raises
+    ------
+    UsageError
+        If the factors do not fit the data, or the setting cannot answer the question.
+    """
+    base, dataset = make_base(train, dataset, options)
+    rates = learning_rates(base.limit)
+    rules = {
+        (budget, factor, rule): Variant(budget, factor, base.train.learning_rate * multiple(factor))
+        for budget, factor in itertools.product(BUDGETS, options.factors)
+        for rule, multiple in RULES.items()
+    }
+    grid = [Variant(*each) for each in itertools.product(BUDGETS, options.factors, rates.tolist())]
+    variants = list(dict.fromkeys((*rules.values(), *grid)))
+    trained = train_settings([each.train(base) for each in variants], dataset, run, observer)
+    outcomes = dict(zip(variants, trained, strict=True))
+    return ScalingRule(
+        base=base,
+        scaled=_compare(base, {key: (each, outcomes[each]) for key, each in rules.items()}),
+        tunings=tuple(tune(base, budget, options.factors, rates, outcomes) for budget in BUDGETS),
+    )
+
+
+def _compare(
+    base: Base, trained: dict[tuple[str, int, str], tuple[Variant, Sequence[Outcome]]]
+) -> tuple[Scaled, ...]:
+    """Every rule at k > 1 against k = 1, whose rules and budgets are all the same."""
+    reference = trained[BUDGETS[0], 1, "x 1"][1]
+    return tuple(
+        _scaled(base, rule, variant, outcomes, reference)
+        for (_, factor, rule), (variant, outcomes) in trained.items()
+        if factor > 1
+    )
+
+
+def _scaled(
+    base: Base,
+    rule: str,
+    variant: Variant,
+    outcomes: Sequence[Outcome],
+    reference: Sequence[Outcome],
+) -> Scaled:
+    train = variant.train(base)
+    pairs = zip(outcomes, reference, strict=True)
+    differences = [each.validation_loss - other.validation_loss for each, other in pairs]
+    apart = np.linalg.norm(_models(outcomes) - _models(reference), axis=1)
+    diverged = [each.epochs for each in outcomes if each.status == "diverged"]
+    return Scaled(
+        budget=variant.budget,
+        factor=variant.factor,
+        rule=rule,
+        batch_size=train.batch_size,
+        learning_rate=train.learning_rate,
+        share_of_limit=train.learning_rate / base.limit,
+        epochs=train.epochs,
+        n_steps=train.epochs * base.n_rows // train.batch_size,
+        difference=mean_of(np.array(differences)),
+        distance=float(np.mean(apart)) / distance_between(_models(reference)),
+        diverged_epoch=min(diverged, default=None),
+    )
+
+
+def _models(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """Weights and bias, shape (n_replicates, n_features + 1); NaN where diverged."""
+    known = next((each.weights for each in outcomes if each.weights is not None), np.zeros(0))
+    absent = np.full(len(known), np.nan)
+    weights = [absent if each.weights is None else each.weights for each in outcomes]
+    return np.column_stack([np.array(weights, float), [each.bias for each in outcomes]])
+
+
+def distance_between(models: NDArray[np.float64]) -> float:
+    """The mean distance between two of the rows."""
+    pairs = itertools.combinations(models, 2)
+    return float(np.mean([np.linalg.norm(one - other) for one, other in pairs]))

@@ -1,0 +1,202 @@
+"""What gradient descent is on its way to: maximum likelihood in closed form, and a ridge path."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from sgdlab.data.dataset import Dataset
+from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
+from sgdlab.engine.evaluation import ErrorSums, prediction_errors
+from sgdlab.lab.factors import Factors, factorise, usual_l2
+from sgdlab.optim.closed_form import Minimum
+from sgdlab.optim.losses import Losses, losses_of
+
+BiasMode = Literal["free", "config", "none"]
+
+# Residuals below this share of the targets are float64's rounding, not noise in the data.
+EXACT = 1e-10
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The minimiser for one ``l2``; ``test`` is None where the test rows were not looked at."""
+
+    l2: float
+    minimum: Minimum
+    effective_parameters: float
+    training: Losses
+    validation: Losses
+    test: Losses | None = None
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Of the training targets under y ~ N(x.w + b, sigma2), at its maximum.
+
+    Attributes
+    ----------
+    n_parameters
+        The rank of X, and one for a free bias.
+    sigma2
+        The mean squared residual: on average too small, since the weights were fitted to it.
+    sigma2_unbiased
+        With divisor n_rows - n_parameters; None where the fit is exact.
+    log_likelihood
+        Natural logarithm of the density; None where the fit is exact and there is no maximum.
+    """
+
+    n_parameters: int
+    sigma2: float
+    sigma2_unbiased: float | None = None
+    log_likelihood: float | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The constant predictor, and how much larger the fits' losses are.
+
+    Attributes
+    ----------
+    constant
+        What it predicts: the mean of the training targets.
+    losses
+        By ``training``, ``validation`` and ``test``.
+    differences
+        Half mean squared errors of maximum likelihood and of the selected ridge minus that of the
+        constant, each by ``validation`` and ``test``.
+    """
+
+    constant: float
+    losses: dict[str, Losses]
+    differences: dict[str, tuple[Difference, Difference]]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The closed form on the training rows.
+
+    Attributes
+    ----------
+    maximum_likelihood
+        The fit without L2.
+    path
+        Fits in ascending order of L2.
+    best
+        That of ``path`` with the smallest half mean squared error on the validation rows.
+    """
+
+    bias_mode: BiasMode
+    factors: Factors
+    likelihood: Likelihood
+    maximum_likelihood: Fit
+    path: tuple[Fit, ...]
+    best: Fit
+    baseline: Baseline
+
+
+def solve(
+    dataset: Dataset,
+    bias_mode: BiasMode,
+    initial_bias: float,
+    train_bias: bool,
+    l2: Sequence[float] | None = None,
+    test_all: bool = False,
+) -> Solution:
+    """Maximum likelihood and a ridge path on the training rows.
+
+    Parameters
+    ----------
+    bias_mode, initial_bias
+        ``free`` fits the bias, ``config`` holds it at ``initial_bias``, ``none`` at 0.
+    train_bias
+        Whether the config trains a bias; see :func:`sgdlab.lab.factors.factorise`.
+    l2
+        Of the ridge path; by default :func:`sgdlab.lab.factors.usual_l2`.
+    test_all
+        Look at the test rows for every L2, and not for the selected one alone.
+
+    Raises
+    ------
+    DataError
+        If squares of the values are out of the range of float64.
+    """
+    bias = {"free": None, "config": initial_bias, "none": 0.0}[bias_mode]
+    factors = factorise(dataset.training(np.float64), bias, train_bias)
+    path_l2 = usual_l2(factors.spectrum) if l2 is None else sorted(set(l2))
+    fits = _fits(factors, [0.0, *path_l2], dataset)
+    best = 1 + int(np.argmin([each.validation.half_mse for each in fits[1:]]))
+    fits = _with_test(fits, range(len(fits)) if test_all else (0, best), dataset)
+    return Solution(
+        bias_mode=bias_mode,
+        factors=factors,
+        likelihood=_likelihood(fits[0], factors, bias is None, dataset),
+        maximum_likelihood=fits[0],
+        path=tuple(fits[1:]),
+        best=fits[best],
+        baseline=_baseline(fits[0].minimum, fits[best].minimum, dataset),
+    )
+
+
+def _fits(factors: Factors, penalties: Sequence[float], dataset: Dataset) -> list[Fit]:
+    spectrum = factors.spectrum
+    minima = [spectrum.minimum(l2) for l2 in penalties]
+    parameters = [spectrum.effective_parameters(l2) for l2 in penalties]
+    training = _losses(minima, dataset.training(np.float64))
+    validation = _losses(minima, dataset.validation(np.float64))
+    columns = (penalties, minima, parameters, training, validation)
+    return [Fit(*values) for values in zip(*columns, strict=True)]
+
+
+def _with_test(fits: list[Fit], which: Sequence[int], dataset: Dataset) -> list[Fit]:
+    """The same fits, some of them with their losses on the test rows."""
+    losses = _losses([fits[n].minimum for n in which], dataset.test(np.float64))
+    tested = dict(zip(which, losses, strict=True))
+    return [replace(each, test=tested.get(n)) for n, each in enumerate(fits)]
+
+
+def _losses(minima: Sequence[Minimum], rows: RowSet) -> list[Losses]:
+    """Of every model, in one pass over the rows."""
+    weights = np.stack([each.weights for each in minima])
+    bias = np.array([[each.bias] for each in minima])
+    sums = ErrorSums(len(minima))
+    for chunk, targets in rows.chunks(rows_in(READ_BYTES, rows.n_features)):
+        sums.add(weights @ chunk.T + bias, targets)
+    return [Losses(*map(float, values)) for values in zip(sums.half_mse, sums.mae, strict=True)]
+
+
+def _likelihood(fit: Fit, factors: Factors, fits_bias: bool, dataset: Dataset) -> Likelihood:
+    targets = dataset.training(np.float64).targets
+    n_rows, n_parameters = len(targets), factors.spectrum.rank + fits_bias
+    if n_parameters >= n_rows or fit.training.rmse <= EXACT * math.sqrt(np.mean(targets**2)):
+        return Likelihood(n_parameters, 0.0)
+    sigma2 = 2 * fit.training.half_mse
+    return Likelihood(
+        n_parameters=n_parameters,
+        sigma2=sigma2,
+        sigma2_unbiased=sigma2 * n_rows / (n_rows - n_parameters),
+        log_likelihood=-n_rows / 2 * (math.log(2 * math.pi * sigma2) + 1),
+    )
+
+
+def _baseline(maximum_likelihood: Minimum, best: Minimum, dataset: Dataset) -> Baseline:
+    minima = (maximum_likelihood, best)
+    weights = np.stack([each.weights for each in minima])
+    bias = np.array([each.bias for each in minima])
+    training = dataset.training(np.float64).targets
+    constant = constant_prediction("half_mse", training)
+    losses = {"training": losses_of(constant - training)}
+    differences = {}
+    held_out = {"validation": dataset.validation(np.float64), "test": dataset.test(np.float64)}
+    for name, rows in held_out.items():
+        chunks = rows.chunks(rows_in(READ_BYTES, rows.n_features))
+        errors, from_constant = prediction_errors(weights, bias, chunks), constant - rows.targets
+        losses[name] = losses_of(from_constant)
+        of_likelihood, of_best = (
+            paired_difference("half_mse", each[None], from_constant) for each in errors
+        )
+        differences[name] = (of_likelihood, of_best)
+    return Baseline(constant, losses, differences)

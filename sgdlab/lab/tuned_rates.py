@@ -1,0 +1,152 @@
+"""The learning rate tuned for each batch size, and the power of the batch size that it follows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.orders import Purpose, generator
+from sgdlab.engine.blocks import Outcome
+from sgdlab.lab.replicates import Mean, mean_of
+from sgdlab.lab.scaling_base import Base, Variant
+
+SMALLEST_SHARE, LARGEST_SHARE = 2.0**-4, 2.0**0.5  # of the stability limit
+STEPS_PER_DOUBLING = 2
+N_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class TunedRate:
+    """The learning rate with the smallest validation loss of one batch size.
+
+    Attributes
+    ----------
+    learning_rate
+        Where a parabola through the grid's best value and its two neighbours, over the logarithm of
+        the learning rate, is smallest; the grid's best value where a neighbour is missing.
+    validation_loss
+        Of the grid's best value.
+    is_on_edge
+        Whether that is the grid's smallest learning rate, so that smaller ones may be better.
+    diverged_from
+        The smallest learning rate of the grid at which a replicate diverged; None if none did.
+    """
+
+    factor: int
+    batch_size: int
+    learning_rate: float
+    share_of_limit: float
+    validation_loss: Mean
+    is_on_edge: bool
+    diverged_from: float | None
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Tuned learning rates under one budget, and the fit of ``batch_size**exponent`` to them.
+
+    ``low`` and ``high`` bound 95 % of the exponents of resampled replicates.
+    """
+
+    budget: str
+    rates: tuple[TunedRate, ...]
+    exponent: float
+    low: float
+    high: float
+
+
+def learning_rates(limit: float) -> NDArray[np.float64]:
+    """A logarithmic grid from a sixteenth of the stability limit to beyond it."""
+    n_steps = round(math.log2(LARGEST_SHARE / SMALLEST_SHARE) * STEPS_PER_DOUBLING)
+    return limit * np.geomspace(SMALLEST_SHARE, LARGEST_SHARE, n_steps + 1)
+
+
+def tune(
+    base: Base,
+    budget: str,
+    factors: Sequence[int],
+    rates: NDArray[np.float64],
+    outcomes: Mapping[Variant, Sequence[Outcome]],
+) -> Tuning:
+    """The best learning rate of every batch size, and how it grows with it."""
+    losses = np.array(
+        [
+            [
+                [each.validation_loss for each in outcomes[Variant(budget, factor, rate)]]
+                for rate in rates.tolist()
+            ]
+            for factor in factors
+        ]
+    )
+    means = losses.mean(axis=2)
+    best = best_rates(means, rates)
+    tuned = tuple(
+        _tuned_rate(base, factor, rate, losses[n], rates)
+        for n, (factor, rate) in enumerate(zip(factors, best.tolist(), strict=True))
+    )
+    low, high = _interval(base.train.seed, losses, factors, rates)
+    return Tuning(budget, tuned, float(exponent(best, factors)), low, high)
+
+
+def _tuned_rate(
+    base: Base, factor: int, rate: float, losses: NDArray[np.float64], rates: NDArray[np.float64]
+) -> TunedRate:
+    means = losses.mean(axis=1)
+    best = int(np.argmin(np.where(np.isnan(means), np.inf, means)))
+    diverged = rates[np.isnan(means)]
+    return TunedRate(
+        factor=factor,
+        batch_size=base.train.batch_size * factor,
+        learning_rate=rate,
+        share_of_limit=rate / base.limit,
+        validation_loss=mean_of(losses[best]),
+        is_on_edge=best == 0,
+        diverged_from=float(diverged[0]) if len(diverged) else None,
+    )
+
+
+def best_rates(losses: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The learning rate of the smallest loss, refined by a parabola where neighbours are known.
+
+    Parameters
+    ----------
+    losses : float64 array, shape (..., n_rates)
+        NaN where diverged.
+    rates : float64 array, shape (n_rates,)
+        Equally spaced logarithms, ascending.
+
+    Returns
+    -------
+    float64 array, shape (...)
+        NaN where every learning rate diverged.
+    """
+    padded = np.pad(losses, [(0, 0)] * (losses.ndim - 1) + [(1, 1)], constant_values=np.nan)
+    best = np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=-1)
+    left, middle, right = (
+        np.take_along_axis(padded, best[..., None] + shift, axis=-1)[..., 0] for shift in range(3)
+    )
+    bend = left - 2 * middle + right
+    shift = np.divide(left - right, 2 * bend, out=np.zeros_like(bend), where=bend > 0)
+    return np.where(np.isnan(middle), np.nan, rates[best] * (rates[1] / rates[0]) ** shift)
+
+
+def exponent(best: NDArray[np.float64], factors: Sequence[int]) -> NDArray[np.float64]:
+    """Least-squares slope of log rate over log factor; ``best`` of shape (..., n_factors)."""
+    x = np.log(factors) - np.mean(np.log(factors))
+    slope: NDArray[np.float64] = np.log(best) @ x / (x @ x)
+    return slope
+
+
+def _interval(
+    seed: int, losses: NDArray[np.float64], factors: Sequence[int], rates: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Percentile bootstrap over replicates (Efron 1979, doi:10.1214/aos/1176344552)."""
+    n_replicates = losses.shape[-1]
+    numbers = generator(seed, Purpose.RESAMPLING)
+    picks = numbers.integers(n_replicates, size=(N_RESAMPLES, n_replicates))
+    resampled = losses[..., picks].mean(axis=-1)  # (n_factors, n_rates, n_resamples)
+    exponents = exponent(best_rates(resampled.transpose(2, 0, 1), rates), factors)
+    low, high = np.quantile(exponents, [0.025, 0.975])
+    return float(low), float(high)

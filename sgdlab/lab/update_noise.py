@@ -1,0 +1,92 @@
+"""Signal and noise of updates that some independent chains make at frozen weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlab.lab.row_gradients import Vector
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its standard error, which is 0 where the number is exact."""
+
+    value: float
+    standard_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class NoiseFactors:
+    """Of updates, relative to the plain step.
+
+    Attributes
+    ----------
+    noise
+        Their variance over the plain step's, at the same learning rate.
+    same_step
+        The same after the learning rate is changed so that the mean update is as long as the plain
+        one. None where no mean update is to be seen.
+    """
+
+    noise: Estimate
+    same_step: Estimate | None
+
+
+class UpdateSums:
+    """The moments of each chain's updates.
+
+    Attributes
+    ----------
+    mean : float64 array, shape (n_chains, n_parameters)
+    mean_square : float64 array, shape (n_chains,)
+        Of the updates' norms.
+    """
+
+    def __init__(self, n_chains: int, n_parameters: int) -> None:
+        self.mean = np.zeros((n_chains, n_parameters))
+        self.mean_square = np.zeros(n_chains)
+
+    def add(self, updates: Vector, share: float) -> None:
+        """An update of every chain, of which there are 1/share in all."""
+        self.mean += share * updates
+        self.mean_square += share * np.einsum("ij,ij->i", updates, updates)
+
+
+def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> NoiseFactors:
+    """Estimates over chains with their jackknife errors (Tukey 1958, doi:10.1214/aoms/1177706647).
+
+    Parameters
+    ----------
+    plain_noise, plain_signal
+        ``tr(Sigma)/m`` and ``G.G``, both positive.
+    """
+    whole = _factors(sums.mean, sums.mean_square, plain_noise, plain_signal)
+    n_chains = len(sums.mean)
+    without_one = np.array(
+        [
+            _factors(
+                np.delete(sums.mean, n, axis=0),
+                np.delete(sums.mean_square, n),
+                plain_noise,
+                plain_signal,
+            )
+            for n in range(n_chains)
+        ]
+    )
+    errors = np.sqrt((n_chains - 1) * without_one.var(axis=0))
+    noise, same_step = map(Estimate, whole, errors.tolist())
+    return NoiseFactors(noise, same_step if np.isfinite(without_one).all() else None)
+
+
+def _factors(
+    mean: Vector, mean_square: Vector, plain_noise: float, plain_signal: float
+) -> tuple[float, float]:
+    """Noise at the same learning rate, and at the same mean step (NaN if that is not seen).
+
+    The squared length of the mean update is taken from products of different chains, whose noise
+    is independent, so that it is not biased upward.
+    """
+    n_chains, total = len(mean), mean.sum(axis=0)
+    signal = float(total @ total - np.square(mean).sum()) / (n_chains * (n_chains - 1))
+    noise = (float(mean_square.mean()) - signal) / plain_noise
+    return noise, noise * plain_signal / signal if signal > 0 else np.nan

@@ -1,0 +1,83 @@
+"""First and second moments of rows and targets, in one pass over chunks of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.rows import Chunk
+
+
+@dataclass(frozen=True)
+class Moments:
+    """All that a squared loss needs to know of the rows X and targets y, in float64.
+
+    Sums are held about the means. ``X.T X = scatter + n_rows * outer(means, means)`` follows from
+    them without cancellation; the opposite direction loses digits where means are large.
+
+    Attributes
+    ----------
+    n_rows
+        At least 1.
+    means : float64 array, shape (n_features,)
+        Of the columns of X.
+    target_mean
+        Of y.
+    scatter : float64 array, shape (n_features, n_features)
+        ``sum((x - means) (x - means)^T)`` over rows x.
+    cross : float64 array, shape (n_features,)
+        ``sum((x - means) * (y - target_mean))``.
+    target_scatter
+        ``sum((y - target_mean)**2)``.
+    """
+
+    n_rows: int
+    means: NDArray[np.float64]
+    target_mean: float
+    scatter: NDArray[np.float64]
+    cross: NDArray[np.float64]
+    target_scatter: float
+
+    @property
+    def gram(self) -> NDArray[np.float64]:
+        """X.T X, shape (n_features, n_features)."""
+        return self.scatter + self.n_rows * np.outer(self.means, self.means)
+
+    def gram_times(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """X.T X @ vector, without forming X.T X; shapes (n_features,)."""
+        return self.scatter @ vector + self.n_rows * (self.means @ vector) * self.means
+
+
+def moments(chunks: Iterable[Chunk]) -> Moments:
+    """The moments of all rows; no more than one chunk is held at a time.
+
+    Each chunk is centred by its own means, and its sums are merged with those so far as in Chan,
+    Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    n_rows, means, scatter = 0, np.zeros(()), np.zeros(())
+    for rows, targets in chunks:
+        table = np.column_stack([rows, targets]).astype(np.float64, copy=False)
+        n_new, new_means = len(table), table.mean(axis=0)
+        table -= new_means
+        shift = new_means - means
+        share = n_new / (n_rows + n_new)
+        scatter = scatter + table.T @ table
+        scatter += n_rows * share * np.outer(shift, shift)
+        means = means + share * shift
+        n_rows += n_new
+    if n_rows == 0:
+        raise ValueError("no rows to take moments of")
+    return Moments(
+        n_rows=n_rows,
+        means=means[:-1],
+        target_mean=float(means[-1]),
+        scatter=scatter[:-1, :-1],
+        cross=scatter[:-1, -1],
+        target_scatter=float(scatter[-1, -1]),
+    )

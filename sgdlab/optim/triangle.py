@@ -1,0 +1,52 @@
+"""The triangular factor of rows and targets, in one pass over chunks of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.rows import Chunk
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """R of the QR factorisation of ``[1, X, y]``: a column of ones, the rows, the targets.
+
+    Its rows stand for all rows that were seen: any least-squares problem on ``[1, X, y]`` has the
+    same solutions and residual norms on R.
+
+    Attributes
+    ----------
+    n_rows
+        That were factorised.
+    factor : float64 array, shape (min(n_rows, n_features + 2), n_features + 2)
+        Upper triangular, or trapezoidal with fewer rows than columns.
+    """
+
+    n_rows: int
+    factor: NDArray[np.float64]
+
+
+def triangle(chunks: Iterable[Chunk]) -> Triangle:
+    """Factorise the R so far on top of the next chunk, chunk after chunk, in float64.
+
+    Orthogonal transformations of the rows themselves keep the digits that forming X.T X squares
+    away (Golub and Van Loan, Matrix Computations, 4th ed. 2013, section 5.3; Higham, Accuracy and
+    Stability of Numerical Algorithms, 2nd ed. 2002, chapter 20). Chunks of about as many rows as
+    there are columns are fastest.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    n_rows, factor = 0, None
+    for rows, targets in chunks:
+        table = np.column_stack([np.ones(len(rows)), rows, targets])
+        stacked = table if factor is None else np.vstack([factor, table])
+        factor = np.asarray(np.linalg.qr(stacked, mode="r"))
+        n_rows += len(rows)
+    if factor is None:
+        raise ValueError("no rows to factorise")
+    return Triangle(n_rows, factor)
