@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train, column
 from sgdlab.engine.kernels import Kernel, groups
-from sgdlab.optim.losses import derivative_in_place
+from sgdlab.optim.losses import derivative
 from sgdlab.optim.schedules import LearningRates
 
 # The scale shrinks within a window by at least exp(-2 * this); where the decay of a cell might be
@@ -123,12 +123,13 @@ class _Group:
         self._learning_rates = LearningRates(trains)
         self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
         self._trains_bias = column(trains, "train_bias")
+        self._is_any_bias_trained = bool(self._trains_bias.any())
         strongest = column(trains, "learning_rate") * self._decay_rate
         in_a_window = strongest * (window_rows / self._batch_size + 1)
-        is_weak = (strongest <= LARGEST_DECAY_OF_A_STEP) & (
-            in_a_window <= LARGEST_DECAY_OF_A_WINDOW
+        self._is_multiplied = (strongest > LARGEST_DECAY_OF_A_STEP) | (
+            in_a_window > LARGEST_DECAY_OF_A_WINDOW
         )
-        self._is_multiplied = ~is_weak
+        self._is_any_multiplied = bool(self._is_multiplied.any())
         self._n_filled = 0  # rows of the batch so far
         self._carried: NDArray[Any] | None = None  # the step of a batch's rows in earlier windows
 
@@ -158,44 +159,51 @@ class _Group:
     def _begin_batch(self, epoch: int, position: int, n_rows: int) -> None:
         self._batch_rows = min(self._batch_size, n_rows - position)
         begin, end = epoch + position / n_rows, epoch + (position + self._batch_rows) / n_rows
-        self._rate = self._learning_rates.at(begin, end)
-        self._decay = 1.0 - self._rate * self._decay_rate
-        self._next_scale = np.where(self._is_multiplied, 1.0, self._scale * self._decay)
-        factor = self._rate / self._batch_rows / self._next_scale
-        self._factor = factor.astype(self._V.dtype)
-        self._bias_derivative = np.zeros(len(self._rate))
+        learning_rate = self._learning_rates.at(begin, end)
+        self._decay = 1.0 - learning_rate * self._decay_rate
+        self._rate = learning_rate / self._batch_rows
+        self._next_scale = self._scale * self._decay
+        if self._is_any_multiplied:
+            self._next_scale[self._is_multiplied] = 1.0
+        self._factor = (self._rate / self._next_scale).astype(self._V.dtype, copy=False)
+        if self._is_any_bias_trained:
+            self._bias_derivative = np.zeros(len(self._rate))
 
     def _take_rows(self, window: _Window, rows: slice, n_done: int) -> None:
         """Residuals and coefficients of some rows of the current batch."""
-        residuals = window.P[rows]
+        residuals, coefficients = window.P[rows], window.C[rows]
         if n_done:
             residuals -= window.K[rows, :n_done] @ window.C[:n_done]
-        residuals *= self._scale.astype(residuals.dtype)
-        residuals += self._bias.astype(residuals.dtype)
+        residuals *= self._scale.astype(residuals.dtype, copy=False)
+        residuals += self._bias.astype(residuals.dtype, copy=False)
         residuals -= window.targets[rows]
-        derivatives = window.C[rows]
-        derivatives[:] = residuals
-        derivative_in_place(self._loss, derivatives, self._huber_delta)
-        if self._trains_bias.any():
-            self._bias_derivative += derivatives.sum(axis=0, dtype=np.float64)
-        derivatives *= self._factor
+        derivatives = derivative(self._loss, residuals, self._huber_delta)
+        if self._is_any_bias_trained:
+            self._bias_derivative += np.add.reduce(derivatives, axis=0, dtype=np.float64)
+        np.multiply(derivatives, self._factor, out=coefficients)
         self._n_filled += rows.stop - rows.start
 
     def _end_batch(self, window: _Window, n_done: int, stop: int) -> None:
         """Make the step; rows before ``n_done`` had theirs, those before ``stop`` have it now."""
-        if (multiplied := self._is_multiplied).any():
-            decay = self._decay[multiplied].astype(self._V.dtype)
-            self._V[multiplied] *= decay[:, None]
-            window.P[stop:, multiplied] *= decay
-            window.C[:n_done, multiplied] *= decay
+        if self._is_any_multiplied:
+            self._multiply(window, n_done, stop)
         if self._carried is not None:
             self._V -= self._carried
             window.P[stop:] -= window.X[stop:] @ self._carried.T
             self._carried = None
         self._scale[:] = self._next_scale
-        step = self._rate * self._bias_derivative / self._batch_rows
-        self._bias -= np.where(self._trains_bias, step, 0.0)
+        if self._is_any_bias_trained:
+            step = self._rate * self._bias_derivative
+            np.subtract(self._bias, step, out=self._bias, where=self._trains_bias)
         self._n_filled = 0
+
+    def _multiply(self, window: _Window, n_done: int, stop: int) -> None:
+        """The decay of cells whose scale stays 1."""
+        cells = self._is_multiplied
+        decay = self._decay[cells].astype(self._V.dtype)
+        self._V[cells] *= decay[:, None]
+        window.P[stop:, cells] *= decay
+        window.C[:n_done, cells] *= decay
 
     def _carry(self, window: _Window, n_done: int) -> None:
         """Take the rows of the batch that has not ended out of the window."""

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train, column
 from sgdlab.engine.kernels import Kernel, groups
-from sgdlab.optim.losses import derivative_in_place
+from sgdlab.optim.losses import derivative
 from sgdlab.optim.schedules import LearningRates
 from sgdlab.optim.updates import make_update
 
@@ -57,10 +57,10 @@ class DirectKernel(Kernel):
         residuals = self.predict(rows, slice(None))
         residuals -= targets
         self.squared_errors += np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
-        derivative_in_place(self.loss, residuals, self._huber_delta)
+        derivatives = derivative(self.loss, residuals, self._huber_delta)
         for group in self._groups:
-            group.weigh(residuals[group.cells])
-        np.matmul(residuals, rows, out=self._total)
+            group.weigh(derivatives[group.cells])
+        np.matmul(derivatives, rows, out=self._total)
         self._position += len(rows)
         for group in self._groups:
             is_last = self._position % group.batch_size == 0 or self._position == self._n_rows
