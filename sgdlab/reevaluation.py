@@ -169,7 +169,7 @@ def _evaluate(
             name,
             rows.n_rows,
             losses_of(errors),
-            float(np.quantile(np.abs(errors), 0.9)),
+            float(np.quantile(np.abs(errors), 0.9, method="inverted_cdf")),
             float(np.max(np.abs(errors))),
             losses_of(constant_errors),
             paired_difference(model.metric, errors, constant_errors),

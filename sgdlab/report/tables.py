@@ -1,6 +1,6 @@
 """Tables for the terminal, within 80 columns where the values allow it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -22,6 +22,7 @@ from sgdlab.search import SearchResult
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
 HISTORY_LINES = 8
+MOST_SIZES = 6
 
 
 def search_table(result: SearchResult, n_cells: int) -> RenderableType:
@@ -158,15 +159,33 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
     }.items():
         totals.add_row(name, value)
     blocks = new_table(
-        "\nblock", "trajec-\ntories", "batch\nsizes", "\nepochs", "\norder", "\nprecision"
+        "\nblock",
+        "trajec-\ntories",
+        "batch\nsizes",
+        "\nepochs",
+        "\nkernel",
+        "\norder",
+        "\nprecision",
     )
     for each in plan.passes:
         for block in each.blocks:
-            sizes = ", ".join(map(str, block.batch_sizes))
-            train = each.train
-            values = (len(block.trajectories), sizes, block.epochs, train.order, train.precision)
-            blocks.add_row(str(block.index), *map(str, values))
+            window = block.window_rows
+            blocks.add_row(
+                str(block.index),
+                str(len(block.trajectories)),
+                _sizes(block.batch_sizes),
+                str(block.epochs),
+                "direct" if window is None else f"blocked, {window} rows",
+                each.train.order,
+                each.train.precision,
+            )
     return Group(totals, Text(), blocks, Text("nothing was trained or written"))
+
+
+def _sizes(batch_sizes: Sequence[int]) -> str:
+    if len(batch_sizes) > MOST_SIZES:
+        return f"{len(batch_sizes)} from {batch_sizes[0]} to {batch_sizes[-1]}"
+    return ", ".join(map(str, batch_sizes))
 
 
 def evaluation_table(result: EvaluationResult) -> RenderableType:
