@@ -42,6 +42,16 @@ class Estimate:
     memory_bytes: int
 
 
+@dataclass(frozen=True)
+class PlannedSearch:
+    """What a search would do and cost."""
+
+    name: str
+    is_synthetic: bool
+    plan: Plan
+    cost: Estimate
+
+
 def memory_budget(run: Run) -> int:
     """Bytes of rows that may be held in memory."""
     if run.memory_budget == "auto":

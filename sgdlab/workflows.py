@@ -12,9 +12,9 @@ from sgdlab.config import json_schema
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.describe import Description, describe
-from sgdlab.data.stand_in import shape_if_missing, synthesize
+from sgdlab.data.stand_in import is_stand_in, shape_if_missing, synthesize
 from sgdlab.errors import ConfigError, UsageError
-from sgdlab.estimate import Estimate, estimate
+from sgdlab.estimate import PlannedSearch, estimate
 from sgdlab.finishing import Extent
 from sgdlab.grid import expand
 from sgdlab.lab import solve as lab_solve
@@ -30,7 +30,7 @@ from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor_network import train_restarts
 from sgdlab.lab.xor_study import XorStudy, study_xor
 from sgdlab.observer import Observer
-from sgdlab.plan import Plan, make_plan, n_threads
+from sgdlab.plan import make_plan, n_threads
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
 from sgdlab.run_names import find_run
 from sgdlab.search import SearchResult
@@ -85,16 +85,18 @@ def train(
     return search(config, grid, options or SearchOptions(), observer or Observer())
 
 
-def plan_search(config_path: PathLike, overrides: Sequence[str] = ()) -> tuple[Plan, Estimate]:
-    """What a search would do and cost, from the config and the arrays' headers alone."""
+def plan_search(config_path: PathLike, overrides: Sequence[str] = ()) -> PlannedSearch:
+    """What a search would do and cost, from the config and the arrays' headers."""
     config = load_config(config_path, overrides)
     cells = expand(config).cells
     shape = shape_if_missing(config.data)
+    is_synthetic = shape is not None
     if shape is None:
         with open_dataset(config.data) as dataset:
-            shape = dataset.shape
+            shape, is_synthetic = dataset.shape, is_stand_in(dataset.files)
     plan = make_plan(cells, shape, config.run, n_threads(config.run))
-    return plan, estimate(plan, len(cells), shape, config.run)
+    cost = estimate(plan, len(cells), shape, config.run)
+    return PlannedSearch(config.name, is_synthetic, plan, cost)
 
 
 def evaluate(

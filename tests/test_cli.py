@@ -162,11 +162,14 @@ def test_every_table_on_the_stand_in_says_so(sgdlab, write_config, monkeypatch):
     monkeypatch.setattr(stand_in, "N_TEST", 20)
     sections = {"data": {"path": "new", "if_missing": "synthesize"}}
     config = write_config("faces", train={"learning_rate": 1e-4}, **sections)
+    _, out, _ = sgdlab("grid-search", config, "--dry-run")  # about to be written
+    assert "synthetic stand-in" in out
     code, out, err = sgdlab("train", config)
     assert code == 0
     assert "wrote a synthetic stand-in" in err
     assert "synthetic stand-in" in out
     assert "runs/faces-synthetic-" in out
+    assert "synthetic stand-in" in sgdlab("grid-search", config, "--dry-run")[1]  # written
     code, out, _ = sgdlab("grid-search", config, "--format", "json")
     assert json.loads(out)["synthetic"] is True
     experiment = json.loads(next(Path("runs").glob("*/experiment.json")).read_bytes())

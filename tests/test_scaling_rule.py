@@ -202,6 +202,7 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
         (["--learning-rate", "0"], "--learning-rate 0.0: expected a positive number"),
         (["--learning-rate", "nan"], "--learning-rate nan: expected a positive number"),
         (["-S", "train.loss=huber"], "train.loss: huber; expected squared"),
+        (["-S", "train.schedule=cosine"], "train.schedule: cosine; expected constant"),
         (["-S", "train.order=in_order"], "train.order: in_order"),
         (["-S", "grid.l2=[0,1]"], "2 cells; expected one"),
     ],

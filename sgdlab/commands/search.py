@@ -65,12 +65,12 @@ def grid_search(
     from sgdlab.report import formats, tables
 
     if dry_run:
-        plan, cost = workflows.plan_search(config, overrides or ())
+        planned = workflows.plan_search(config, overrides or ())
         show(
             format,
-            lambda: tables.plan_table(plan, cost),
-            lambda: formats.plan_document(plan, cost),
-            lambda: [vars(cost)],
+            lambda: tables.plan_table(planned),
+            lambda: formats.plan_document(planned),
+            lambda: [vars(planned.cost)],
         )
         return
     options = workflows.SearchOptions(runs_dir, fresh, test_losses, keep_weights)

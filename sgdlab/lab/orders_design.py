@@ -10,7 +10,7 @@ from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import UsageError
 from sgdlab.lab.noise_floor import Problem, make_problem
-from sgdlab.lab.subject import need_squared_loss
+from sgdlab.lab.subject import need_plain_sgd
 
 MOST_ROWS = 512  # by default
 FEWEST_BATCHES = 16  # in an epoch, by default
@@ -56,7 +56,7 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
     UsageError
         If the loss is not squared, the batch size does not fit the rows, or there is no noise.
     """
-    need_squared_loss(train)
+    need_plain_sgd(train)
     if options.l2 is not None and not 0 <= options.l2 < math.inf:
         raise UsageError(f"--l2 {options.l2}: expected a number from 0")
     n_rows = min(options.rows, dataset.shape.n_train)

@@ -10,7 +10,7 @@ from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.errors import DataError, UsageError
-from sgdlab.lab.subject import need_squared_loss
+from sgdlab.lab.subject import need_plain_sgd
 from sgdlab.optim.closed_form import largest_eigenvalue
 from sgdlab.optim.moments import moments
 
@@ -149,7 +149,7 @@ def _usual_epochs(time_constants: float) -> int:
 
 
 def _check(train: Train, options: ScalingOptions) -> None:
-    need_squared_loss(train)
+    need_plain_sgd(train)
     if train.order == "in_order":
         found = "train.order: in_order, where all replicates are equal"
         raise UsageError(f"{found}; expected another (use --set train.order=shuffle_once)")

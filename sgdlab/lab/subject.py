@@ -78,8 +78,11 @@ def open_subject(
         yield Subject(config, chosen.train, dataset, about)
 
 
-def need_squared_loss(train: Train) -> None:
-    """Raise UsageError for losses whose exact minimum and curvature are not known."""
-    if train.loss != "squared":
-        hint = "use --set train.loss=squared"
-        raise UsageError(f"train.loss: {train.loss}; expected squared ({hint})")
+def need_plain_sgd(train: Train) -> None:
+    """Raise UsageError for cells whose exact minimum, curvature or stability is not known."""
+    plain = {"loss": "squared", "optimizer": "sgd", "schedule": "constant", "warmup": 0.0}
+    plain |= {"weight_decay": 0.0}
+    for name, value in plain.items():
+        if (found := getattr(train, name)) != value:
+            hint = f"use --set train.{name}={value}"
+            raise UsageError(f"train.{name}: {found}; expected {value} ({hint})")

@@ -5,9 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sgdlab.data.describe import Description
-from sgdlab.estimate import Estimate
+from sgdlab.estimate import PlannedSearch
 from sgdlab.lab.replicates import Mean
-from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.search import SearchResult
 
@@ -82,9 +81,10 @@ def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
     }
 
 
-def plan_document(plan: Plan, cost: Estimate) -> dict[str, Any]:
+def plan_document(planned: PlannedSearch) -> dict[str, Any]:
     """The result of ``--dry-run``."""
-    return {**asdict(cost), "passes": plan.to_log()}
+    about = {"name": planned.name, "synthetic": planned.is_synthetic}
+    return {**about, **asdict(planned.cost), "passes": planned.plan.to_log()}
 
 
 def evaluation_document(result: EvaluationResult) -> dict[str, Any]:

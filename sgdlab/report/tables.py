@@ -9,10 +9,9 @@ from rich.text import Text
 
 from sgdlab.data.describe import Description
 from sgdlab.diagnosis import METRIC_NAMES
-from sgdlab.estimate import Estimate
+from sgdlab.estimate import PlannedSearch
 from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
-from sgdlab.plan import Plan
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.report.formats import ABSENT, n_bytes, n_operations, number, plain, setting
 from sgdlab.report.layout import new_table, new_title
@@ -143,8 +142,9 @@ def _explanations(result: SearchResult) -> Iterator[Text]:
     yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
 
 
-def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
+def plan_table(planned: PlannedSearch) -> RenderableType:
     """What ``--dry-run`` shows."""
+    cost = planned.cost
     totals = new_table("", "", show_header=False)
     where = "held in memory" if cost.in_memory else "streamed from the files"
     for name, value in {
@@ -167,7 +167,7 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
         "\norder",
         "\nprecision",
     )
-    for each in plan.passes:
+    for each in planned.plan.passes:
         for block in each.blocks:
             window = block.window_rows
             blocks.add_row(
@@ -179,7 +179,8 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
                 each.train.order,
                 each.train.precision,
             )
-    return Group(totals, Text(), blocks, Text("nothing was trained or written"))
+    title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
+    return Group(title, totals, Text(), blocks, Text("nothing was trained or written"))
 
 
 def _sizes(batch_sizes: Sequence[int]) -> str:
