@@ -111,7 +111,7 @@ def test_the_variance_keeps_its_digits_for_many_rows():
         context.prec = 60
         one, both = (1 - Decimal(1) / n) ** n, (1 - Decimal(2) / n) ** n
         variance = float(n * one + n * (n - 1) * both - (n * one) ** 2)
-    assert never_variance(Sampling(n)) == pytest.approx(variance, rel=1e-8)
+    assert never_variance(Sampling(n)) == pytest.approx(variance, rel=1e-12)
 
 
 def test_limits():
@@ -119,6 +119,7 @@ def test_limits():
     assert never_share(Sampling(1000)) == pytest.approx((1 - 1 / 2000) / math.e, rel=1e-6)
     assert never_share_of_many(Sampling(20, 3)) == pytest.approx(math.exp(-3))
     assert never_share_of_many(Sampling(20, 3, batch_size=20)) == 0
+    assert never_share_of_many(Sampling(1, 2)) == pytest.approx(math.exp(-2))
 
 
 @pytest.mark.parametrize("n", [2, 10, 100, 10_000, 2_500_000])
@@ -221,9 +222,10 @@ def test_without_replacement_every_row_is_sampled(sgdlab):
     code, out, _ = sgdlab(
         "simulate-sampling", "--sweep", "1,50", "--without-replacement", "--format", "json"
     )
-    results = json.loads(out, parse_constant=pytest.fail)["results"]
+    document = json.loads(out, parse_constant=pytest.fail)
     assert code == 0
-    for each in results:
+    assert document["formula"] == "0"
+    for each in document["results"]:
         assert each["first_count"] == each["mean_share"] == each["exact_share"] == 0
         assert each["z_score"] is None
 
@@ -247,6 +249,10 @@ def test_a_single_trial_has_no_standard_error(sgdlab):
     assert code == 0
     assert float(values[1]) == float(values[2])
     assert "±" not in values[2] + values[3]
+    _, out, _ = sgdlab("simulate-sampling", "--sweep", "1,20", "--trials", 1, "--format", "csv")
+    one, many = csv.DictReader(io.StringIO(out))
+    assert many["standard_error"] == many["variance"] == one["z_score"] == ""
+    assert math.isfinite(float(many["z_score"]))
 
 
 @pytest.mark.parametrize(
