@@ -1,4 +1,4 @@
-"""Which batch sizes share blocks: a trade of fewer readings of the rows for shorter tiles."""
+"""Which batch sizes share blocks, and which kernel suits them, by costs weighed beforehand."""
 
 import math
 from collections.abc import Sequence
@@ -8,24 +8,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A block's epoch in multiply-adds, fitted to measurements at 2304 features: loading a row costs as
-# much as the arithmetic of 8 cells, updating the weights as much as 8 rows, and the calls that one
-# tile takes as much as 300,000 multiply-adds.
+# A block's epoch in multiply-adds, fitted to measurements at 2304 features. The direct kernel:
+# loading a row costs as much as the arithmetic of 8 cells, updating the weights as much as 8 rows,
+# and the calls that one tile takes as much as 300,000 multiply-adds.
 CELLS_A_ROW_COSTS = 8
 ROWS_AN_UPDATE_COSTS = 8
 OPERATIONS_A_TILE_COSTS = 300_000
+# The blocked kernel: loading a row and its products with the others of its window cost as much as
+# the arithmetic of 25 cells and a sixth of one for each row of the window, and the calls of one
+# batch as much as 230,000 multiply-adds.
+BLOCKED_CELLS_A_ROW_COSTS = 25
+BLOCKED_CELLS_A_WINDOW_ROW_COSTS = 1 / 6
+OPERATIONS_A_BATCH_COSTS = 230_000
+WINDOW_ROWS = 128  # at most, if they hold a whole number of batches of every size; else just that
+
+Floats = NDArray[np.float64]
+
 MAX_COUNTED_ROWS = 10_000  # the tiles of more rows repeat those of these
 MAX_COMPARED_SIZES = 250
 
 
+@dataclass(frozen=True)
+class Group:
+    """Batch sizes that share blocks; ``window_rows`` of the blocked kernel, None for the direct."""
+
+    sizes: tuple[int, ...]
+    window_rows: int | None
+
+
 def group_batch_sizes(
-    counts: dict[int, int], n_rows: int, n_features: int, largest: int
-) -> list[tuple[int, ...]]:
+    counts: dict[int, int], n_rows: int, n_features: int, largest: int, is_sgd: bool
+) -> list[Group]:
     """Put batch sizes together as long as that makes an epoch cheaper.
 
-    Together, cells share the reading of rows; but the rows are cut wherever a batch of any of them
-    ends, and short tiles are slow. So multiples go together, and a batch size of 1 stays alone.
-    Of very many batch sizes only neighbours are compared.
+    Together, cells share the reading of rows; but with the direct kernel the rows are cut wherever
+    a batch of any of them ends, and short tiles are slow. So multiples go together, and small sizes
+    get the blocked kernel. Of very many batch sizes only neighbours are compared.
 
     Parameters
     ----------
@@ -33,59 +51,92 @@ def group_batch_sizes(
         Trajectories of each batch size.
     largest
         Trajectories in a block, at most.
+    is_sgd
+        Whether the optimizer is one that the blocked kernel knows.
     """
     sizes = sorted(counts)
-    n_rows = min(n_rows, MAX_COUNTED_ROWS)
-    groups: list[tuple[int, ...]] = []
+    cost = _Cost(min(n_rows, MAX_COUNTED_ROWS), n_features, largest, is_sgd)
+    groups: list[Group] = []
     for first in range(0, len(sizes), MAX_COMPARED_SIZES):
-        compared = sizes[first : first + MAX_COMPARED_SIZES]
-        groups += _joined(compared, counts, _Cost(n_rows, n_features, largest))
-    return sorted(groups)
+        groups += _joined(sizes[first : first + MAX_COMPARED_SIZES], counts, cost)
+    return sorted(groups, key=lambda group: group.sizes)
+
+
+def window_rows(sizes: Sequence[int]) -> int:
+    """Rows of a window for batches of these sizes."""
+    together = math.lcm(*sizes)
+    return WINDOW_ROWS - WINDOW_ROWS % together if together <= WINDOW_ROWS else WINDOW_ROWS
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """Time of an epoch of all blocks of a group, in multiply-adds."""
+    """Time of an epoch of all blocks of some groups, in multiply-adds.
+
+    ``totals`` (..., 3) are cells, cells whose batches are larger than a window, and batches of all
+    sizes; ``ends`` are bits: after which rows a batch of any size ends, the last row aside.
+    """
 
     n_rows: int
     n_features: int
     largest: int
+    is_sgd: bool
 
-    def __call__(self, n_cells: Any, ends: NDArray[np.uint64]) -> Any:
+    def __call__(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
+        direct = self.direct(totals, ends)
+        return np.minimum(direct, self.blocked(totals)) if self.is_sgd else direct
+
+    def direct(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
+        n_cells = totals[..., 0]
         n_blocks = np.ceil(n_cells / self.largest)
         n_tiles = np.bitwise_count(ends).sum(axis=-1) + 1
         rows = self.n_rows + ROWS_AN_UPDATE_COSTS * n_tiles
         n_products = (n_cells + n_blocks * CELLS_A_ROW_COSTS) * rows
         return n_products * self.n_features + n_blocks * n_tiles * OPERATIONS_A_TILE_COSTS
 
+    def blocked(self, totals: Floats) -> Any:
+        n_cells, n_large, n_batches = np.moveaxis(totals, -1, 0)
+        n_blocks = np.ceil(n_cells / self.largest)
+        a_row = BLOCKED_CELLS_A_ROW_COSTS + BLOCKED_CELLS_A_WINDOW_ROW_COSTS * WINDOW_ROWS
+        # The part of a batch that lies in another window takes a third product, about every other.
+        n_products = (n_cells + n_large / 2 + n_blocks * a_row) * self.n_rows
+        return n_products * self.n_features + n_blocks * n_batches * OPERATIONS_A_BATCH_COSTS
 
-def _joined(sizes: Sequence[int], counts: dict[int, int], cost: _Cost) -> list[tuple[int, ...]]:
+
+def _joined(sizes: Sequence[int], counts: dict[int, int], cost: _Cost) -> list[Group]:
     """Join the two groups that save the most by it, until none do."""
     groups = [(size,) for size in sizes]
-    n_cells = np.array([counts[size] for size in sizes], dtype=float)
+    totals = np.array([_totals(size, counts[size], cost.n_rows) for size in sizes])
     ends = np.stack([_ends(size, cost.n_rows) for size in sizes])
-    saved = np.array([_saved(a, n_cells, ends, cost) for a in range(len(sizes))])
+    saved = np.array([_saved(a, totals, ends, cost) for a in range(len(sizes))])
     while (best := saved.max()) > 0:
         a, b = np.argwhere(saved == best)[0]
         groups[a] += groups.pop(b)
-        n_cells[a] += n_cells[b]
+        totals[a] += totals[b]
         ends[a] |= ends[b]
-        n_cells, ends = np.delete(n_cells, b), np.delete(ends, b, axis=0)
+        totals, ends = np.delete(totals, b, axis=0), np.delete(ends, b, axis=0)
         saved = np.delete(np.delete(saved, b, axis=0), b, axis=1)
-        saved[a] = saved[:, a] = _saved(a, n_cells, ends, cost)
-    return [tuple(sorted(group)) for group in groups]
+        saved[a] = saved[:, a] = _saved(a, totals, ends, cost)
+    is_blocked = cost(totals, ends) < cost.direct(totals, ends)
+    return [
+        Group(tuple(sorted(group)), window_rows(group) if blocked else None)
+        for group, blocked in zip(groups, is_blocked, strict=True)
+    ]
 
 
-def _saved(a: int, n_cells: Any, ends: NDArray[np.uint64], cost: _Cost) -> Any:
+def _saved(a: int, totals: Floats, ends: NDArray[np.uint64], cost: _Cost) -> Any:
     """What joining group ``a`` with each group saves."""
-    apart = cost(n_cells[a], ends[a]) + cost(n_cells, ends)
-    saved = apart - cost(n_cells[a] + n_cells, ends[a] | ends)
+    apart = cost(totals[a], ends[a]) + cost(totals, ends)
+    saved = apart - cost(totals[a] + totals, ends[a] | ends)
     saved[a] = -np.inf
     return saved
 
 
+def _totals(batch_size: int, n_cells: int, n_rows: int) -> tuple[float, float, float]:
+    is_large = batch_size > WINDOW_ROWS
+    return n_cells, n_cells if is_large else 0, math.ceil(n_rows / batch_size)
+
+
 def _ends(batch_size: int, n_rows: int) -> NDArray[np.uint64]:
-    """As bits: after which rows a batch ends, the last row aside."""
     bits = np.zeros(math.ceil(n_rows / 64) * 64, dtype=bool)
     bits[batch_size:n_rows:batch_size] = True
     return np.packbits(bits).view(np.uint64)

@@ -27,6 +27,7 @@ class _Trajectory(_Log):
 
 class _Block(_Log):
     index: Index
+    window_rows: Count | None
     trajectories: list[_Trajectory] = Field(min_length=1)
 
 

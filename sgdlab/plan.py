@@ -54,10 +54,14 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Block:
-    """A stack of trajectories; batch sizes ascend."""
+    """A stack of trajectories; batch sizes ascend.
+
+    ``window_rows`` are those of the blocked kernel; None where the direct one trains.
+    """
 
     index: int
     trajectories: tuple[Trajectory, ...]
+    window_rows: int | None = None
 
     @property
     def epochs(self) -> int:
@@ -153,6 +157,7 @@ class Plan:
 def _block_log(block: Block) -> dict[str, Any]:
     return {
         "index": block.index,
+        "window_rows": block.window_rows,
         "trajectories": [
             {"replicate": each.replicate, "cells": [stop.cell for stop in each.stops]}
             for each in block.trajectories
@@ -169,7 +174,7 @@ def _block_from_log(log: dict[str, Any], cells: Sequence[Cell]) -> Block:
         )
         for each in log["trajectories"]
     ]
-    return Block(log["index"], tuple(trajectories))
+    return Block(log["index"], tuple(trajectories), log["window_rows"])
 
 
 def n_threads(run: Run) -> int:
@@ -199,7 +204,10 @@ def make_plan(cells: Sequence[Cell], shape: Shape, run: Run, threads: int) -> Pl
     n_blocks = 0
     for trajectories in by_pass.values():
         stacks = _stacks(trajectories, shape, run, threads)
-        blocks = tuple(Block(n_blocks + n, tuple(stack)) for n, stack in enumerate(stacks))
+        blocks = tuple(
+            Block(n_blocks + n, tuple(stack), window_rows)
+            for n, (stack, window_rows) in enumerate(stacks)
+        )
         n_blocks += len(blocks)
         is_alone = len(blocks) == 1 and run.trajectories_per_block == "auto"
         chunk_rows = _chunk_rows(trajectories, shape.n_features)
@@ -230,8 +238,8 @@ def _canonical(trajectory: Trajectory) -> tuple[Any, ...]:
 
 def _stacks(
     trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads: int
-) -> list[list[Trajectory]]:
-    """The trajectories of a pass cut into blocks."""
+) -> list[tuple[list[Trajectory], int | None]]:
+    """The trajectories of a pass cut into blocks, with the window of the blocked kernel."""
     n_together = len(trajectories)
     if run.trajectories_per_block != "auto":
         largest = run.trajectories_per_block
@@ -243,14 +251,19 @@ def _stacks(
     alike = defaultdict(lambda: defaultdict(list))
     for each in trajectories:
         alike[each.train.loss, each.train.optimizer][each.train.batch_size].append(each)
-    stacks: list[list[Trajectory]] = []
-    for by_size in alike.values():
-        counts = {size: len(group) for size, group in by_size.items()}
-        for sizes in group_batch_sizes(counts, shape.n_train, shape.n_features, largest):
-            members = [each for size in sizes for each in by_size[size]]
+    stacks: list[tuple[list[Trajectory], int | None]] = []
+    for (_, optimizer), by_size in alike.items():
+        counts = {size: len(members) for size, members in by_size.items()}
+        for group in group_batch_sizes(
+            counts, shape.n_train, shape.n_features, largest, optimizer == "sgd"
+        ):
+            members = [each for size in group.sizes for each in by_size[size]]
             n_stacks = math.ceil(len(members) / largest)
             bounds = [len(members) * n // n_stacks for n in range(n_stacks + 1)]
-            stacks += [members[first:stop] for first, stop in itertools.pairwise(bounds)]
+            stacks += [
+                (members[first:stop], group.window_rows)
+                for first, stop in itertools.pairwise(bounds)
+            ]
     return stacks
 
 

@@ -39,6 +39,8 @@ class EvaluatedRows:
         Of the constant predictor, which knows the run's training rows.
     difference
         Of the cell to the constant predictor, in the run's metric.
+    error_90, largest_error
+        Absolute errors, of all replicates together: nine in ten are at most the first.
     logged_loss
         ``losses.half_mse`` as the run's log has it; None if it has not.
     step
@@ -48,6 +50,8 @@ class EvaluatedRows:
     rows: str
     n_rows: int
     losses: Losses
+    error_90: float
+    largest_error: float
     constant_losses: Losses
     difference: Difference
     logged_loss: float | None
@@ -165,6 +169,8 @@ def _evaluate(
             name,
             rows.n_rows,
             losses_of(errors),
+            float(np.quantile(np.abs(errors), 0.9, method="inverted_cdf")),
+            float(np.max(np.abs(errors))),
             losses_of(constant_errors),
             paired_difference(model.metric, errors, constant_errors),
             logged_loss,

@@ -123,6 +123,18 @@ def test_evaluate_shows_the_logged_loss_beside_the_new_one(sgdlab, config):
         assert len(row["weights_subgradient"]) == 9
 
 
+def test_evaluate_shows_how_large_errors_become(sgdlab, config, arrays):
+    sgdlab("grid-search", config)
+    _, out, _ = sgdlab("evaluate", "latest", "--format", "json")
+    run = Path(json.loads(out)["run"])
+    predictions = np.load(run / "predictions.npz")
+    for row in json.loads(out)["evaluated"][1:]:  # the run keeps no predictions on training rows
+        errors = np.abs(predictions[row["rows"]] - predictions[f"{row['rows']}_targets"])
+        assert row["largest_error"] == pytest.approx(errors.max(), rel=1e-12)
+        share = np.mean(errors <= row["error_90"] * (1 + 1e-12))
+        assert 0.9 <= share <= 0.9 + 1 / errors.size
+
+
 def test_synthesize_and_describe(sgdlab, monkeypatch):
     from sgdlab.data import stand_in
 

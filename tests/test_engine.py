@@ -1,6 +1,7 @@
 """Whole passes: every cell of a grid equals the plain loop, however it is run."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sgdlab.config import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.engine.passes import run_pass
 from sgdlab.grid import Cell
-from sgdlab.plan import make_plan
+from sgdlab.plan import Plan, make_plan
 from tests.reference import plain_sgd, relative_distance
 
 GRIDS = {
@@ -65,10 +66,12 @@ def make_cells(axes, **fixed):
     return [Cell(n, Train(**fixed, **point)) for n, point in enumerate(points)]
 
 
-def train_all(folder, cells, run=None, in_memory=True, threads=2, **data):
-    """The outcomes of all cells, by (cell, replicate)."""
+def train_all(folder, cells, run=None, in_memory=True, threads=2, window_rows="auto", **data):
+    """The outcomes of all cells, by (cell, replicate); of plain SGD with the window given."""
     with open_dataset(Data(path=str(folder), **data)) as dataset:
         plan = make_plan(cells, dataset.shape, run or Run(), threads)
+        if window_rows != "auto":
+            plan = Plan(tuple(with_window(each, window_rows) for each in plan.passes))
         outcomes = [
             outcome
             for each in plan.passes
@@ -80,6 +83,19 @@ def train_all(folder, cells, run=None, in_memory=True, threads=2, **data):
     return found
 
 
+def with_window(each, window_rows):
+    """A pass in which the blocked kernel, or with None the direct one, trains what it can."""
+    blocks = [
+        replace(block, window_rows=window_rows) if is_plain(block) else block
+        for block in each.blocks
+    ]
+    return replace(each, blocks=tuple(blocks))
+
+
+def is_plain(block):
+    return block.trajectories[0].train.optimizer == "sgd"
+
+
 def split(arrays):
     """The default split, written out: of 130 rows the last 26 validate."""
     X, y = arrays["Xtr"], arrays["ytr"]
@@ -87,9 +103,10 @@ def split(arrays):
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_every_cell_equals_the_plain_loop(grid, data_dir, arrays):
+@pytest.mark.parametrize("window_rows", ["auto", None, 16, 50])
+def test_every_cell_equals_the_plain_loop(grid, window_rows, data_dir, arrays):
     cells = make_cells(GRIDS[grid], initial_bias=0.3)
-    outcomes = train_all(data_dir, cells)
+    outcomes = train_all(data_dir, cells, window_rows=window_rows)
     assert len(outcomes) == len(cells)
     X, y, X_validation, y_validation = split(arrays)
     for cell in cells:
@@ -108,11 +125,13 @@ def test_every_cell_equals_the_plain_loop(grid, data_dir, arrays):
 
 
 @pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("window_rows", [None, 16])
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
-def test_streamed_rows_give_the_same_bits(grid, preprocess, data_dir):
+def test_streamed_rows_give_the_same_bits(grid, preprocess, window_rows, data_dir):
     cells = make_cells(GRIDS[grid])
-    held = train_all(data_dir, cells, in_memory=True, preprocess=preprocess)
-    streamed = train_all(data_dir, cells, in_memory=False, preprocess=preprocess)
+    how = {"preprocess": preprocess, "window_rows": window_rows}
+    held = train_all(data_dir, cells, in_memory=True, **how)
+    streamed = train_all(data_dir, cells, in_memory=False, **how)
     assert_same_bits(held, streamed)
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlab.config import Train
-from sgdlab.engine.kernels import DirectKernel
+from sgdlab.engine.blocked import BlockedKernel
+from sgdlab.engine.direct import DirectKernel
 from tests.reference import plain_sgd, relative_distance
 
 rng = np.random.default_rng(7)
@@ -14,8 +15,12 @@ X = rng.standard_normal((53, 6))
 y = rng.standard_normal(53) * 3
 
 
-def make_kernel(trains, dtype=np.float64):
-    return DirectKernel(trains, np.zeros((len(trains), X.shape[1])), dtype)
+def make_kernel(trains, dtype=np.float64, window_rows=None):
+    """The direct kernel, or where a window is given the blocked one."""
+    weights = np.zeros((len(trains), X.shape[1]))
+    if window_rows is None:
+        return DirectKernel(trains, weights, dtype)
+    return BlockedKernel(trains, weights, dtype, window_rows)
 
 
 def run(kernel, n_epochs, chunk_rows):
@@ -30,15 +35,19 @@ def cell(batch_size, learning_rate=0.05, l2=0.0, epochs=4, **others):
     return Train(order="in_order", **values, **others)
 
 
+WINDOWS = [None, 1, 8, 20, 60]
+
+
+@pytest.mark.parametrize("window_rows", WINDOWS)
 @pytest.mark.parametrize("chunk_rows", [1, 7, 20, 53, 100])
 @pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
-def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(loss, chunk_rows):
+def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(loss, chunk_rows, window_rows):
     sizes = (1, 4, 10, 10, 16, 53, 200)
     trains = [
         cell(size, 0.02, l2=0.3 * n, loss=loss, huber_delta=0.5 + n, train_bias=n % 2 == 0)
         for n, size in enumerate(sizes)
     ]
-    kernel = make_kernel(trains)
+    kernel = make_kernel(trains, window_rows=window_rows)
     run(kernel, 4, chunk_rows)
     for n, train in enumerate(trains):
         expected = plain_sgd(train, X, y, X, y)
@@ -53,12 +62,15 @@ def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(loss, chunk_rows):
     decay=st.one_of(st.sampled_from([0.0, 1.0, -1.0, 1e-9, 0.5]), st.floats(-1, 1)),
     batch_size=st.integers(1, 60),
     chunk_rows=st.integers(1, 60),
+    window_rows=st.sampled_from(WINDOWS),
 )
-def test_every_decay_from_minus_one_to_one_equals_the_plain_loop(decay, batch_size, chunk_rows):
+def test_every_decay_from_minus_one_to_one_equals_the_plain_loop(
+    decay, batch_size, chunk_rows, window_rows
+):
     learning_rate = 0.01
     train = cell(batch_size, learning_rate, l2=(1 - decay) / learning_rate)
     trains = sorted([train, cell(7)], key=lambda each: each.batch_size)
-    kernel = make_kernel(trains)
+    kernel = make_kernel(trains, window_rows=window_rows)
     run(kernel, 4, chunk_rows)
     expected = plain_sgd(train, X, y, X, y)
     assert relative_distance(kernel.weights[trains.index(train)], expected.weights) < 1e-9

@@ -130,9 +130,34 @@ def test_losses_are_blocks_of_their_own():
 
 
 def test_single_rows_do_not_slow_larger_batches():
-    cells = cells_of(batch_size=[1, 160], l2=[0.0, 0.1, 0.2, 0.3])
+    cells = cells_of(batch_size=[1, 160], l2=[0.0, 0.1, 0.2, 0.3], optimizer=["adam"])
     plan = make_plan(cells, FACES, AUTO, threads=1)
     assert [block.batch_sizes for block in plan.blocks] == [(1,), (160,)]
+    assert [block.window_rows for block in plan.blocks] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "n_cells", "optimizer", "window_rows"),
+    [
+        (1, 64, "sgd", 128),
+        (1, 1, "sgd", 128),
+        (3, 64, "sgd", 126),  # whole batches
+        (1, 64, "momentum", None),
+        (160, 64, "sgd", None),
+        (64, 64, "sgd", None),
+        (160, 1, "sgd", None),
+    ],
+)
+def test_small_batches_of_plain_sgd_get_the_blocked_kernel(
+    batch_size, n_cells, optimizer, window_rows
+):
+    rates = [0.01 * (n + 1) for n in range(n_cells)]
+    cells = cells_of(batch_size=[batch_size], learning_rate=rates, optimizer=[optimizer])
+    plan = make_plan(cells, FACES, AUTO, threads=1)
+    assert {block.window_rows for block in plan.blocks} == {window_rows}
+    assert {block.window_rows for block in Plan.from_log(plan.to_log(), cells).blocks} == {
+        window_rows
+    }
 
 
 @pytest.mark.parametrize(
@@ -146,7 +171,9 @@ def test_single_rows_do_not_slow_larger_batches():
 )
 def test_batch_sizes_that_end_together_go_together(sizes, groups):
     counts = dict.fromkeys(sizes, 16)
-    assert group_batch_sizes(counts, n_rows=3200, n_features=2304, largest=32) == groups
+    for is_sgd in (True, False):
+        found = group_batch_sizes(counts, 3200, 2304, 32, is_sgd)
+        assert [group.sizes for group in found] == groups
 
 
 def test_few_trajectories_are_one_block_with_all_threads():

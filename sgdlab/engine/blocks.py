@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from sgdlab.config import Train
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet
+from sgdlab.engine.blocked import BlockedKernel
+from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
-from sgdlab.engine.kernels import DirectKernel
+from sgdlab.engine.kernels import Kernel
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block
 
@@ -82,7 +84,11 @@ class RunningBlock:
                 for each in block.trajectories
             ]
         )
-        self._kernel = DirectKernel(trains, weights, training.dtype)
+        self._kernel: Kernel = (
+            DirectKernel(trains, weights, training.dtype)
+            if block.window_rows is None
+            else BlockedKernel(trains, weights, training.dtype, block.window_rows)
+        )
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
         self._epoch = 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config import Train
 from sgdlab.data.orders import epoch_order
-from sgdlab.engine.kernels import DirectKernel
+from sgdlab.engine.direct import DirectKernel
 from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise
 from sgdlab.optim.moments import moments
 

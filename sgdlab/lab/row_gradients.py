@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config import Train
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
-from sgdlab.optim.losses import derivative_in_place
+from sgdlab.optim.losses import derivative
 
 Vector = NDArray[np.float64]
 
@@ -101,8 +101,7 @@ class RowGradients:
     def derivatives(self, inputs: Vector, targets: Vector) -> Vector:
         """psi of rows that may have been changed since they were handed out, shape (rows,)."""
         residuals = inputs[:, : len(self.weights)] @ self.weights + self._bias - targets
-        derivative_in_place(self._train.loss, residuals, np.array(self._train.huber_delta))
-        return residuals
+        return derivative(self._train.loss, residuals, np.array(self._train.huber_delta))
 
     def moments(self) -> Moments:
         """Mean and variance in one pass: Var = mean(psi**2 x**2) - mean(psi x)**2."""

@@ -30,8 +30,8 @@ def losses_of(errors: NDArray[np.float64]) -> Losses:
     return Losses(float(np.mean(np.square(errors)) / 2), float(np.mean(np.abs(errors))))
 
 
-def derivative_in_place(loss: str, residuals: NDArray[Any], delta: NDArray[Any]) -> None:
-    r"""Replace residuals ``r = prediction - target`` by the derivative of each row's loss.
+def derivative(loss: str, residuals: NDArray[Any], delta: NDArray[Any]) -> NDArray[Any]:
+    r"""The derivative of each row's loss at residuals ``r = prediction - target``.
 
     Parameters
     ----------
@@ -40,12 +40,14 @@ def derivative_in_place(loss: str, residuals: NDArray[Any], delta: NDArray[Any])
         scikit-learn's mean squared error has none). ``absolute``: \|r\|, subgradient sign(r), and 0
         at 0. ``huber``: r**2 / 2 up to \|r\| = delta, beyond it delta * (\|r\| - delta / 2)
         (Huber 1964, doi:10.1214/aoms/1177703732).
-    residuals : float array, shape (n_cells, n_rows)
-        Overwritten.
-    delta : float array, shape (n_cells, 1)
+    residuals : float array, any shape
+        Itself given back for ``squared``.
+    delta : float array that broadcasts against the residuals
         Used by ``huber`` alone.
     """
+    derivatives = residuals
     if loss == "absolute":
-        np.sign(residuals, out=residuals)
+        derivatives = np.sign(residuals)
     elif loss == "huber":
-        np.clip(residuals, -delta, delta, out=residuals)
+        derivatives = np.clip(residuals, -delta, delta)
+    return derivatives

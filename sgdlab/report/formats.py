@@ -105,6 +105,7 @@ def evaluation_rows(result: EvaluationResult, with_vectors: bool) -> list[dict[s
         row: dict[str, Any] = {"rows": each.rows, "n_rows": each.n_rows}
         row |= {"half_mse": each.losses.half_mse, "logged_half_mse": each.logged_loss}
         row |= {"rmse": each.losses.rmse, "mae": each.losses.mae}
+        row |= {"error_90": finite(each.error_90), "largest_error": finite(each.largest_error)}
         row |= {"constant_half_mse": each.constant_losses.half_mse}
         if each.step is not None:
             row |= {"step_replicate": 0}

@@ -1,6 +1,6 @@
 """Tables for the terminal, within 80 columns where the values allow it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -22,6 +22,7 @@ from sgdlab.search import SearchResult
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
 HISTORY_LINES = 8
+MOST_SIZES = 6
 
 
 def search_table(result: SearchResult, n_cells: int) -> RenderableType:
@@ -158,26 +159,47 @@ def plan_table(plan: Plan, cost: Estimate) -> RenderableType:
     }.items():
         totals.add_row(name, value)
     blocks = new_table(
-        "\nblock", "trajec-\ntories", "batch\nsizes", "\nepochs", "\norder", "\nprecision"
+        "\nblock",
+        "trajec-\ntories",
+        "batch\nsizes",
+        "\nepochs",
+        "\nkernel",
+        "\norder",
+        "\nprecision",
     )
     for each in plan.passes:
         for block in each.blocks:
-            sizes = ", ".join(map(str, block.batch_sizes))
-            train = each.train
-            values = (len(block.trajectories), sizes, block.epochs, train.order, train.precision)
-            blocks.add_row(str(block.index), *map(str, values))
+            window = block.window_rows
+            blocks.add_row(
+                str(block.index),
+                str(len(block.trajectories)),
+                _sizes(block.batch_sizes),
+                str(block.epochs),
+                "direct" if window is None else f"blocked, {window} rows",
+                each.train.order,
+                each.train.precision,
+            )
     return Group(totals, Text(), blocks, Text("nothing was trained or written"))
+
+
+def _sizes(batch_sizes: Sequence[int]) -> str:
+    if len(batch_sizes) > MOST_SIZES:
+        return f"{len(batch_sizes)} from {batch_sizes[0]} to {batch_sizes[-1]}"
+    return ", ".join(map(str, batch_sizes))
 
 
 def evaluation_table(result: EvaluationResult) -> RenderableType:
     """Losses on each set of rows, beside those in the log and the constant predictor's."""
     unit = result.config.data.target_unit
-    headings = ("\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}")
-    table = new_table("\nrows", *headings, "constant\nhalf-MSE")
+    table = new_table(
+        "\nrows", "\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}",
+        "90 % of\nerrors <", "largest\nerror", "constant\nhalf-MSE",
+    )  # fmt: skip
     for each in result.evaluated:
         losses, constant = each.losses, each.constant_losses
-        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, constant.half_mse)
-        table.add_row(each.rows, str(each.n_rows), *map(number, values))
+        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, each.error_90)
+        figures = (*values, each.largest_error, constant.half_mse)
+        table.add_row(each.rows, str(each.n_rows), *map(number, figures))
     n_replicates = len(result.result.replicates)
     means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
     heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
