@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, TextIO, cast
 import typer
 
 from sgdlab import __version__
-from sgdlab.commands import data, gradient_noise, search, solve, xor
+from sgdlab.commands import data, gradient_noise, sampling, search, solve, xor
 from sgdlab.commands.orders import orders
 from sgdlab.commands.output import PatientStream, refused, write
 from sgdlab.commands.scaling_rule import scaling_rule
@@ -50,6 +50,8 @@ def _make_app() -> typer.Typer:
     app.command("train")(search.train)
     app.command("grid-search")(search.grid_search)
     app.command("evaluate")(search.evaluate)
+    app.command("simulate-sampling")(sampling.simulate_sampling)
+    app.command("sampling-sim", hidden=True)(sampling.simulate_sampling)
     app.command("xor-solve")(xor.xor_solve)
     app.command("solve")(solve.solve)
     app.command("gradient-noise")(gradient_noise.gradient_noise)

@@ -21,8 +21,10 @@ from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
 from sgdlab.lab.noise_remedies import Remedies, measure_remedies
+from sgdlab.lab.occupancy import Sampling
 from sgdlab.lab.orders import OrdersResult, measure_orders
 from sgdlab.lab.orders_design import OrdersOptions as OrdersOptions
+from sgdlab.lab.sampling import SamplingResult, simulate_each
 from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
 from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
 from sgdlab.lab.solve import BiasMode, Solution
@@ -36,6 +38,7 @@ from sgdlab.run_names import find_run
 from sgdlab.search import SearchResult
 from sgdlab.session import SearchOptions as SearchOptions  # part of these functions
 from sgdlab.session import search
+from sgdlab.system import n_processors
 
 PathLike = str | os.PathLike[str]
 
@@ -250,6 +253,33 @@ def orders(
         threads, options = n_threads(subject.config.run), options or OrdersOptions()
         result = measure_orders(subject.train, subject.dataset, threads, options, observer)
         return Answer(subject.about, result)
+
+
+def simulate_sampling(
+    n_rows: Sequence[int],
+    epochs: int = 1,
+    n_trials: int = 1000,
+    seed: int = 0,
+    batch_size: int = 1,
+    without_replacement: bool = False,
+    observer: Observer | None = None,
+) -> list[SamplingResult]:
+    """How many rows are never sampled, in trials and by theory, for each number of rows.
+
+    Parameters
+    ----------
+    batch_size
+        Rows that are distinct in each batch; batches of 1 are sampling with replacement.
+    without_replacement
+        Every epoch is a permutation: one batch of all rows.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of its range, before anything is drawn.
+    """
+    samplings = [Sampling(n, epochs, n if without_replacement else batch_size) for n in n_rows]
+    return simulate_each(samplings, n_trials, seed, n_processors(), observer or Observer())
 
 
 def xor_solve(

@@ -1,0 +1,40 @@
+"""``simulate-sampling``."""
+
+from typing import Annotated
+
+import typer
+
+from sgdlab.commands.lists import whole_numbers
+from sgdlab.commands.options import FormatOption, Quiet
+from sgdlab.commands.output import observer, show_with
+from sgdlab.errors import UsageError
+
+
+def simulate_sampling(
+    n: Annotated[int, typer.Option(help="Rows to draw from, up to 100000000.")] = 20,
+    epochs: Annotated[int, typer.Option(help="Of n draws each.")] = 1,
+    trials: Annotated[int, typer.Option(help="Up to 1e11 draws in all.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draws.")] = 0,
+    sweep: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Several values of n, such as 20,100,1e6.")
+    ] = None,
+    without_replacement: Annotated[
+        bool, typer.Option("--without-replacement", help="Shuffle the rows in each epoch.")
+    ] = False,
+    batch_size: Annotated[
+        int, typer.Option(help="Rows distinct within a batch; it must divide n times epochs.")
+    ] = 1,
+    format: FormatOption = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Count the rows that an epoch of random draws never sees: about 37 %."""
+    from sgdlab import workflows
+    from sgdlab.report import sampling as report
+
+    if without_replacement and batch_size != 1:
+        raise UsageError("--without-replacement has no batches; expected no --batch-size")
+    n_rows = [n] if sweep is None else whole_numbers("--sweep", sweep)
+    result = workflows.simulate_sampling(
+        n_rows, epochs, trials, seed, batch_size, without_replacement, observer(quiet)
+    )
+    show_with(format, report, result)
