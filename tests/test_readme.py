@@ -60,6 +60,7 @@ def test_every_command_of_the_program_is_in_the_readme():
         "orders",
         "data synthesize",
         "data describe",
+        "simulate-sampling",
         "xor-solve",
         "solve",
         "gradient-noise",
