@@ -135,6 +135,7 @@ def _raise_signalled(number: int, frame: FrameType | None) -> None:
 
 def _die_of(number: int) -> NoReturn:
     """End by the signal itself, so that shell loops stop too."""
+    from sgdlab.system import die_of_signal
+
     print("sgdlab: interrupted; type the command again to go on", file=sys.stderr)
-    os.kill(os.getpid(), number)
-    raise SystemExit(128 + number)
+    die_of_signal(number)

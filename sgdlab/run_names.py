@@ -23,17 +23,22 @@ def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:
     what = {key: resolved[key] for key in ("data", "train", "grid", "select")}
     what |= {"fingerprint": fingerprint, "numerics_version": NUMERICS_VERSION}
     canonical = json.dumps(what, sort_keys=True).encode()
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", config.name).strip("-.")[:60] or "run"
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", config.name).strip("-")[:60] or "run"
     infix = "-synthetic" if is_synthetic else ""
     return f"{slug}{infix}-{hashlib.sha256(canonical).hexdigest()[:8]}"
 
 
 def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
-    """The first of NAME, NAME-2, NAME-3, ... that does not exist yet."""
-    number, directory = 1, RunDirectory(runs_dir / name)
+    """The first of NAME, NAME-2, NAME-3, ... that is not there yet, or the last of them.
+
+    That is taken up again if it was itself begun afresh and is not finished.
+    """
+    number, last, directory = 1, None, RunDirectory(runs_dir / name)
     while directory.exists:
-        number += 1
+        number, last = number + 1, directory
         directory = RunDirectory(runs_dir / f"{name}-{number}")
+    if last and number > 2 and last.experiment()["status"] != "completed":
+        return last
     return directory
 
 

@@ -30,7 +30,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How a search is run and what is kept of it; nothing here changes a loss.
+    """How a search is run and what is kept of it; nothing here changes a loss but by rounding.
 
     Attributes
     ----------

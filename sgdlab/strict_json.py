@@ -19,7 +19,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
     Raises
     ------
     TypeError
-        If something has no place in JSON, or a key is not text.
+        If something has no place in JSON, or a key of the document is not text.
     """
     if not all(isinstance(key, str) for key in document):
         raise TypeError(f"keys {list(document)}; expected text")

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -154,3 +155,10 @@ def processor_name() -> str:
 
 def _reason(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def die_of_signal(number: int) -> NoReturn:
+    """End as whoever sent a signal expects; Windows knows only exit codes."""
+    if os.name != "nt":
+        os.kill(os.getpid(), number)
+    raise SystemExit(128 + number)

@@ -223,6 +223,19 @@ def test_fresh_starts_over_beside_the_run(config, options):
     assert contents(second.directory) == contents(first.directory)
 
 
+def test_an_interrupted_fresh_start_is_taken_up_by_the_same_command(config, options):
+    first = workflows.grid_search(config, options=options)
+    fresh = workflows.SearchOptions(options.runs_dir, fresh=True)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            workflows.grid_search(config, options=fresh, observer=Stopping(2))
+    second = workflows.grid_search(config, options=fresh)
+    third = workflows.grid_search(config, options=fresh)
+    names = [each.directory.name for each in (second, third)]
+    assert names == [f"{first.directory.name}-2", f"{first.directory.name}-3"]
+    assert contents(second.directory) == contents(first.directory)
+
+
 def test_all_test_losses_and_weights_can_be_asked_for_later(config, options, arrays):
     first = workflows.grid_search(config, options=options)
     every = workflows.SearchOptions(options.runs_dir, tested="all", kept="all")

@@ -43,6 +43,7 @@ def mae_step(
     n_rows = n_above = n_below = 0
     total = np.zeros(len(weights))
     for rows, targets in chunks:
+        rows = rows.astype(np.float64, copy=False)
         signs = np.sign(rows @ weights + bias - targets)
         n_rows += len(signs)
         n_above += int(np.count_nonzero(signs > 0))
