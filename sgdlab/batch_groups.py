@@ -29,6 +29,14 @@ MAX_COMPARED_SIZES = 250
 
 
 @dataclass(frozen=True)
+class Largest:
+    """Trajectories in a block of each kernel, at most."""
+
+    direct: int
+    blocked: int
+
+
+@dataclass(frozen=True)
 class Group:
     """Batch sizes that share blocks; ``window_rows`` of the blocked kernel, None for the direct."""
 
@@ -37,7 +45,7 @@ class Group:
 
 
 def group_batch_sizes(
-    counts: dict[int, int], n_rows: int, n_features: int, largest: int, is_sgd: bool
+    counts: dict[int, int], n_rows: int, n_features: int, largest: Largest, is_sgd: bool
 ) -> list[Group]:
     """Put batch sizes together as long as that makes an epoch cheaper.
 
@@ -50,7 +58,7 @@ def group_batch_sizes(
     counts
         Trajectories of each batch size.
     largest
-        Trajectories in a block, at most.
+        Trajectories in a block.
     is_sgd
         Whether the optimizer is one that the blocked kernel knows.
     """
@@ -78,7 +86,7 @@ class _Cost:
 
     n_rows: int
     n_features: int
-    largest: int
+    largest: Largest
     is_sgd: bool
 
     def __call__(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
@@ -87,7 +95,7 @@ class _Cost:
 
     def direct(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
         n_cells = totals[..., 0]
-        n_blocks = np.ceil(n_cells / self.largest)
+        n_blocks = np.ceil(n_cells / self.largest.direct)
         n_tiles = np.bitwise_count(ends).sum(axis=-1) + 1
         rows = self.n_rows + ROWS_AN_UPDATE_COSTS * n_tiles
         n_products = (n_cells + n_blocks * CELLS_A_ROW_COSTS) * rows
@@ -95,7 +103,7 @@ class _Cost:
 
     def blocked(self, totals: Floats) -> Any:
         n_cells, n_large, n_batches = np.moveaxis(totals, -1, 0)
-        n_blocks = np.ceil(n_cells / self.largest)
+        n_blocks = np.ceil(n_cells / self.largest.blocked)
         a_row = BLOCKED_CELLS_A_ROW_COSTS + BLOCKED_CELLS_A_WINDOW_ROW_COSTS * WINDOW_ROWS
         # The part of a batch that lies in another window takes a third product, about every other.
         n_products = (n_cells + n_large / 2 + n_blocks * a_row) * self.n_rows

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgdlab import system
-from sgdlab.batch_groups import group_batch_sizes
+from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
 from sgdlab.data.orders import FIXED_ORDERS
@@ -240,13 +240,7 @@ def _stacks(
     trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads: int
 ) -> list[tuple[list[Trajectory], int | None]]:
     """The trajectories of a pass cut into blocks, with the window of the blocked kernel."""
-    n_together = len(trajectories)
-    if run.trajectories_per_block != "auto":
-        largest = run.trajectories_per_block
-    elif n_together >= MIN_PARALLEL_TRAJECTORIES:
-        largest = math.ceil(n_together / threads)
-    else:
-        largest = n_together
+    largest = _largest(len(trajectories), run, threads)
     alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
     alike = defaultdict(lambda: defaultdict(list))
     for each in trajectories:
@@ -258,13 +252,23 @@ def _stacks(
             counts, shape.n_train, shape.n_features, largest, optimizer == "sgd"
         ):
             members = [each for size in group.sizes for each in by_size[size]]
-            n_stacks = math.ceil(len(members) / largest)
+            most = largest.direct if group.window_rows is None else largest.blocked
+            n_stacks = math.ceil(len(members) / most)
             bounds = [len(members) * n // n_stacks for n in range(n_stacks + 1)]
             stacks += [
                 (members[first:stop], group.window_rows)
                 for first, stop in itertools.pairwise(bounds)
             ]
     return stacks
+
+
+def _largest(n_together: int, run: Run, threads: int) -> Largest:
+    """Trajectories in a block. The blocked kernel's many small steps gain nothing from threads."""
+    if run.trajectories_per_block != "auto":
+        return Largest(run.trajectories_per_block, run.trajectories_per_block)
+    if n_together >= MIN_PARALLEL_TRAJECTORIES:
+        return Largest(math.ceil(n_together / threads), n_together)
+    return Largest(n_together, n_together)
 
 
 def _chunk_rows(trajectories: Sequence[Trajectory], n_features: int) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlab import system
-from sgdlab.batch_groups import group_batch_sizes
+from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Shape
@@ -172,17 +172,28 @@ def test_small_batches_of_plain_sgd_get_the_blocked_kernel(
 def test_batch_sizes_that_end_together_go_together(sizes, groups):
     counts = dict.fromkeys(sizes, 16)
     for is_sgd in (True, False):
-        found = group_batch_sizes(counts, 3200, 2304, 32, is_sgd)
+        found = group_batch_sizes(counts, 3200, 2304, Largest(32, 80), is_sgd)
         assert [group.sizes for group in found] == groups
 
 
 def test_few_trajectories_are_one_block_with_all_threads():
-    few = make_plan(cells_of(l2=[0.1 * n for n in range(7)]), SMALL, AUTO, threads=3)
-    many = make_plan(cells_of(l2=[0.1 * n for n in range(8)]), SMALL, AUTO, threads=3)
+    few, many = (
+        make_plan(
+            cells_of(l2=[0.1 * k for k in range(n)], optimizer=["adam"]), SMALL, AUTO, threads=3
+        )
+        for n in (7, 8)
+    )
     assert [each.blas_threads for each in few.passes] == [3]
     assert [each.blas_threads for each in many.passes] == [1]
     assert [len(block.trajectories) for block in few.blocks] == [7]
     assert [len(block.trajectories) for block in many.blocks] == [2, 3, 3]
+
+
+def test_small_batches_are_one_block_with_all_threads():
+    cells = cells_of(batch_size=[1], l2=[0.1 * n for n in range(64)])
+    [only] = make_plan(cells, FACES, AUTO, threads=3).passes
+    assert [len(block.trajectories) for block in only.blocks] == [64]
+    assert only.blas_threads == 3
 
 
 def test_a_given_number_of_trajectories_is_the_most_in_a_block():
