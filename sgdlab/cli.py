@@ -47,21 +47,24 @@ def _make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_root)
-    app.command("train")(search.train)
-    app.command("grid-search")(search.grid_search)
-    app.command("evaluate")(search.evaluate)
-    app.command("simulate-sampling")(sampling.simulate_sampling)
+    for name, command, summary in (
+        ("train", search.train, "Train one model."),
+        ("grid-search", search.grid_search, "Train a whole grid in one pass an epoch; the best."),
+        ("evaluate", search.evaluate, "A run's weights on its own rows, or on others."),
+        ("simulate-sampling", sampling.simulate_sampling, "How many rows does an epoch never see?"),
+        ("xor-solve", xor.xor_solve, "XOR: no linear model; a small network, sometimes."),
+        ("solve", solve.solve, "The best linear model and ridge, in closed form."),
+        ("gradient-noise", gradient_noise.gradient_noise, "Gradient variance against batch size."),
+        ("scaling-rule", scaling_rule, "Batch size times k: what of the learning rate?"),
+        ("orders", orders, "Noise floors by the order in which rows are seen."),
+        ("schema", search.schema, "The JSON Schema of a config file."),
+    ):
+        app.command(name, short_help=summary)(command)
     app.command("sampling-sim", hidden=True)(sampling.simulate_sampling)
-    app.command("xor-solve")(xor.xor_solve)
-    app.command("solve")(solve.solve)
-    app.command("gradient-noise")(gradient_noise.gradient_noise)
-    app.command("scaling-rule")(scaling_rule)
-    app.command("orders")(orders)
     data_app = typer.Typer(help="The stand-in arrays; what is in a folder of arrays.")
     data_app.command("synthesize")(data.synthesize)
     data_app.command("describe")(data.describe)
     app.add_typer(data_app, name="data", no_args_is_help=True)
-    app.command("schema")(search.schema)
     return app
 
 

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from sgdlab.commands.options import Format, FormatOption, Prefix, Quiet
+from sgdlab.commands.options import Format, FormatOption, Prefix, Quiet, Seed
 from sgdlab.commands.output import show
 
 
 def synthesize(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path("data"),
     prefix: Annotated[str, typer.Option(help="Of the files' names.")] = "age_regression_",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random numbers.")] = 0,
+    seed: Seed = 0,
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sgdlab.commands.lists import whole_numbers
-from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet, Seed
 from sgdlab.commands.output import observer, show_with
 from sgdlab.errors import UsageError
 
@@ -23,7 +23,7 @@ def gradient_noise(
     trials: Annotated[
         int, typer.Option(min=2, max=10_000, help="Minibatches of each size and kind.")
     ] = 500,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the minibatches.")] = 0,
+    seed: Seed = 0,
     remedies: Annotated[
         bool, typer.Option("--remedies", help="What each remedy does to the noise of an update.")
     ] = False,

@@ -24,3 +24,4 @@ Prefix = Annotated[str | None, typer.Option(help="Of the files' names.")]
 OneCell = Annotated[
     int | None, typer.Option("--cell", help="Of a config with several cells; counts from 0.")
 ]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random numbers.")]

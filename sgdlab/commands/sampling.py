@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sgdlab.commands.lists import whole_numbers
-from sgdlab.commands.options import FormatOption, Quiet
+from sgdlab.commands.options import FormatOption, Quiet, Seed
 from sgdlab.commands.output import observer, show_with
 from sgdlab.errors import UsageError
 
@@ -14,7 +14,7 @@ def simulate_sampling(
     n: Annotated[int, typer.Option(help="Rows to draw from, up to 100000000.")] = 20,
     epochs: Annotated[int, typer.Option(help="Of n draws each.")] = 1,
     trials: Annotated[int, typer.Option(help="Up to 1e11 draws in all.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draws.")] = 0,
+    seed: Seed = 0,
     sweep: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Several values of n, such as 20,100,1e6.")
     ] = None,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sgdlab.commands.options import FormatOption, Quiet
+from sgdlab.commands.options import FormatOption, Quiet, Seed
 from sgdlab.commands.output import show_with
 
 
@@ -13,7 +13,7 @@ def xor_solve(
     restarts: Annotated[int, typer.Option(help="Networks, each from a random start.")] = 1000,
     steps: Annotated[int, typer.Option(help="Of gradient descent.")] = 5000,
     learning_rate: Annotated[float, typer.Option(help="Of the networks.")] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random starts.")] = 0,
+    seed: Seed = 0,
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:
