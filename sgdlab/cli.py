@@ -140,5 +140,7 @@ def _die_of(number: int) -> NoReturn:
     """End by the signal itself, so that shell loops stop too."""
     from sgdlab.system import die_of_signal
 
-    print("sgdlab: interrupted; type the command again to go on", file=sys.stderr)
+    keeps_runs = sys.argv[1:2] in (["train"], ["grid-search"])
+    hint = "; type the command again to go on" if keeps_runs else ""
+    print(f"sgdlab: interrupted{hint}", file=sys.stderr)
     die_of_signal(number)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.grid import Cell
+from sgdlab.grid import Cell, matters
 
 # Of a standard error: below this, nothing is called better or worse.
 CLEAR_DIFFERENCE = 2.0
+ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
 METRIC_NAMES = {"half_mse": "half-MSE", "mae": "MAE"}
 
 
@@ -69,7 +70,9 @@ def paired_difference(
     baseline_errors : float64 array, shape (n_rows,)
     """
     losses = _row_losses(metric, errors).mean(axis=0)
-    differences = losses - _row_losses(metric, baseline_errors)
+    baseline = _row_losses(metric, baseline_errors)
+    differences = losses - baseline
+    differences[np.abs(differences) < ROUNDING * (losses + baseline)] = 0.0
     n_rows, error = len(differences), math.nan
     if n_rows > 1:
         error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
@@ -91,12 +94,13 @@ def compared_with_constant(model: str, differences: dict[str, Difference]) -> st
 def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[str]:
     """A sentence on the numeric axes at whose end the best cell lies; none if there are none.
 
-    A value of 0 is no end: there is nothing beyond it.
+    A value of 0 is no end: there is nothing beyond it. Cells on which an axis has no influence have
+    no place on it.
     """
     ends = []
-    for axis in axes:
-        values = {getattr(cell.train, axis) for cell in cells}
-        if any(isinstance(value, str | bool) for value in values):
+    for axis in (each for each in axes if matters(best.train, each)):
+        values = {getattr(cell.train, axis) for cell in cells if matters(cell.train, axis)}
+        if len(values) < 2 or any(isinstance(value, str | bool) for value in values):
             continue
         value = getattr(best.train, axis)
         if value in (min(values), max(values)) and value != 0:

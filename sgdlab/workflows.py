@@ -156,10 +156,9 @@ def solve(
         ``all`` looks at the test rows for every L2 and not for the selected one alone.
     """
     with open_subject(Path(config_path), overrides, cell, observer or Observer()) as subject:
-        train, test_all = subject.train, test_losses == "all"
         with threadpool_limits(n_threads(subject.config.run), user_api="blas"):
             solution = lab_solve.solve(
-                subject.dataset, bias, train.initial_bias, train.train_bias, l2, test_all
+                subject.dataset, bias, subject.train, l2, test_losses == "all"
             )
         return Answer(subject.about, solution)
 

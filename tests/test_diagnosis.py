@@ -117,6 +117,35 @@ def test_edge_names_every_axis_at_whose_end_the_best_cell_lies():
     assert "loss" not in sentence
 
 
+def test_edge_counts_only_cells_on_which_an_axis_has_an_influence():
+    cells = [
+        Cell(n, Train(batch_size=1, learning_rate=rate, epochs=5, **others))
+        for n, (rate, others) in enumerate(
+            [
+                (0.1, {"optimizer": "momentum", "momentum": 0.5}),
+                (0.2, {"optimizer": "momentum", "momentum": 0.8}),
+                (0.3, {"optimizer": "momentum", "momentum": 0.9}),
+                (0.4, {"optimizer": "adam", "momentum": 0.99, "beta1": 0.5}),
+            ]
+        )
+    ]
+    axes = ("learning_rate", "momentum", "beta1")
+    assert on_the_edge(cells[1], cells, axes) == []
+    (sentence,) = on_the_edge(cells[2], cells, axes)
+    assert sentence.count("(largest)") == 1
+    assert "momentum (largest)" in sentence
+    (sentence,) = on_the_edge(cells[3], cells, axes)
+    assert "learning_rate (largest);" in sentence  # the only adam has no end of beta1
+
+
+def test_a_difference_of_rounding_is_none():
+    found = paired_difference(
+        "half_mse", np.array([[1.0, 2.0, 3.0]]) * (1 + 1e-15), np.array([1.0, 2.0, 3.0])
+    )
+    assert (found.mean, found.standard_error) == (0.0, 0.0)
+    assert found.verdict == "no clear difference"
+
+
 def test_a_search_with_a_single_row_held_out_says_so(write_config, data_dir, arrays, tmp_path):
     for part in ("Xte", "yte"):
         np.save(data_dir / f"{part}.npy", arrays[part][:1])

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 
 from sgdlab import workflows
 from sgdlab.lab import factors
+from sgdlab.report import solve as report
 from tests.conftest import make_arrays
 
 
@@ -29,6 +30,13 @@ def rewrite(data_dir, **arrays):
 
 def half_mse(model, X, y):
     return np.mean((model.predict(X) - y) ** 2) / 2
+
+
+def test_the_stability_limit_is_that_of_the_cell(config):
+    documents = [report.document(workflows.solve(config, [f"train.l2={l2}"])) for l2 in (0.0, 10.0)]
+    curvatures = [2 / each["stable_learning_rate"] for each in documents]
+    assert curvatures[0] == pytest.approx(documents[0]["largest_eigenvalue"], rel=1e-12)
+    assert curvatures[1] - curvatures[0] == pytest.approx(10.0, rel=1e-12)
 
 
 def test_losses_are_those_of_linear_regression(config, arrays):

@@ -152,7 +152,8 @@ def test_wilson_intervals():
         ((1, 1, 0, 0.1), "--steps 0: nothing to do"),
         ((1, 1, 1, float("nan")), "--learning-rate nan"),
         ((1, 1, 1, 0.0), "--learning-rate 0.0"),
-        ((2, 10**18, 5000, 0.1), "expected at most 100000000000"),
+        ((2, 10**18, 5000, 0.1), "units; expected at most 10000000 "),
+        ((2, 10**6, 10**6, 0.1), "unit steps; expected at most 100000000000 "),
     ],
 )
 def test_what_cannot_be_trained(options, message):
@@ -177,5 +178,7 @@ def test_the_command_shows_all_three_and_fits_80_columns(sgdlab):
     assert sum(level["n_restarts"] for level in found["restarts"]["levels"]) == 50
     _, out, _ = sgdlab("xor-solve", "--restarts", 50, "--steps", 2000, "--format", "csv")
     assert out.splitlines()[0] == "J,networks,share,with_dead_unit"
+    _, out, _ = sgdlab("xor-solve", "--restarts", 50, "--steps", 3)
+    assert "have not come to rest" in out
     code, out, err = sgdlab("xor-solve", "--restarts", 0)
     assert (code, out, err.count("\n")) == (2, "", 1)

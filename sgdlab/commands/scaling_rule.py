@@ -23,7 +23,9 @@ def scaling_rule(
     learning_rate: Annotated[
         float | None, typer.Option(help="At k = 1; by default small beside the limit.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="At k = 1; by default 4 to 16.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="At k = 1; by default 4 to 16.")
+    ] = None,
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:

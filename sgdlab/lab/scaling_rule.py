@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
+from sgdlab.errors import DataError
 from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.lab.scaling_base import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
 from sgdlab.lab.trainer import train_settings
@@ -80,6 +81,8 @@ def measure_scaling(
     ------
     UsageError
         If the factors do not fit the data, or the setting cannot answer the question.
+    DataError
+        If X is zero everywhere, or the order of rows makes no difference.
     """
     base, dataset = make_base(train, dataset, options)
     rates = learning_rates(base.limit)
@@ -104,8 +107,12 @@ def _compare(
 ) -> tuple[Scaled, ...]:
     """Every rule at k > 1 against k = 1, whose rules and budgets are all the same."""
     reference = trained[BUDGETS[0], 1, "x 1"][1]
+    spread = distance_between(_models(reference))
+    if spread == 0:
+        hint = "is y constant, or every row the same?"
+        raise DataError(f"k = 1: all replicates end alike; expected noise to compare with ({hint})")
     return tuple(
-        _scaled(base, rule, variant, outcomes, reference)
+        _scaled(base, rule, variant, outcomes, reference, spread)
         for (_, factor, rule), (variant, outcomes) in trained.items()
         if factor > 1
     )
@@ -117,6 +124,7 @@ def _scaled(
     variant: Variant,
     outcomes: Sequence[Outcome],
     reference: Sequence[Outcome],
+    spread: float,
 ) -> Scaled:
     train = variant.train(base)
     pairs = zip(outcomes, reference, strict=True)
@@ -133,7 +141,7 @@ def _scaled(
         epochs=train.epochs,
         n_steps=train.epochs * base.n_rows // train.batch_size,
         difference=mean_of(np.array(differences)),
-        distance=float(np.mean(apart)) / distance_between(_models(reference)),
+        distance=float(np.mean(apart)) / spread,
         diverged_epoch=min(diverged, default=None),
     )
 

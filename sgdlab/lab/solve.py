@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
 from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
@@ -85,11 +86,14 @@ class Solution:
         The fit without L2.
     path
         Fits in ascending order of L2.
+    cell_l2
+        Of the cell; its training minimises the objective with this L2.
     best
         That of ``path`` with the smallest half mean squared error on the validation rows.
     """
 
     bias_mode: BiasMode
+    cell_l2: float
     factors: Factors
     likelihood: Likelihood
     maximum_likelihood: Fit
@@ -101,8 +105,7 @@ class Solution:
 def solve(
     dataset: Dataset,
     bias_mode: BiasMode,
-    initial_bias: float,
-    train_bias: bool,
+    train: Train,
     l2: Sequence[float] | None = None,
     test_all: bool = False,
 ) -> Solution:
@@ -110,10 +113,10 @@ def solve(
 
     Parameters
     ----------
-    bias_mode, initial_bias
-        ``free`` fits the bias, ``config`` holds it at ``initial_bias``, ``none`` at 0.
-    train_bias
-        Whether the config trains a bias; see :func:`sgdlab.lab.factors.factorise`.
+    bias_mode
+        ``free`` fits the bias, ``config`` holds it at ``train.initial_bias``, ``none`` at 0.
+    train
+        Of the cell: the rest tells whose stability is meant.
     l2
         Of the ridge path; by default :func:`sgdlab.lab.factors.usual_l2`.
     test_all
@@ -124,14 +127,15 @@ def solve(
     DataError
         If squares of the values are out of the range of float64.
     """
-    bias = {"free": None, "config": initial_bias, "none": 0.0}[bias_mode]
-    factors = factorise(dataset.training(np.float64), bias, train_bias)
+    bias = {"free": None, "config": train.initial_bias, "none": 0.0}[bias_mode]
+    factors = factorise(dataset.training(np.float64), bias, train.train_bias)
     path_l2 = usual_l2(factors.spectrum) if l2 is None else sorted(set(l2))
     fits = _fits(factors, [0.0, *path_l2], dataset)
     best = 1 + int(np.argmin([each.validation.half_mse for each in fits[1:]]))
     fits = _with_test(fits, range(len(fits)) if test_all else (0, best), dataset)
     return Solution(
         bias_mode=bias_mode,
+        cell_l2=train.l2,
         factors=factors,
         likelihood=_likelihood(fits[0], factors, bias is None, dataset),
         maximum_likelihood=fits[0],

@@ -12,8 +12,8 @@ from sgdlab.engine.blocks import Outcome
 from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.lab.scaling_base import Base, Variant
 
-SMALLEST_SHARE, LARGEST_SHARE = 2.0**-4, 2.0**0.5  # of the stability limit
-STEPS_PER_DOUBLING = 2
+SMALLEST_SHARE, LARGEST_SHARE = 2.0**-6, 2.0 ** (1 / 3)  # of the stability limit
+STEPS_PER_DOUBLING = 3
 N_RESAMPLES = 1000
 
 
@@ -24,10 +24,9 @@ class TunedRate:
     Attributes
     ----------
     learning_rate
-        Where a parabola through the grid's best value and its two neighbours, over the logarithm of
-        the learning rate, is smallest; the grid's best value where a neighbour is missing.
+        Of a logarithmic grid.
     validation_loss
-        Of the grid's best value.
+        Of that learning rate.
     is_on_edge
         Whether that is the grid's smallest learning rate, so that smaller ones may be better.
     diverged_from
@@ -47,7 +46,8 @@ class TunedRate:
 class Tuning:
     """Tuned learning rates under one budget, and the fit of ``batch_size**exponent`` to them.
 
-    ``low`` and ``high`` bound 95 % of the exponents of resampled replicates.
+    ``low`` and ``high`` bound 95 % of the exponents of resampled replicates. All three are NaN if a
+    best rate is not known, because it lies on the edge of the grid or every rate diverged.
     """
 
     budget: str
@@ -58,7 +58,7 @@ class Tuning:
 
 
 def learning_rates(limit: float) -> NDArray[np.float64]:
-    """A logarithmic grid from a sixteenth of the stability limit to beyond it."""
+    """A logarithmic grid from a sixty-fourth of the stability limit to beyond it."""
     n_steps = round(math.log2(LARGEST_SHARE / SMALLEST_SHARE) * STEPS_PER_DOUBLING)
     return limit * np.geomspace(SMALLEST_SHARE, LARGEST_SHARE, n_steps + 1)
 
@@ -86,6 +86,8 @@ def tune(
         _tuned_rate(base, factor, rate, losses[n], rates)
         for n, (factor, rate) in enumerate(zip(factors, best.tolist(), strict=True))
     )
+    if any(each.is_on_edge or math.isnan(each.learning_rate) for each in tuned):
+        return Tuning(budget, tuned, math.nan, math.nan, math.nan)
     low, high = _interval(base.train.seed, losses, factors, rates)
     return Tuning(budget, tuned, float(exponent(best, factors)), low, high)
 
@@ -108,28 +110,23 @@ def _tuned_rate(
 
 
 def best_rates(losses: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The learning rate of the smallest loss, refined by a parabola where neighbours are known.
+    """The learning rate of the smallest loss.
+
+    No curve is laid through the neighbours: towards the stability limit losses rise too steeply.
 
     Parameters
     ----------
     losses : float64 array, shape (..., n_rates)
         NaN where diverged.
     rates : float64 array, shape (n_rates,)
-        Equally spaced logarithms, ascending.
 
     Returns
     -------
     float64 array, shape (...)
         NaN where every learning rate diverged.
     """
-    padded = np.pad(losses, [(0, 0)] * (losses.ndim - 1) + [(1, 1)], constant_values=np.nan)
-    best = np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=-1)
-    left, middle, right = (
-        np.take_along_axis(padded, best[..., None] + shift, axis=-1)[..., 0] for shift in range(3)
-    )
-    bend = left - 2 * middle + right
-    shift = np.divide(left - right, 2 * bend, out=np.zeros_like(bend), where=bend > 0)
-    return np.where(np.isnan(middle), np.nan, rates[best] * (rates[1] / rates[0]) ** shift)
+    best = rates[np.argmin(np.where(np.isnan(losses), np.inf, losses), axis=-1)]
+    return np.where(np.isnan(losses).all(axis=-1), np.nan, best)
 
 
 def exponent(best: NDArray[np.float64], factors: Sequence[int]) -> NDArray[np.float64]:
@@ -142,11 +139,16 @@ def exponent(best: NDArray[np.float64], factors: Sequence[int]) -> NDArray[np.fl
 def _interval(
     seed: int, losses: NDArray[np.float64], factors: Sequence[int], rates: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Percentile bootstrap over replicates (Efron 1979, doi:10.1214/aos/1176344552)."""
+    """Percentile bootstrap over replicates (Efron 1979, doi:10.1214/aos/1176344552).
+
+    A best rate of the grid stands for all rates that are nearer to it than to the others.
+    """
     n_replicates = losses.shape[-1]
     numbers = generator(seed, Purpose.RESAMPLING)
     picks = numbers.integers(n_replicates, size=(N_RESAMPLES, n_replicates))
     resampled = losses[..., picks].mean(axis=-1)  # (n_factors, n_rates, n_resamples)
-    exponents = exponent(best_rates(resampled.transpose(2, 0, 1), rates), factors)
+    best = best_rates(resampled.transpose(2, 0, 1), rates)
+    step = rates[1] / rates[0]
+    exponents = exponent(best * step ** numbers.uniform(-0.5, 0.5, best.shape), factors)
     low, high = np.quantile(exponents, [0.025, 0.975])
     return float(low), float(high)

@@ -15,6 +15,7 @@ from sgdlab.lab.xor import INPUTS, TARGETS
 LEVELS = {"0": 0.0, "1/8": 1 / 8, "1/6": 1 / 6, "1/4": 1 / 4}
 TOLERANCE = 1e-3  # of the mean squared error, about a level
 CONFIDENCE_Z = 1.959963984540054  # of 95 %
+MOST_UNITS = 10**7  # restarts * hidden; gigabytes
 MOST_WORK = 10**11  # restarts * hidden * steps; minutes
 
 Floats = NDArray[np.float64]
@@ -169,6 +170,9 @@ def _check(n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float) -
             raise UsageError(f"{option} {count}: nothing to do; expected at least 1")
     if not 0 < learning_rate < math.inf:
         raise UsageError(f"--learning-rate {learning_rate}: expected a positive number")
+    if (units := n_hidden * n_restarts) > MOST_UNITS:
+        found = f"--hidden {n_hidden} --restarts {n_restarts}: {units} units"
+        raise UsageError(f"{found}; expected at most {MOST_UNITS} (take fewer restarts)")
     if (work := n_hidden * n_restarts * n_steps) > MOST_WORK:
         found = f"--hidden {n_hidden} --restarts {n_restarts} --steps {n_steps}: {work} unit steps"
         raise UsageError(f"{found}; expected at most {MOST_WORK} (take fewer restarts or steps)")

@@ -82,10 +82,13 @@ def _notes(result: SamplingResult) -> list[str]:
     if result.limit_share:
         power = "" if result.sampling.epochs == 1 else f"^{result.sampling.epochs}"
         notes.append(f"limit: 1/e{power}, for many rows")
-    if result.n_trials > 1 and result.exact_variance:
+    # The scatter of a variance is known where the number is nearly normal.
+    if result.n_trials >= 100 and result.exact_variance > 1:
         scatter = 100 * math.sqrt(2 / (result.n_trials - 1))
         n_trials = f"{result.n_trials} trials"
-        notes.append(f"variance of number: over {n_trials} it is uncertain by {scatter:.2g} %")
+        notes.append(
+            f"variance of number: over {n_trials} it is uncertain by about {scatter:.2g} %"
+        )
     return notes
 
 

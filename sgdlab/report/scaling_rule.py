@@ -34,6 +34,7 @@ def table(answer: Answer[ScalingRule]) -> RenderableType:
         *(Text(note, style="dim") for note in notes),
         Text("\nThe learning rate tuned for each batch size", style="bold"),
         _tuned_table(result),
+        Text("of a grid in steps of a third of a doubling; < its smallest rate", style="dim"),
         Text(),
         *(Text(sentence) for sentence in sentences(result)),
     )
@@ -98,6 +99,7 @@ def _rules_table(result: ScalingRule) -> Table:
     table = new_table(
         "\nk", "batch\nsize", "rate\nrule", "learning\nrate", "of the\nlimit",
         *(text for budget in BUDGETS for text in (f"equal {budget}:\nvalid. loss", "\napart")),
+        optional=("of the\nlimit", "learning\nrate"),
     )  # fmt: skip
     by_row: dict[tuple[int, str], list[Scaled]] = {}
     for each in result.scaled:
@@ -127,6 +129,7 @@ def _tuned_table(result: ScalingRule) -> Table:
             for text in (f"equal {budget}:\nbest rate", "of the\nlimit", "valid.\nloss")
         ),
         "diverged\nfrom",
+        optional=("of the\nlimit",),
     )  # fmt: skip
     for rates in zip(*(tuning.rates for tuning in result.tunings), strict=True):
         cells = (cell for each in rates for cell in _tuned(each))
@@ -200,10 +203,12 @@ def _count(value: float) -> str:
 
 def _tuned_sentence(tunings: tuple[Tuning, ...]) -> str:
     fits = [
-        f"{each.exponent:.2f} at equal {each.budget} ({each.low:.2f} to {each.high:.2f})"
+        f"not known at equal {each.budget}, as a best rate lies on the edge of the grid"
+        if math.isnan(each.exponent)
+        else f"{each.exponent:.2f} at equal {each.budget} ({each.low:.2f} to {each.high:.2f})"
         for each in tunings
     ]
     return (
-        f"Tuned, the learning rate follows the batch size to the power {' and '.join(fits)}; "
-        "95 % intervals from resampled replicates, and the claim's power is 1."
+        f"Tuned, the learning rate follows a power of the batch size: {' and '.join(fits)}; "
+        "95 % intervals from resampled replicates and the grid's steps; the claim's power is 1."
     )

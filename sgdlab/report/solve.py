@@ -158,17 +158,21 @@ def _figures(solution: Solution) -> Table:
         f"sigma^2, unbiased: divisor n - p = {n_left}": number(likelihood.sigma2_unbiased),
         "log-likelihood": number(likelihood.log_likelihood).rstrip("."),
         f"condition number of X.T X{centred}": f"{condition:.3g}",
-        "largest eigenvalue of this config's Hessian": number(solution.factors.largest_eigenvalue),
-        "full-batch descent is stable below learning rate": number(_stable_learning_rate(solution)),
+        "largest eigenvalue of the Hessian, without L2": number(
+            solution.factors.largest_eigenvalue
+        ),
+        f"full-batch descent with L2 {setting(solution.cell_l2)} is stable below rate": number(
+            _stable_learning_rate(solution)
+        ),
     }.items():
         figures.add_row(name, value)
     return figures
 
 
 def _stable_learning_rate(solution: Solution) -> float | None:
-    """2 / largest eigenvalue: the limit of full-batch gradient descent without L2."""
-    eigenvalue = solution.factors.largest_eigenvalue
-    return 2 / eigenvalue if eigenvalue > 0 else None
+    """2 / (largest eigenvalue + l2): the limit of full-batch gradient descent on this cell."""
+    curvature = solution.factors.largest_eigenvalue + solution.cell_l2
+    return 2 / curvature if curvature > 0 else None
 
 
 def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:

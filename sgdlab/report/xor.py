@@ -82,13 +82,17 @@ def _restarts(found: Restarts) -> Iterator[RenderableType]:
     yield levels
     low, high = found.interval
     yield Text(f"Solved: {found.share:.1%}; 95 % interval {low:.1%} to {high:.1%} (Wilson).")
-    failures = [level for level in found.levels if level.name != "0"]
-    n_failed = sum(level.n_restarts for level in failures)
-    n_alive = n_failed - sum(level.n_with_dead_unit for level in failures)
-    if n_failed:
+    _, *resting, other = found.levels
+    n_resting = sum(level.n_restarts for level in resting)
+    n_alive = n_resting - sum(level.n_with_dead_unit for level in resting)
+    if n_resting:
         yield Text(
-            f"Of {n_failed} failures {n_alive} ({n_alive / n_failed:.0%}) have no dead unit: "
-            "they rest in a local minimum."
+            f"Of {n_resting} failures at rest {n_alive} ({n_alive / n_resting:.0%}) have no dead "
+            "unit: a local minimum."
+        )
+    if other.n_restarts:
+        yield Text(
+            f"{other.n_restarts} have not come to rest; try more --steps, or a smaller rate."
         )
 
 
