@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 
+from sgdlab.errors import DataError
 from sgdlab.optim.closed_form import (
     TRUSTED_CONDITION,
     largest_eigenvalue,
@@ -68,6 +69,15 @@ def test_moments_of_float32_rows_are_summed_in_float64():
     found = moments([(X, y)])
     exact = X.astype(np.float64)
     np.testing.assert_allclose(found.gram, exact.T @ exact, rtol=1e-12)
+
+
+@pytest.mark.parametrize("function", [moments, triangle])
+@pytest.mark.parametrize(("scale_X", "scale_y", "name"), [(1e150, 1, "X"), (1, 1e-200, "y")])
+def test_values_whose_squares_do_not_fit_are_an_error(function, scale_X, scale_y, name):
+    X, y = problem()
+    with pytest.raises(DataError, match=f"^{name}: values up to .* do not fit float64"):
+        function([(X * scale_X, y * scale_y)])
+    function([(X, np.zeros(len(y)))])  # nothing but zeros is no such thing
 
 
 @pytest.mark.parametrize("function", [moments, triangle])

@@ -74,3 +74,12 @@ def test_rows_without_noise_have_no_remedies(sgdlab, write_config, data_dir: Pat
     assert (code, "noise 0 and squared mean gradient 0" in err) == (3, True)
     code, out, _ = sgdlab(write_config())
     assert (code, "no batch size is suggested" in out.lower()) == (0, True)
+
+
+def test_rows_that_are_all_alike_have_no_noise(sgdlab, write_config, data_dir, arrays):
+    for part, array in arrays.items():
+        np.save(data_dir / f"{part}.npy", np.repeat(array[:1], len(array), axis=0))
+    code, out, _ = sgdlab(write_config(), "--format", "json", "-q")
+    assert (code, json.loads(out)["trace"]) == (0, 0.0)
+    code, _, err = sgdlab(write_config(), "-q", "--remedies")
+    assert (code, "noise 0 and squared mean gradient" in err) == (3, True)

@@ -196,6 +196,7 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
         (["--l2", "0", "--rows", "8", "--batch-size", "2"], "fits every row; expected noise"),
         (["--batch-size", "60"], "--batch-size 60: 1 in 104 rows"),
         (["-S", "train.loss=absolute"], "train.loss: absolute; expected squared"),
+        (["--l2", "1e308"], "--l2 1e+308: expected a number from 0 to 1e+100"),
         (["-S", "train.optimizer=adam"], "train.optimizer: adam; expected sgd"),
         (["-S", "train.warmup=0.1"], "train.warmup: 0.1; expected 0.0"),
         (["--cell", "3"], "--cell 3: no such cell"),

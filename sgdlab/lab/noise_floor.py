@@ -11,7 +11,7 @@ from sgdlab.config import Train
 from sgdlab.data.orders import epoch_order
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise
-from sgdlab.optim.moments import moments
+from sgdlab.optim.moments import check_range, moments
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def make_problem(
     largest_condition
         Raises ``l2`` to the largest eigenvalue of X.T X / n over this.
     """
+    check_range(X, y)
     X = rotated(X)
     sums = moments([(X, y)])
     eigenvalue = largest_eigenvalue(sums, with_bias=bias is None)

@@ -1,6 +1,5 @@
 """The rows, batch size, L2 and learning rates with which a noise floor shows."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ USUAL_CONDITION = 30.0  # where no L2 is given, eigenvalues of the Hessian from 
 SMALLEST_NOISE = 1e-12  # relative to that at zero weights
 TIME_CONSTANTS = 60  # of the steepest direction, which every training lasts
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 10_000
+LARGEST_L2 = 1e100  # whose products with rows do not overflow
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
         If the loss is not squared, the batch size does not fit the rows, or there is no noise.
     """
     need_plain_sgd(train)
-    if options.l2 is not None and not 0 <= options.l2 < math.inf:
-        raise UsageError(f"--l2 {options.l2}: expected a number from 0")
+    if options.l2 is not None and not 0 <= options.l2 <= LARGEST_L2:
+        raise UsageError(f"--l2 {options.l2}: expected a number from 0 to {LARGEST_L2:g}")
     n_rows = min(options.rows, dataset.shape.n_train)
     usual = max(1, min(train.batch_size, n_rows // FEWEST_BATCHES))
     batch_size = options.batch_size or usual

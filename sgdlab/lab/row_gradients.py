@@ -13,6 +13,8 @@ from sgdlab.optim.losses import derivative
 
 Vector = NDArray[np.float64]
 
+ROUNDING = 1e-13  # of a mean square: a smaller variance is none
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -109,4 +111,6 @@ class RowGradients:
         for inputs, derivatives in self.chunks():
             mean += derivatives @ inputs / self.n_rows
             square += np.square(derivatives) @ np.square(inputs) / self.n_rows
-        return Moments(mean + self.penalty, np.maximum(square - np.square(mean), 0.0))
+        variance = square - np.square(mean)
+        variance[variance < ROUNDING * square] = 0.0  # and not what is left of rows that are alike
+        return Moments(mean + self.penalty, variance)

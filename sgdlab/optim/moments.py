@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.data.rows import Chunk
+from sgdlab.errors import DataError
+
+SMALLEST = 1e-140  # whose square, and the square of whose inverse, float64 holds with room to spare
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,15 @@ class Moments:
         return self.scatter @ vector + self.n_rows * (self.means @ vector) * self.means
 
 
+def check_range(rows: NDArray[Any], targets: NDArray[Any]) -> None:
+    """Raise DataError if squares of the largest values overflow or vanish in float64."""
+    for name, values in (("X", rows), ("y", targets)):
+        largest = float(np.max(np.abs(values), initial=0.0))
+        if largest and not SMALLEST < largest < 1 / SMALLEST:
+            found = f"values up to {largest:.2g}, whose squares do not fit float64"
+            raise DataError(f"{name}: {found}; expected moderate ones (see data.divide_by)")
+
+
 def moments(chunks: Iterable[Chunk]) -> Moments:
     """The moments of all rows; no more than one chunk is held at a time.
 
@@ -59,9 +72,12 @@ def moments(chunks: Iterable[Chunk]) -> Moments:
     ------
     ValueError
         If there are no rows.
+    DataError
+        If squares of their values do not fit float64.
     """
     n_rows, means, scatter = 0, np.zeros(()), np.zeros(())
     for rows, targets in chunks:
+        check_range(rows, targets)
         table = np.column_stack([rows, targets]).astype(np.float64, copy=False)
         n_new, new_means = len(table), table.mean(axis=0)
         table -= new_means

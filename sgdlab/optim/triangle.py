@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.data.rows import Chunk
+from sgdlab.optim.moments import check_range
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,12 @@ def triangle(chunks: Iterable[Chunk]) -> Triangle:
     ------
     ValueError
         If there are no rows.
+    DataError
+        If squares of their values do not fit float64.
     """
     n_rows, factor = 0, None
     for rows, targets in chunks:
+        check_range(rows, targets)
         table = np.column_stack([np.ones(len(rows)), rows, targets])
         stacked = table if factor is None else np.vstack([factor, table])
         factor = np.asarray(np.linalg.qr(stacked, mode="r"))
