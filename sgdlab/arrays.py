@@ -41,6 +41,7 @@ def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:
     return {
         "cell": np.array([each.cell for each in outcomes]),
         "replicate": np.array([each.replicate for each in outcomes]),
+        "fold": np.array([-1 if each.fold is None else each.fold for each in outcomes]),
         "status": np.array([each.status for each in outcomes]),
         "epochs": np.array([each.epochs for each in outcomes]),
         "train_loss": np.array([each.train_loss for each in outcomes]),
@@ -58,6 +59,7 @@ def outcomes_of(arrays: Arrays) -> list[Outcome]:
         Outcome(
             cell=int(arrays["cell"][n]),
             replicate=int(arrays["replicate"][n]),
+            fold=None if arrays["fold"][n] < 0 else int(arrays["fold"][n]),
             status=str(arrays["status"][n]),
             epochs=int(arrays["epochs"][n]),
             train_loss=float(arrays["train_loss"][n]),

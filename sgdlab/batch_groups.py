@@ -9,18 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A block's epoch in multiply-adds, fitted to measurements at 2304 features. The direct kernel:
-# loading a row costs as much as the arithmetic of 8 cells, updating the weights as much as 8 rows,
+# loading a row costs as much as the arithmetic of 4 cells, updating the weights as much as 8 rows,
 # and the calls that one tile takes as much as 300,000 multiply-adds.
-CELLS_A_ROW_COSTS = 8
+CELLS_A_ROW_COSTS = 4
 ROWS_AN_UPDATE_COSTS = 8
 OPERATIONS_A_TILE_COSTS = 300_000
-# The blocked kernel: loading a row and its products with the others of its window cost as much as
-# the arithmetic of 25 cells and a sixth of one for each row of the window, and the calls of one
-# batch as much as 230,000 multiply-adds.
-BLOCKED_CELLS_A_ROW_COSTS = 25
-BLOCKED_CELLS_A_WINDOW_ROW_COSTS = 1 / 6
-OPERATIONS_A_BATCH_COSTS = 230_000
-WINDOW_ROWS = 128  # at most, if they hold a whole number of batches of every size; else just that
+# The blocked kernel: loading a row costs as much as the arithmetic of 18 cells, the calls of one
+# batch as much as 80,000 multiply-adds. Where rows come in another order in every epoch, so that
+# their products cannot be kept, a row costs 37 cells more, and a seventh for each of its window.
+BLOCKED_CELLS_A_ROW_COSTS = 18
+OPERATIONS_A_BATCH_COSTS = 80_000
+CELLS_A_NEW_ROW_COSTS = 37
+CELLS_A_NEW_WINDOW_ROW_COSTS = 1 / 7
+# Rows of a window, about: more make fewer updates of the weights, but more products of rows.
+WINDOW_ROWS = 128
+REPEATED_WINDOW_ROWS = 256
+MAX_WINDOW_ROWS = 512
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +49,12 @@ class Group:
 
 
 def group_batch_sizes(
-    counts: dict[int, int], n_rows: int, n_features: int, largest: Largest, is_sgd: bool
+    counts: dict[int, int],
+    n_rows: int,
+    n_features: int,
+    largest: Largest,
+    is_sgd: bool,
+    repeats: bool,
 ) -> list[Group]:
     """Put batch sizes together as long as that makes an epoch cheaper.
 
@@ -61,33 +70,37 @@ def group_batch_sizes(
         Trajectories in a block.
     is_sgd
         Whether the optimizer is one that the blocked kernel knows.
+    repeats
+        Whether every epoch has the same rows in the same order.
     """
     sizes = sorted(counts)
-    cost = _Cost(min(n_rows, MAX_COUNTED_ROWS), n_features, largest, is_sgd)
+    cost = _Cost(min(n_rows, MAX_COUNTED_ROWS), n_features, largest, is_sgd, repeats)
     groups: list[Group] = []
     for first in range(0, len(sizes), MAX_COMPARED_SIZES):
         groups += _joined(sizes[first : first + MAX_COMPARED_SIZES], counts, cost)
     return sorted(groups, key=lambda group: group.sizes)
 
 
-def window_rows(sizes: Sequence[int]) -> int:
-    """Rows of a window for batches of these sizes."""
-    together = math.lcm(*sizes)
-    return WINDOW_ROWS - WINDOW_ROWS % together if together <= WINDOW_ROWS else WINDOW_ROWS
+def window_rows(together: int, repeats: bool) -> int:
+    """Rows of a window for batches that end together after so many rows."""
+    wanted = REPEATED_WINDOW_ROWS if repeats else WINDOW_ROWS
+    return max(wanted - wanted % together, together)
 
 
 @dataclass(frozen=True)
 class _Cost:
     """Time of an epoch of all blocks of some groups, in multiply-adds.
 
-    ``totals`` (..., 3) are cells, cells whose batches are larger than a window, and batches of all
-    sizes; ``ends`` are bits: after which rows a batch of any size ends, the last row aside.
+    ``totals`` (..., 3) are cells, batches of all sizes, and after how many rows batches of all
+    sizes end together, or 1 more than there may be in a window; ``ends`` are bits: after which
+    rows a batch of any size ends, the last row aside.
     """
 
     n_rows: int
     n_features: int
     largest: Largest
     is_sgd: bool
+    repeats: bool
 
     def __call__(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
         direct = self.direct(totals, ends)
@@ -102,12 +115,14 @@ class _Cost:
         return n_products * self.n_features + n_blocks * n_tiles * OPERATIONS_A_TILE_COSTS
 
     def blocked(self, totals: Floats) -> Any:
-        n_cells, n_large, n_batches = np.moveaxis(totals, -1, 0)
+        n_cells, n_batches, together = np.moveaxis(totals, -1, 0)
         n_blocks = np.ceil(n_cells / self.largest.blocked)
-        a_row = BLOCKED_CELLS_A_ROW_COSTS + BLOCKED_CELLS_A_WINDOW_ROW_COSTS * WINDOW_ROWS
-        # The part of a batch that lies in another window takes a third product, about every other.
-        n_products = (n_cells + n_large / 2 + n_blocks * a_row) * self.n_rows
-        return n_products * self.n_features + n_blocks * n_batches * OPERATIONS_A_BATCH_COSTS
+        a_row = float(BLOCKED_CELLS_A_ROW_COSTS)
+        if not self.repeats:
+            a_row += CELLS_A_NEW_ROW_COSTS + CELLS_A_NEW_WINDOW_ROW_COSTS * WINDOW_ROWS
+        n_products = (n_cells + n_blocks * a_row) * self.n_rows
+        cost = n_products * self.n_features + n_blocks * n_batches * OPERATIONS_A_BATCH_COSTS
+        return np.where(together <= MAX_WINDOW_ROWS, cost, np.inf)
 
 
 def _joined(sizes: Sequence[int], counts: dict[int, int], cost: _Cost) -> list[Group]:
@@ -119,29 +134,36 @@ def _joined(sizes: Sequence[int], counts: dict[int, int], cost: _Cost) -> list[G
     while (best := saved.max()) > 0:
         a, b = np.argwhere(saved == best)[0]
         groups[a] += groups.pop(b)
-        totals[a] += totals[b]
+        totals[a] = _sum(totals[a], totals[b])
         ends[a] |= ends[b]
         totals, ends = np.delete(totals, b, axis=0), np.delete(ends, b, axis=0)
         saved = np.delete(np.delete(saved, b, axis=0), b, axis=1)
         saved[a] = saved[:, a] = _saved(a, totals, ends, cost)
     is_blocked = cost(totals, ends) < cost.direct(totals, ends)
     return [
-        Group(tuple(sorted(group)), window_rows(group) if blocked else None)
-        for group, blocked in zip(groups, is_blocked, strict=True)
+        Group(tuple(sorted(group)), window_rows(int(total[2]), cost.repeats) if blocked else None)
+        for group, total, blocked in zip(groups, totals, is_blocked, strict=True)
     ]
 
 
 def _saved(a: int, totals: Floats, ends: NDArray[np.uint64], cost: _Cost) -> Any:
     """What joining group ``a`` with each group saves."""
     apart = cost(totals[a], ends[a]) + cost(totals, ends)
-    saved = apart - cost(totals[a] + totals, ends[a] | ends)
+    saved = apart - cost(_sum(totals[a], totals), ends[a] | ends)
     saved[a] = -np.inf
     return saved
 
 
 def _totals(batch_size: int, n_cells: int, n_rows: int) -> tuple[float, float, float]:
-    is_large = batch_size > WINDOW_ROWS
-    return n_cells, n_cells if is_large else 0, math.ceil(n_rows / batch_size)
+    return n_cells, math.ceil(n_rows / batch_size), min(batch_size, MAX_WINDOW_ROWS + 1)
+
+
+def _sum(a: Floats, b: Floats) -> Floats:
+    """Totals of groups ``a`` and ``b`` together."""
+    total = a + b
+    together = np.lcm(a[..., 2].astype(np.int64), b[..., 2].astype(np.int64))
+    total[..., 2] = np.minimum(together, MAX_WINDOW_ROWS + 1)
+    return total
 
 
 def _ends(batch_size: int, n_rows: int) -> NDArray[np.uint64]:

@@ -12,11 +12,21 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    create_model,
+    model_serializer,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 MAX_CELLS = 1_000_000
+MAX_FOLDS = 10_000
 NOT_AXES = {
     "seed": "a search must not pick a lucky seed; use train.replicates",
     "replicates": "every cell has the same number of them; write it under train",
@@ -52,6 +62,12 @@ def _auto_or_bytes(value: object) -> object:
     raise PydanticCustomError("auto_or_bytes", "auto, or a size such as 256MB or 2GB")
 
 
+def _folds(value: object) -> object:
+    if type(value) is int and 2 <= value <= MAX_FOLDS:
+        return value
+    raise PydanticCustomError("folds", f"a whole number from 2 to {MAX_FOLDS}")
+
+
 _COUNT_SCHEMA = {
     "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "exclusiveMaximum": 2**31}]
 }
@@ -64,6 +80,11 @@ AutoOrCount = Annotated[
 AutoOrBytes = Annotated[
     int | Literal["auto"], BeforeValidator(_auto_or_bytes), WithJsonSchema(_BYTES_SCHEMA)
 ]
+Folds = Annotated[
+    int | None,
+    BeforeValidator(_folds),
+    WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MAX_FOLDS}),
+]
 # C0, DEL and C1; the characters that end a line or turn the direction of writing.
 _CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 Text = Annotated[str, Field(pattern=f"^[^{_CONTROL_CHARACTERS}]*$", max_length=1000)]
@@ -73,10 +94,22 @@ class Validation(Model):
     """Which of the training file's rows are held out."""
 
     fraction: float = Field(0.2, gt=0, lt=1, description="share of the rows that is held out")
+    folds: Folds = Field(
+        None, description="instead of fraction: cross-validation, every row held out by one fold"
+    )
     take: Literal["tail", "random"] = Field(
-        "tail", description="the last rows of the file, or random ones"
+        "tail",
+        description="the last rows of the file, or random ones;"
+        " of folds: consecutive pieces of the file, or random rows",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="of the random split")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A fraction or folds."""
+        values: dict[str, Any] = dump(self)
+        values.pop("folds" if self.folds is None else "fraction", None)
+        return values
 
 
 class Data(Model):
@@ -106,8 +139,14 @@ class Train(Model):
     huber_delta: float = Field(
         1.0, gt=0, description="residual at which huber turns from squared to absolute"
     )
-    order: Literal["in_order", "shuffle_once", "shuffle_each_epoch", "with_replacement"] = Field(
-        "shuffle_once", description="in which the rows are seen"
+    order: Literal[
+        "in_order", "shuffle_once", "shuffle_each_epoch", "with_replacement", "shuffle_blocks"
+    ] = Field("shuffle_once", description="in which the rows are seen")
+    block_rows: int = Field(
+        256, ge=1, lt=2**31, description="of shuffle_blocks: rows that are neighbours in the file"
+    )
+    buffer_blocks: int = Field(
+        16, ge=1, lt=2**31, description="of shuffle_blocks: blocks whose rows are mixed"
     )
     batch_size: int = Field(
         ge=1, lt=2**31, description="rows a step; the last batch may be shorter"
@@ -155,7 +194,7 @@ class Run(Model):
 
     memory_budget: AutoOrBytes = Field(
         "auto",
-        description="larger arrays are streamed; auto: 2 GB, or a quarter of the memory if less",
+        description="of rows that are held, others are streamed; auto: 2 GB, or a quarter of all",
     )
     threads: AutoOrCount = Field("auto", description="auto: one a core")
     trajectories_per_block: AutoOrCount = Field(
@@ -169,7 +208,11 @@ class Select(Model):
     metric: Literal["half_mse", "mae"] = Field(
         "half_mse", description="half the mean squared error, or the mean absolute error"
     )
-    rule: Literal["minimum"] = Field("minimum", description="the smallest value; ties: the earlier")
+    rule: Literal["minimum", "one_standard_error"] = Field(
+        "minimum",
+        description="the smallest value, ties: the earlier; or, with folds, of the cells within one"
+        " standard error of it that with the largest l2, then the smallest learning_rate * epochs",
+    )
 
 
 def column(trains: Sequence[Train], name: str) -> NDArray[Any]:

@@ -108,6 +108,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     lines = _override_all(source, overrides)
     tree = {"name": printable(Path(path).stem), **source.document.value}
     problems = [*source.document.problems, *_grid_problems(tree, source)]
+    problems += _fold_problems(tree, source)
     config = _validate(_normalised(tree, Path(path).parent, source), tree, source, problems)
     lines += map(source.line, sorted(problems, key=lambda problem: problem.place))
     if lines or config is None:
@@ -305,6 +306,21 @@ def _grid_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
         n_cells += math.prod(_lengths(axes)) * max(lengths, default=1)
     if n_cells > MAX_CELLS:
         yield source.problem(("grid",), f"{n_cells} cells; expected at most {MAX_CELLS}")
+
+
+def _fold_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
+    """What needs folds, and what does not go together with them."""
+    data, select = tree.get("data"), tree.get("select")
+    validation = data.get("validation") if isinstance(data, dict) else None
+    keys = validation.keys() if isinstance(validation, dict) else ()
+    if {"fraction", "folds"} <= set(keys):
+        found = "also data.validation.fraction; expected one of them"
+        hint = "--set 'data.validation={folds: 5}' replaces both"
+        yield source.problem(("data", "validation", "folds"), f"{found} ({hint})", True)
+    rule = select.get("rule") if isinstance(select, dict) else None
+    if rule == "one_standard_error" and "folds" not in keys:
+        found = f"{rule} without data.validation.folds, whose errors it needs"
+        yield source.problem(("select", "rule"), f"{found}; expected minimum (or add folds)")
 
 
 def _lengths(axes: dict[str, Any]) -> list[int]:

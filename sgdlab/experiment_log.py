@@ -28,6 +28,7 @@ class _Trajectory(_Log):
 class _Block(_Log):
     index: Index
     window_rows: Count | None
+    fold: Index | None
     trajectories: list[_Trajectory] = Field(min_length=1)
 
 
@@ -39,9 +40,12 @@ class _Pass(_Log):
 
 class _Shape(_Log):
     n_train: Count
-    n_validation: Count
+    n_validation: Index
     n_test: Count
     n_features: Count
+    folds: Count | None
+    itemsize: Count
+    is_fortran: bool
 
 
 class _Data(_Log):
@@ -79,6 +83,7 @@ class _Experiment(_Log):
     config: Config
     data: _Data
     plan: list[_Pass]
+    final_plan: list[_Pass]
     tested: Literal["best", "all"]
     kept: Literal["best", "all"]
     sessions: list[dict[str, Any]]

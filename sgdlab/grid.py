@@ -15,6 +15,8 @@ NAMES = FIRST_NAMES + tuple(name for name in Train.model_fields if name not in F
 # Hyperparameters that do nothing but with some values of another one.
 NEEDED_BY = {
     "huber_delta": ("loss", ("huber",)),
+    "block_rows": ("order", ("shuffle_blocks",)),
+    "buffer_blocks": ("order", ("shuffle_blocks",)),
     "initial_scale": ("initial_weights", ("normal",)),
     "momentum": ("optimizer", ("momentum", "nesterov")),
     "beta1": ("optimizer", ("adam",)),

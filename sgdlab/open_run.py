@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sgdlab import strict_json, system
 from sgdlab.arrays import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
@@ -18,7 +17,7 @@ from sgdlab.grid import Cell
 from sgdlab.observer import Observer
 from sgdlab.plan import Block
 from sgdlab.results import CellResult, ReplicateResult, replicate_result
-from sgdlab.runs import RunDirectory, all_kept_weights
+from sgdlab.runs import RunDirectory, Weights, all_kept_weights
 from sgdlab.stored import reading
 
 
@@ -26,18 +25,27 @@ class OpenRun:
     """A run whose lock this process holds: commits outcomes, and knows which there are.
 
     An outcome is committed when it stands in ``state/stops``; a cell's log is written as soon as
-    all of its replicates do. Both survive whatever happens afterwards.
+    all of its replicates do, in every fold. Both survive whatever happens afterwards. With folds, a
+    cell that is also trained on all rows has a log of that, too.
     """
 
-    def __init__(self, directory: RunDirectory, cells: Sequence[Cell], is_synthetic: bool) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        cells: Sequence[Cell],
+        is_synthetic: bool,
+        folds: int | None,
+    ) -> None:
         self.directory = directory
         self._cells = cells
         self._is_synthetic = is_synthetic
-        self._stops: dict[tuple[int, int], tuple[Path, int]] = {}
-        self._pending: dict[int, dict[int, ReplicateResult]] = defaultdict(dict)
+        self._folds = folds
+        self._stops: dict[tuple[int, int, int | None], tuple[Path, int]] = {}
+        self._pending: dict[Path, dict[tuple[int, int], ReplicateResult]] = defaultdict(dict)
         self._last_read: tuple[Path, Arrays] | None = None
         self._kept = all_kept_weights(directory) if directory.weights_file.exists() else {}
-        self._logged = set(directory.logged_cells())
+        self._logged = {directory.cell_file(cell) for cell in directory.logged_cells()}
+        self._logged |= {directory.final_file(cell) for cell in directory.final_cells()}
 
     def take_up(self, observer: Observer) -> None:
         """Find what earlier sessions committed; what of it is broken will be trained again."""
@@ -56,12 +64,13 @@ class OpenRun:
     @property
     def n_cells(self) -> int:
         """How many cells have a log."""
-        return len(self._logged)
+        return sum(file.parent == self.directory.cells_folder for file in self._logged)
 
     def has_results(self, block: Block) -> bool:
         """Whether all outcomes of a block are committed."""
         return all(
-            stop.cell in self._logged or (stop.cell, trajectory.replicate) in self._stops
+            self._log_file(stop.cell, block.fold) in self._logged
+            or (stop.cell, trajectory.replicate, block.fold) in self._stops
             for trajectory in block.trajectories
             for stop in trajectory.stops
         )
@@ -69,7 +78,8 @@ class OpenRun:
     def has_weights(self, block: Block, cells: Collection[int]) -> bool:
         """Whether the weights of those of a block's cells that are among the given are there."""
         return all(
-            stop.cell in self._kept or (stop.cell, trajectory.replicate) in self._stops
+            (stop.cell, block.fold) in self._kept
+            or (stop.cell, trajectory.replicate, block.fold) in self._stops
             for trajectory in block.trajectories
             for stop in trajectory.stops
             if stop.cell in cells
@@ -81,12 +91,14 @@ class OpenRun:
         system.write_files({file: npz_bytes(outcome_arrays(outcomes))})
         self._take(file, outcomes)
 
-    def weights(self, result: CellResult) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Weights (replicates, n_features) and bias (replicates,) of a completed cell."""
-        cell = result.cell.index
-        if cell in self._kept:
-            return self._kept[cell]
-        stops = [self._stops[cell, each.replicate] for each in result.replicates]
+    def weights(self, cell: Cell, fold: int | None = None) -> Weights:
+        """Weights (replicates, n_features) and bias (replicates,) of a completed cell.
+
+        Those of a fold, or by default those that are trained on all rows to train.
+        """
+        if (cell.index, fold) in self._kept:
+            return self._kept[cell.index, fold]
+        stops = [self._stops[cell.index, n, fold] for n in range(cell.train.replicates)]
         found = [(self._stop_arrays(file), row) for file, row in stops]
         weights = np.stack([arrays["weights"][row] for arrays, row in found])
         return weights, np.array([arrays["bias"][row] for arrays, row in found])
@@ -107,17 +119,24 @@ class OpenRun:
         logs: dict[Path, bytes] = {}
         for row, outcome in enumerate(outcomes):
             cell = self._cells[outcome.cell]
-            self._stops[outcome.cell, outcome.replicate] = (file, row)
-            replicates = self._pending[outcome.cell]
-            replicates[outcome.replicate] = replicate_result(outcome, cell)
-            if len(replicates) == cell.train.replicates:
-                result = CellResult(cell, tuple(each for _, each in sorted(replicates.items())))
-                del self._pending[outcome.cell]
-                if outcome.cell not in self._logged:
-                    log = strict_json.encode(result.to_log(self._is_synthetic))
-                    logs[self.directory.cell_file(outcome.cell)] = log
+            self._stops[outcome.cell, outcome.replicate, outcome.fold] = (file, row)
+            log_file = self._log_file(outcome.cell, outcome.fold)
+            trainings = self._pending[log_file]
+            place = (0 if outcome.fold is None else outcome.fold, outcome.replicate)
+            trainings[place] = replicate_result(outcome, cell)
+            n_folds = 1 if outcome.fold is None else self._folds or 1
+            if len(trainings) == n_folds * cell.train.replicates:
+                result = CellResult(cell, tuple(each for _, each in sorted(trainings.items())))
+                del self._pending[log_file]
+                if log_file not in self._logged:
+                    logs[log_file] = strict_json.encode(result.to_log(self._is_synthetic))
         self.write(logs)
-        self._logged |= {int(path.stem) for path in logs}
+        self._logged |= logs.keys()
+
+    def _log_file(self, cell: int, fold: int | None) -> Path:
+        """Where an outcome is logged."""
+        is_final = self._folds is not None and fold is None
+        return self.directory.final_file(cell) if is_final else self.directory.cell_file(cell)
 
     def _stop_arrays(self, file: Path) -> Arrays:
         """Of a file; cells are asked for in an order in which neighbours share one."""
@@ -128,7 +147,7 @@ class OpenRun:
 
 @contextmanager
 def open_run(
-    directory: RunDirectory, cells: Sequence[Cell], is_synthetic: bool
+    directory: RunDirectory, cells: Sequence[Cell], is_synthetic: bool, folds: int | None = None
 ) -> Iterator[OpenRun]:
     """Create a run or take it up again, under its lock.
 
@@ -142,10 +161,12 @@ def open_run(
         with system.locked(directory.state_folder / "lock"):
             for folder in (directory.cells_folder, directory.stops_folder):
                 system.make_folder(folder)
+            if folds is not None:
+                system.make_folder(directory.final_folder)
             for orphan in directory.temporaries():
                 orphan.unlink(missing_ok=True)
             try:
-                yield OpenRun(directory, cells, is_synthetic)
+                yield OpenRun(directory, cells, is_synthetic, folds)
             finally:
                 _remove_if_empty(directory.stops_folder)
     finally:

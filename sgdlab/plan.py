@@ -2,7 +2,8 @@
 
 ``config -> cells -> trajectories -> blocks``. A trajectory is a training with one or more stops, a
 block a stack of trajectories that is trained by one thread, a pass all blocks that see the same
-rows in the same order. A block's results depend on the plan alone, so a plan is kept with its run.
+rows in the same order; the blocks of one fold leave out the rows that it holds out. A block's
+results depend on the plan alone, so a plan is kept with its run.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
 from sgdlab.data.orders import FIXED_ORDERS
-from sgdlab.grid import Cell
+from sgdlab.grid import Cell, matters
 from sgdlab.optim.schedules import depends_on_epochs
 
 CHUNK_BYTES = 64 * 2**20
@@ -56,12 +57,19 @@ class Trajectory:
 class Block:
     """A stack of trajectories; batch sizes ascend.
 
-    ``window_rows`` are those of the blocked kernel; None where the direct one trains.
+    ``window_rows`` are those of the blocked kernel, a multiple of every batch size; None where the
+    direct one trains. ``fold`` is the one whose rows are left out; None where all rows to train are
+    seen.
     """
 
     index: int
     trajectories: tuple[Trajectory, ...]
     window_rows: int | None = None
+    fold: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window_rows and any(self.window_rows % size for size in self.batch_sizes):
+            raise ValueError(f"windows of {self.window_rows} rows cut batches of a block")
 
     @property
     def epochs(self) -> int:
@@ -82,12 +90,17 @@ class Pass:
 
     @property
     def train(self) -> Train:
-        """Of any of its trajectories: order, seed and precision are those of all."""
+        """Of any of its trajectories: the order of rows and the precision are those of all."""
         return self.blocks[0].trajectories[0].train
 
     @property
     def replicate(self) -> int:
         return self.blocks[0].trajectories[0].replicate
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether its blocks are those of folds."""
+        return self.blocks[0].fold is not None
 
     @property
     def epochs(self) -> int:
@@ -105,8 +118,24 @@ class Plan:
         return tuple(block for each in self.passes for block in each.blocks)
 
     @property
+    def cells(self) -> set[int]:
+        """Which cells it trains, by their indices."""
+        return {
+            stop.cell
+            for block in self.blocks
+            for trajectory in block.trajectories
+            for stop in trajectory.stops
+        }
+
+    @property
     def n_trajectories(self) -> int:
         return sum(len(block.trajectories) for block in self.blocks)
+
+    def passes_of(self, blocks: Iterable[Block]) -> list[tuple[Pass, list[Block]]]:
+        """The passes that some blocks need, each with those of them that it has."""
+        indices = {block.index for block in blocks}
+        chosen = [(each, [b for b in each.blocks if b.index in indices]) for each in self.passes]
+        return [(each, found) for each, found in chosen if found]
 
     def to_log(self) -> list[dict[str, Any]]:
         """The plan as it is written into a run: which cells are trained with which."""
@@ -121,14 +150,14 @@ class Plan:
 
     @classmethod
     def from_log(cls, log: list[dict[str, Any]], cells: Sequence[Cell]) -> "Plan":
-        """The inverse of :meth:`to_log`, given the same cells.
+        """The inverse of :meth:`to_log`, given all cells of the grid.
 
         Raises
         ------
-        LookupError, ValueError
-            If it is no plan for these cells.
+        LookupError
+            If it is a plan for other cells.
         """
-        plan = cls(
+        return cls(
             tuple(
                 Pass(
                     each["chunk_rows"],
@@ -138,18 +167,21 @@ class Plan:
                 for each in log
             )
         )
-        plan._check_covers(cells)
-        return plan
 
-    def _check_covers(self, cells: Sequence[Cell]) -> None:
-        """Raise ValueError unless every replicate of every cell is trained exactly once."""
+    def check_covers(self, cells: Sequence[Cell], folds: int | None) -> None:
+        """Raise ValueError unless every replicate of every cell is trained once, in each fold."""
         planned = sorted(
-            (stop.cell, trajectory.replicate)
+            (stop.cell, trajectory.replicate, -1 if block.fold is None else block.fold)
             for block in self.blocks
             for trajectory in block.trajectories
             for stop in trajectory.stops
         )
-        wanted = [(cell.index, n) for cell in cells for n in range(cell.train.replicates)]
+        wanted = [
+            (cell.index, replicate, fold)
+            for cell in cells
+            for replicate in range(cell.train.replicates)
+            for fold in (range(folds) if folds else (-1,))
+        ]
         if planned != wanted:
             raise ValueError("the plan does not train each cell once")
 
@@ -158,6 +190,7 @@ def _block_log(block: Block) -> dict[str, Any]:
     return {
         "index": block.index,
         "window_rows": block.window_rows,
+        "fold": block.fold,
         "trajectories": [
             {"replicate": each.replicate, "cells": [stop.cell for stop in each.stops]}
             for each in block.trajectories
@@ -174,7 +207,7 @@ def _block_from_log(log: dict[str, Any], cells: Sequence[Cell]) -> Block:
         )
         for each in log["trajectories"]
     ]
-    return Block(log["index"], tuple(trajectories), log["window_rows"])
+    return Block(log["index"], tuple(trajectories), log["window_rows"], log["fold"])
 
 
 def n_threads(run: Run) -> int:
@@ -182,7 +215,9 @@ def n_threads(run: Run) -> int:
     return system.n_processors() if run.threads == "auto" else run.threads
 
 
-def make_plan(cells: Sequence[Cell], shape: Shape, run: Run, threads: int) -> Plan:
+def make_plan(
+    cells: Sequence[Cell], shape: Shape, run: Run, threads: int, first_block: int = 0
+) -> Plan:
     """Group cells into trajectories, blocks and passes.
 
     Parameters
@@ -190,29 +225,43 @@ def make_plan(cells: Sequence[Cell], shape: Shape, run: Run, threads: int) -> Pl
     cells
         Of the grid.
     shape
-        Of the data.
+        Of the data. With folds every block is made for each of them.
     run
         ``trajectories_per_block``: where it is a number, the plan does not depend on ``threads``.
     threads
         On which blocks will run side by side.
+    first_block
+        From which blocks are counted.
     """
     by_pass: dict[tuple[Any, ...], list[Trajectory]] = defaultdict(list)
     for trajectory in _trajectories(cells):
         train = trajectory.train
-        by_pass[(train.order, train.seed, trajectory.replicate, train.precision)].append(trajectory)
+        by_pass[(*_order_of(train), trajectory.replicate, train.precision)].append(trajectory)
     passes: list[Pass] = []
-    n_blocks = 0
+    numbers = itertools.count(first_block)
+    folds = range(shape.folds) if shape.folds else (None,)
     for trajectories in by_pass.values():
-        stacks = _stacks(trajectories, shape, run, threads)
+        stacks = _stacks(trajectories, shape, run, _threads_of_a_fold(threads, shape.folds))
         blocks = tuple(
-            Block(n_blocks + n, tuple(stack), window_rows)
-            for n, (stack, window_rows) in enumerate(stacks)
+            Block(next(numbers), tuple(stack), window_rows, fold)
+            for stack, window_rows in stacks
+            for fold in folds
         )
-        n_blocks += len(blocks)
         is_alone = len(blocks) == 1 and run.trajectories_per_block == "auto"
-        chunk_rows = _chunk_rows(trajectories, shape.n_features)
+        chunk_rows = _chunk_rows(trajectories, shape)
         passes.append(Pass(chunk_rows, threads if is_alone else 1, blocks))
     return Plan(tuple(passes))
+
+
+def _threads_of_a_fold(threads: int, folds: int | None) -> int:
+    """Into how many blocks a fold is cut so that all blocks together keep all threads at work."""
+    return threads // math.gcd(threads, folds or 1)
+
+
+def _order_of(train: Train) -> tuple[Any, ...]:
+    """What the order of the rows depends on, beside the replicate and the epoch."""
+    names = ("order", "seed", "block_rows", "buffer_blocks")
+    return tuple(getattr(train, name) if matters(train, name) else None for name in names)
 
 
 def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
@@ -241,6 +290,7 @@ def _stacks(
 ) -> list[tuple[list[Trajectory], int | None]]:
     """The trajectories of a pass cut into blocks, with the window of the blocked kernel."""
     largest = _largest(len(trajectories), run, threads)
+    repeats = trajectories[0].train.order in FIXED_ORDERS
     alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
     alike = defaultdict(lambda: defaultdict(list))
     for each in trajectories:
@@ -249,7 +299,7 @@ def _stacks(
     for (_, optimizer), by_size in alike.items():
         counts = {size: len(members) for size, members in by_size.items()}
         for group in group_batch_sizes(
-            counts, shape.n_train, shape.n_features, largest, optimizer == "sgd"
+            counts, shape.n_fold_train, shape.n_features, largest, optimizer == "sgd", repeats
         ):
             members = [each for size in group.sizes for each in by_size[size]]
             most = largest.direct if group.window_rows is None else largest.blocked
@@ -271,10 +321,15 @@ def _largest(n_together: int, run: Run, threads: int) -> Largest:
     return Largest(n_together, n_together)
 
 
-def _chunk_rows(trajectories: Sequence[Trajectory], n_features: int) -> int:
-    """Rows handed out together: whole batches of every size, where that many fit."""
+def _chunk_rows(trajectories: Sequence[Trajectory], shape: Shape) -> int:
+    """Rows handed out together: whole batches of every size, where that many fit.
+
+    Of a chunk every fold makes a copy of the rows that it does not hold out.
+    """
     is_fixed = trajectories[0].train.order in FIXED_ORDERS
     n_bytes = CHUNK_BYTES if is_fixed else SHUFFLED_CHUNK_BYTES
-    n_rows = max(1, min(MAX_CHUNK_ROWS, n_bytes // (8 * n_features)))
+    if shape.folds:
+        n_bytes = min(n_bytes, CHUNK_BYTES // shape.folds)
+    n_rows = max(1, min(MAX_CHUNK_ROWS, n_bytes // (8 * shape.n_features)))
     together = math.lcm(*{each.train.batch_size for each in trajectories})
     return n_rows - n_rows % together if together <= n_rows else n_rows

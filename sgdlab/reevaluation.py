@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset, array_paths, open_dataset
@@ -21,6 +22,8 @@ from sgdlab.engine.evaluation import prediction_errors
 from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.mae import MaeStep, mae_step
 from sgdlab.optim.losses import Losses, losses_of
+from sgdlab.out_of_fold import OutOfFold, out_of_fold
+from sgdlab.plan import n_threads
 from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, kept_transform, kept_weights
 
@@ -31,12 +34,15 @@ NamedRows = dict[str, RowSet]
 class EvaluatedRows:
     """A cell on one set of rows.
 
+    With folds, ``validation`` are all rows to train, each predicted by the model of the fold that
+    holds it out; the losses there are means over folds.
+
     Attributes
     ----------
     losses
         Means over replicates.
     constant_losses
-        Of the constant predictor, which knows the run's training rows.
+        Of the constant predictor, which knows the run's training rows; or those of the fold.
     difference
         Of the cell to the constant predictor, in the run's metric.
     error_90, largest_error
@@ -44,7 +50,7 @@ class EvaluatedRows:
     logged_loss
         ``losses.half_mse`` as the run's log has it; None if it has not.
     step
-        From the weights of replicate 0.
+        From the weights of replicate 0; None if it is not wanted, or each fold has its own weights.
     """
 
     rows: str
@@ -101,15 +107,15 @@ def evaluate_run(
     experiment = directory.experiment()
     config = Config.model_validate(experiment["config"])
     result = _chosen(directory, experiment, cell)
-    model = _Model(
-        *kept_weights(directory, result.cell.index), experiment["constant"], config.select.metric
-    )
+    kept = kept_weights(directory, result.cell.index)
+    model = _Model(*kept[None], experiment["constant"], config.select.metric)
     precision = result.cell.train.precision
     with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(n_threads(config.run), user_api="blas"))
         if folder is None:
             dataset = stack.enter_context(_own_arrays(config, directory, experiment))
             named, files = _own_rows(dataset, precision), dataset.files
-            logged = _logged(result, experiment)
+            logged = _logged(directory, result, experiment)
         else:
             prefix = config.data.prefix if prefix is None else prefix
             files = stack.enter_context(open_pairs(folder, prefix))
@@ -120,6 +126,11 @@ def evaluate_run(
             _evaluate(model, name, rows, logged.get(name), learning_rate)
             for name, rows in named.items()
         )
+        if folder is None and dataset.shape.folds is not None:
+            models = [kept[fold] for fold in range(dataset.shape.folds)]
+            found = out_of_fold(models, dataset, precision, config.select.metric)
+            validation = _evaluated_out_of_fold(found, config.select.metric, logged["validation"])
+            evaluated = (evaluated[0], validation, *evaluated[1:])
         warnings = () if folder is None else tuple(_doubts(evaluated, named))
         is_synthetic = is_stand_in(files)
     return EvaluationResult(directory, config, result, is_synthetic, evaluated, warnings)
@@ -169,13 +180,34 @@ def _evaluate(
             name,
             rows.n_rows,
             losses_of(errors),
-            float(np.quantile(np.abs(errors), 0.9, method="inverted_cdf")),
-            float(np.max(np.abs(errors))),
+            *_large_errors(errors),
             losses_of(constant_errors),
             paired_difference(model.metric, errors, constant_errors),
             logged_loss,
             step,
         )
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _evaluated_out_of_fold(
+    found: OutOfFold, metric: str, logged_loss: float | None
+) -> EvaluatedRows:
+    return EvaluatedRows(
+        "validation",
+        len(found.targets),
+        found.losses,
+        *_large_errors(found.errors),
+        found.constant_losses,
+        paired_difference(metric, found.errors, found.constant_errors),
+        logged_loss,
+        None,
+    )
+
+
+def _large_errors(errors: NDArray[np.float64]) -> tuple[float, float]:
+    """That which nine in ten absolute errors do not exceed, and the largest."""
+    sizes = np.abs(errors)
+    return float(np.quantile(sizes, 0.9, method="inverted_cdf")), float(np.max(sizes))
 
 
 def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[str]:
@@ -211,17 +243,20 @@ def _check_same(dataset: Dataset, directory: RunDirectory, experiment: dict[str,
 
 
 def _own_rows(dataset: Dataset, precision: str) -> NamedRows:
-    return {
-        "training": dataset.training(precision),
-        "validation": dataset.validation(precision),
-        "test": dataset.test(precision),
-    }
+    """The rows that the model of all rows to train is evaluated on."""
+    named = {"training": dataset.training(precision)}
+    if dataset.shape.n_validation:
+        named["validation"] = dataset.validation(precision)
+    return named | {"test": dataset.test(precision)}
 
 
-def _logged(result: CellResult, experiment: dict[str, Any]) -> dict[str, float | None]:
+def _logged(
+    directory: RunDirectory, result: CellResult, experiment: dict[str, Any]
+) -> dict[str, float | None]:
     test = experiment["test_losses"].get(result.cell.name)
+    trained = directory.final_results().get(result.cell.index, result)
     return {
-        "training": result.mean("train_loss"),
+        "training": trained.mean("train_loss"),
         "validation": result.mean("validation_loss"),
         "test": test["half_mse"] if test else None,
     }

@@ -3,12 +3,14 @@
 import csv
 import hashlib
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from sgdlab.config import Train
@@ -18,6 +20,9 @@ from sgdlab.grid import FIRST_NAMES, Cell
 from sgdlab.optim.losses import Losses
 from sgdlab.stored import SCHEMA_VERSION
 
+FOLDS_REMARK = (
+    "validation losses of a fold are measured where a training stops, after no other epoch"
+)
 HISTORIES = ("running_loss", "validation_loss", "validation_mae")
 
 
@@ -26,9 +31,13 @@ class ReplicateResult:
     """One training of a cell. Losses are half mean squared errors, in squared target units.
 
     Of a diverged replicate only the histories and ``running_loss`` are known; the rest is None.
+    ``fold`` is None where all rows to train were seen. The validation losses of a fold are measured
+    where its training stops, so their history is None before; with folds, a training on all rows
+    has no validation losses.
     """
 
     replicate: int
+    fold: int | None
     status: str  # completed | diverged
     epochs: int
     running_loss: float | None
@@ -45,7 +54,10 @@ class ReplicateResult:
 
 @dataclass(frozen=True)
 class CellResult:
-    """All replicates of a cell; each number is their mean, and NaN if one of them diverged."""
+    """All trainings of a cell; each number is their mean, and NaN if one of them diverged.
+
+    ``replicates`` has every replicate in fold 0, then in fold 1, and so on.
+    """
 
     cell: Cell
     replicates: tuple[ReplicateResult, ...]
@@ -55,22 +67,34 @@ class CellResult:
         statuses = {each.status for each in self.replicates}
         return "diverged" if "diverged" in statuses else "completed"
 
+    @property
+    def folds(self) -> int | None:
+        last = self.replicates[-1].fold
+        return None if last is None else last + 1
+
+    @property
+    def penalty(self) -> float:
+        """The part of L2 in the objective."""
+        return self.cell.train.l2 / 2 * self.mean("weights_squared_norm")
+
     @np.errstate(over="ignore", invalid="ignore")
     def mean(self, name: str) -> float:
-        """Over the replicates, of a number that each of them has."""
+        """Over replicates and folds, of a number that each training has."""
         return float(np.mean(self._values(name)))
 
     @np.errstate(over="ignore", invalid="ignore")
     def standard_error(self, name: str) -> float:
-        """Of the mean over replicates; NaN for a single one."""
+        """Of the mean over folds, or without them over replicates; NaN for a single one."""
         values = self._values(name)
         if len(values) < 2:
             return math.nan
         return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
-    def _values(self, name: str) -> list[float]:
+    def _values(self, name: str) -> NDArray[np.float64]:
+        """One of each fold, the mean over its replicates; or one of each replicate."""
         values = [getattr(each, name) for each in self.replicates]
-        return [math.nan if value is None else value for value in values]
+        numbers = np.array([math.nan if value is None else value for value in values])
+        return numbers.reshape(self.folds, -1).mean(axis=1) if self.folds else numbers
 
     def to_log(self, is_synthetic: bool) -> dict[str, Any]:
         """The cell's log, as it stands in its JSON file."""
@@ -82,6 +106,7 @@ class CellResult:
             "hyperparameters": self.cell.train.model_dump(mode="json"),
             "status": self.status,
             **{name: self.mean(name) for name in (*names, "validation_mae", "bias")},
+            **({"remark": FOLDS_REMARK} if self.folds else {}),
             "replicates": [vars(each) for each in self.replicates],
         }
 
@@ -96,7 +121,10 @@ class CellResult:
         """
         cell = Cell(int(log["cell"]), Train.model_validate(log["hyperparameters"]))
         replicates = _REPLICATES.validate_python(log["replicates"])
-        if [each.replicate for each in replicates] != list(range(cell.train.replicates)):
+        last = replicates[-1].fold
+        folds = [None] if last is None else list(range(last + 1))
+        wanted = list(itertools.product(folds, range(cell.train.replicates)))
+        if [(each.fold, each.replicate) for each in replicates] != wanted:
             raise ValueError(f"{len(replicates)} replicates")
         for each in replicates:
             if {len(each.history[name]) for name in HISTORIES} != {each.epochs}:
@@ -125,6 +153,7 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
     penalty = cell.train.l2 / 2 * (squared_norm or 0.0)
     return ReplicateResult(
         replicate=outcome.replicate,
+        fold=outcome.fold,
         status=outcome.status,
         epochs=outcome.epochs,
         running_loss=_or_none(outcome.running_loss),
@@ -157,8 +186,14 @@ def rank(results: Iterable[CellResult], metric: str) -> list[CellResult]:
     return sorted(results, key=key)
 
 
-def select(results: Sequence[CellResult], metric: str) -> CellResult:
-    """The cell with the smallest validation metric.
+def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
+    """The cell with the smallest validation metric, or the simplest of those that come near it.
+
+    Parameters
+    ----------
+    rule
+        ``minimum``, or ``one_standard_error`` of the smallest mean over folds (Breiman et al. 1984,
+        Classification and Regression Trees, section 3.4.3).
 
     Raises
     ------
@@ -170,36 +205,59 @@ def select(results: Sequence[CellResult], metric: str) -> CellResult:
         who = f"all {len(results)} cells" if len(results) > 1 else "the only cell"
         message = f"{who} diverged; expected one that did not"
         raise NothingToSelectError(f"selection: {message} (try smaller learning rates)")
-    return best
+    if rule == "minimum":
+        return best
+    return min(within_one_standard_error(results, metric), key=_complexity)
+
+
+def within_one_standard_error(results: Iterable[CellResult], metric: str) -> list[CellResult]:
+    """The cells whose validation metric is at most the smallest plus its standard error."""
+    ranked, name = rank(results, metric), METRICS[metric]
+    limit = ranked[0].mean(name) + ranked[0].standard_error(name)
+    return [each for each in ranked if each.mean(name) <= limit]
+
+
+def _complexity(result: CellResult) -> tuple[float, float, int]:
+    """Least where training is most restrained: by L2, then by the way that it can go."""
+    train = result.cell.train
+    return (-train.l2, train.learning_rate * train.epochs, result.cell.index)
 
 
 def result_row(
-    result: CellResult, axes: Sequence[str], test: Losses | None
+    result: CellResult,
+    axes: Sequence[str],
+    test: Losses | None,
+    final: CellResult | None = None,
 ) -> dict[str, str | int | float | None]:
     """A cell as a row of ``results.csv`` and of ``--format csv|json``.
 
     The four usual hyperparameters, further axes of the grid, and the losses; None where a number is
-    not known.
+    not known. With folds or replicates also the standard errors of the validation losses.
+
+    Parameters
+    ----------
+    final
+        With folds, the cell trained on all rows, which the test losses are of.
     """
     train = result.cell.train
     names = (*FIRST_NAMES, *(axis for axis in axes if axis not in FIRST_NAMES))
     validation = Losses(result.mean("validation_loss"), result.mean("validation_mae"))
-    regularized = result.mean("validation_loss_regularized")
     test = test or Losses(math.nan, math.nan)
     numbers = {
         "running_loss": result.mean("running_loss"),
         "train_loss": result.mean("train_loss"),
         "validation_loss": validation.half_mse,
-        "validation_loss_regularized": regularized,
+        "validation_loss_regularized": result.mean("validation_loss_regularized"),
         "validation_rmse": validation.rmse,
         "validation_mae": validation.mae,
         "test_loss": test.half_mse,
-        "test_loss_regularized": test.half_mse + (regularized - validation.half_mse),
+        "test_loss_regularized": test.half_mse + (final or result).penalty,
         "test_rmse": test.rmse,
         "test_mae": test.mae,
     }
     if len(result.replicates) > 1:
-        numbers["validation_loss_standard_error"] = result.standard_error("validation_loss")
+        for name in METRICS.values():
+            numbers[f"{name}_standard_error"] = result.standard_error(name)
     return {
         "cell": result.cell.name,
         "status": result.status,

@@ -56,6 +56,11 @@ class RunDirectory:
         return self.path / "cells"
 
     @property
+    def final_folder(self) -> Path:
+        """With folds: logs of cells that were trained on all rows."""
+        return self.path / "final"
+
+    @property
     def state_folder(self) -> Path:
         return self.path / "state"
 
@@ -65,6 +70,9 @@ class RunDirectory:
 
     def cell_file(self, cell: int) -> Path:
         return self.cells_folder / f"{cell:04d}.json"
+
+    def final_file(self, cell: int) -> Path:
+        return self.final_folder / f"{cell:04d}.json"
 
     def stop_file(self, block: int, epoch: int) -> Path:
         return self.stops_folder / f"block-{block:04d}-epoch-{epoch:06d}.npz"
@@ -86,15 +94,29 @@ class RunDirectory:
         """What ``experiment.json`` says; see :func:`sgdlab.experiment_log.read_experiment`."""
         return read_experiment(self.experiment_file)
 
-    def plan(self, cells: Sequence[Cell]) -> Plan:
+    def plan(self, cells: Sequence[Cell], folds: int | None) -> Plan:
         """The plan that the run began with.
+
+        Raises
+        ------
+        StorageError
+            If it does not fit the cells and folds.
+        """
+        log = self.experiment()["plan"]
+        with reading(self.experiment_file, START_OVER):
+            plan = Plan.from_log(log, cells)
+            plan.check_covers(cells, folds)
+        return plan
+
+    def final_plan(self, cells: Sequence[Cell]) -> Plan:
+        """With folds: how cells are trained on all rows, as far as that is planned.
 
         Raises
         ------
         StorageError
             If it does not fit the cells.
         """
-        log = self.experiment()["plan"]
+        log = self.experiment()["final_plan"]
         with reading(self.experiment_file, START_OVER):
             return Plan.from_log(log, cells)
 
@@ -106,12 +128,7 @@ class RunDirectory:
         StorageError
             If there is a file that is no cell's log.
         """
-        files = list(self.cells_folder.glob("*.json"))
-        for file in files:
-            if not (file.stem.isdecimal() and self.cell_file(int(file.stem)) == file):
-                found = "not a log of a cell; expected names such as 0000.json"
-                raise StorageError(f"{file}: {found} (move it away)")
-        return sorted(int(file.stem) for file in files)
+        return _cells_in(self.cells_folder)
 
     def results(self) -> list[CellResult]:
         """Of all cells that have a log, in the order of the grid."""
@@ -125,15 +142,17 @@ class RunDirectory:
         StorageError
             If its log is absent or broken.
         """
-        file = self.cell_file(cell)
-        log = read_json(file)
-        with reading(file):
-            result = CellResult.from_log(log)
-            if result.cell.index != cell:
-                raise ValueError(f"cell {result.cell.name}")
-        return result
+        return _read_result(self.cell_file(cell))
 
-    def missing_files(self, n_cells: int) -> list[Path]:
+    def final_cells(self) -> list[int]:
+        """With folds: the cells that were trained on all rows."""
+        return _cells_in(self.final_folder)
+
+    def final_results(self) -> dict[int, CellResult]:
+        """The results of these, by the cell's index."""
+        return {cell: _read_result(self.final_file(cell)) for cell in self.final_cells()}
+
+    def missing_files(self, cells: Sequence[Cell]) -> list[Path]:
         """What a finished run lacks; the arrays and tables that it has are compared to their hash.
 
         Raises
@@ -141,8 +160,9 @@ class RunDirectory:
         StorageError
             If one of them is not as it was written.
         """
-        logged = set(self.logged_cells())
-        missing = [self.cell_file(cell) for cell in range(n_cells) if cell not in logged]
+        logged, final = set(self.logged_cells()), set(self.final_cells())
+        missing = [self.cell_file(each.index) for each in cells if each.index not in logged]
+        missing += [self.final_file(cell) for cell in sorted(self.final_plan(cells).cells - final)]
         for name, sha256 in self.experiment()["files"].items():
             file = self.path / name
             if not os.path.exists(file):
@@ -159,16 +179,43 @@ class RunDirectory:
             os.utime(self.experiment_file)
 
 
-def all_kept_weights(directory: RunDirectory) -> dict[int, Weights]:
-    """Of every cell in ``weights.npz``, by its index."""
+def _cells_in(folder: Path) -> list[int]:
+    """The cells that have a log in a folder."""
+    files = list(folder.glob("*.json"))
+    for file in files:
+        if not (file.stem.isdecimal() and file.name == f"{int(file.stem):04d}.json"):
+            found = "not a log of a cell; expected names such as 0000.json"
+            raise StorageError(f"{file}: {found} (move it away)")
+    return sorted(int(file.stem) for file in files)
+
+
+def _read_result(file: Path) -> CellResult:
+    log = read_json(file)
+    with reading(file):
+        result = CellResult.from_log(log)
+        if result.cell.index != int(file.stem):
+            raise ValueError(f"cell {result.cell.name}")
+    return result
+
+
+def all_kept_weights(directory: RunDirectory) -> dict[tuple[int, int | None], Weights]:
+    """Of every cell in ``weights.npz``, by its index and fold; trained on all rows: None."""
     kept = read_npz(directory.weights_file)
     with reading(directory.weights_file):
-        rows = zip(kept["cells"].tolist(), kept["weights"], kept["bias"], strict=True)
-        return {cell: (weights, bias) for cell, weights, bias in rows}
+        cells = kept["cells"].tolist()
+        rows = zip(cells, kept["weights"], kept["bias"], strict=True)
+        found: dict[tuple[int, int | None], Weights]
+        found = {(cell, None): (weights, bias) for cell, weights, bias in rows}
+        if "fold_weights" in kept:
+            of_folds = zip(cells, kept["fold_weights"], kept["fold_bias"], strict=True)
+            for cell, *both in of_folds:
+                for fold, (weights, bias) in enumerate(zip(*both, strict=True)):
+                    found[cell, fold] = (weights, bias)
+        return found
 
 
-def kept_weights(directory: RunDirectory, cell: int) -> Weights:
-    """Of one cell, from ``weights.npz``.
+def kept_weights(directory: RunDirectory, cell: int) -> dict[int | None, Weights]:
+    """Of one cell, from ``weights.npz``, by fold; trained on all rows: None.
 
     Raises
     ------
@@ -176,11 +223,12 @@ def kept_weights(directory: RunDirectory, cell: int) -> Weights:
         If those of this cell were not kept.
     """
     kept = all_kept_weights(directory)
-    if cell not in kept:
-        names = ", ".join(f"{each:04d}" for each in list(kept)[:5])
+    if (cell, None) not in kept:
+        cells = [each for each, fold in kept if fold is None]
+        names = ", ".join(f"{each:04d}" for each in cells[:5])
         found = f"the weights of cell {cell:04d} were not kept; expected one of {names}"
         raise UsageError(f"{directory.path}: {found} (search again with --keep-weights all)")
-    return kept[cell]
+    return {fold: weights for (each, fold), weights in kept.items() if each == cell}
 
 
 def kept_transform(directory: RunDirectory) -> Transform:

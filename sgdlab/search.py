@@ -20,7 +20,9 @@ class SearchResult:
     Attributes
     ----------
     results
-        Of all cells, from the best to the worst.
+        Of all cells: the selected one, then the others from the best to the worst.
+    final
+        With folds: of the cells that were trained on all rows, by the cell's index.
     constant
         What the constant predictor predicts.
     constant_losses
@@ -39,6 +41,7 @@ class SearchResult:
     axes: tuple[str, ...]
     is_synthetic: bool
     results: tuple[CellResult, ...]
+    final: dict[int, CellResult]
     constant: float
     constant_losses: dict[str, Losses]
     differences: dict[str, Difference]
@@ -47,13 +50,24 @@ class SearchResult:
 
     @property
     def best(self) -> CellResult:
+        """The selected cell."""
         return self.results[0]
+
+    def model(self, result: CellResult) -> CellResult:
+        """The trainings whose weights are those of a cell: with folds, those on all rows."""
+        return self.final.get(result.cell.index, result)
 
     def rows(self, n_rows: int | None = None) -> list[dict[str, str | int | float | None]]:
         """The best cells as rows of ``results.csv``; all if no number is given."""
         chosen = self.results[:n_rows]
         return [
-            result_row(each, self.axes, self.test_losses.get(each.cell.index)) for each in chosen
+            result_row(
+                each,
+                self.axes,
+                self.test_losses.get(each.cell.index),
+                self.final.get(each.cell.index),
+            )
+            for each in chosen
         ]
 
 
@@ -71,13 +85,16 @@ def read_search(directory: RunDirectory) -> SearchResult:
     if experiment["best"] is None:
         raise NothingToSelectError(f"{directory.path}: {experiment['reason']}")
     config = Config.model_validate(experiment["config"])
+    ranked = rank(directory.results(), config.select.metric)
+    ranked.sort(key=lambda each: each.cell.name != experiment["best"])  # else as they are
     return SearchResult(
         directory=directory,
         config=config,
         shape=Shape(**experiment["data"]["shape"]),
         axes=expand(config).axes,
         is_synthetic=experiment["synthetic"],
-        results=tuple(rank(directory.results(), config.select.metric)),
+        results=tuple(ranked),
+        final=directory.final_results(),
         constant=_number(experiment["constant"]),
         constant_losses={
             name: Losses(**_numbers(each)) for name, each in experiment["constant_losses"].items()

@@ -2,28 +2,33 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sgdlab import provenance
+from threadpoolctl import threadpool_limits
+
+from sgdlab import provenance, system
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
+from sgdlab.estimate import Prediction, estimate
 from sgdlab.finishing import Extent, cells_needed, finish
 from sgdlab.grid import Grid
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun, open_run
 from sgdlab.plan import Block, Plan, make_plan, n_threads
+from sgdlab.prediction.predict import predict
+from sgdlab.prediction.sample import source_of
 from sgdlab.run_names import NUMERICS_VERSION, fresh_directory, run_name
+from sgdlab.run_training import RunTraining, counted
 from sgdlab.runs import RunDirectory
 from sgdlab.search import SearchResult, read_search
 from sgdlab.stored import SCHEMA_VERSION
-from sgdlab.training import train_blocks
 
 PathLike = str | os.PathLike[str]
 
@@ -38,12 +43,15 @@ class SearchOptions:
         Holds all runs.
     fresh
         Start a new run beside a finished or interrupted one of the same name.
+    measure
+        Take about a second to predict how long the training is going to take.
     tested, kept
         Whether test losses and weights are kept of the best cell or of all.
     """
 
     runs_dir: PathLike = "runs"
     fresh: bool = False
+    measure: bool = False
     tested: Extent = "best"
     kept: Extent = "best"
 
@@ -65,7 +73,8 @@ def search(config: Config, grid: Grid, options: SearchOptions, observer: Observe
             directory = fresh_directory(Path(options.runs_dir), name)
         is_complete = _is_complete(directory, grid, options, observer)
         if not is_complete or directory.has_leftovers:
-            with open_run(directory, grid.cells, is_synthetic) as run:
+            folds = config.data.validation.folds
+            with open_run(directory, grid.cells, is_synthetic, folds) as run:
                 # Meanwhile another process may have finished it.
                 is_complete = _is_complete(directory, grid, options, Observer())
                 if not is_complete:
@@ -75,7 +84,7 @@ def search(config: Config, grid: Grid, options: SearchOptions, observer: Observe
         _remember(directory, config, grid)
     result = replace(read_search(directory), config=config)
     if is_complete:
-        found = f"{_counted(len(grid.cells))} finished in {directory.path}"
+        found = f"{counted(len(grid.cells))} finished in {directory.path}"
         observer.note(f"nothing left to train: {found}")
     return result
 
@@ -87,7 +96,7 @@ def _is_complete(
     experiment = directory.experiment() if directory.exists else {"status": "absent"}
     if experiment["status"] != "completed":
         return False
-    if missing := directory.missing_files(len(grid.cells)):
+    if missing := directory.missing_files(grid.cells):
         some = ", ".join(str(file.relative_to(directory.path)) for file in missing[:3])
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         observer.note(f"{directory.path}: {some}{more} missing; making that again")
@@ -107,7 +116,8 @@ def _remember(directory: RunDirectory, config: Config, grid: Grid) -> None:
     if news.items() <= experiment["config"].items():
         directory.touch()
     else:
-        opened = open_run(directory, grid.cells, experiment["synthetic"])
+        folds = config.data.validation.folds
+        opened = open_run(directory, grid.cells, experiment["synthetic"], folds)
         with suppress(StorageError), opened as run:
             run.write_experiment(experiment | {"config": experiment["config"] | news})
 
@@ -123,49 +133,59 @@ def _complete(
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
     directory, threads = run.directory, n_threads(config.run)
     if directory.exists:
-        experiment, plan = directory.experiment(), directory.plan(grid.cells)
+        experiment, plan = directory.experiment(), directory.plan(grid.cells, dataset.shape.folds)
     else:
         plan = make_plan(grid.cells, dataset.shape, config.run, threads)
         experiment = _new_experiment(directory, dataset, plan)
     experiment["config"] = _dumped(config)
     tested: Extent = "all" if "all" in (options.tested, experiment["tested"]) else "best"
     kept: Extent = "all" if "all" in (options.kept, experiment["kept"]) else "best"
+    either: Extent = "all" if "all" in (tested, kept) else "best"
     run.take_up(observer)
-    with _session(run, experiment, threads):
-        unlogged = [block for block in plan.blocks if not run.has_results(block)]
-        if unlogged and run.n_cells:
-            before = f"going on with {_counted(run.n_cells)} finished before"
-            observer.note(f"{directory.path}: {before}, training {_counted(_n_cells(unlogged))}")
-        _train(run, unlogged, plan, dataset, config, observer)
+    unlogged = [block for block in plan.blocks if not run.has_results(block)]
+    prediction = None
+    if options.measure and unlogged:
+        prediction = _predicted(unlogged, plan, grid, dataset, config, options)
+        observer.note(f"predicted {_spent(asdict(prediction))}")
+    with _session(run, experiment, threads, prediction):
+        training = RunTraining(run, config, grid.cells, dataset, observer)
+        training.train_unlogged(plan)
         results = directory.results()
-        needed = cells_needed(results, config.select.metric, tested, kept)
-        weightless = [block for block in plan.blocks if not run.has_weights(block, needed)]
-        if weightless:
-            why = "again, whose weights are not there"
-            observer.note(f"{directory.path}: training {_counted(_n_cells(weightless))} {why}")
-        _train(run, weightless, plan, dataset, config, observer)
+        if dataset.shape.folds is None:
+            training.train_weightless(plan, cells_needed(results, config.select, either))
+        else:
+            training.train_weightless(plan, cells_needed(results, config.select, kept))
+            best = cells_needed(results, config.select, "best")
+            wanted = cells_needed(results, config.select, either)
+            final_plan = directory.final_plan(grid.cells)
+            final_plan = training.extended(final_plan, best, wanted, len(plan.blocks))
+            experiment["final_plan"] = final_plan.to_log()
+            run.write_experiment(experiment)
+            training.train_final(final_plan)
         finish(run, dataset, config, grid, results, experiment, tested, kept)
+    if prediction is not None:
+        observer.note(f"it took {_spent(experiment['sessions'][-1])}")
 
 
-def _train(
-    run: OpenRun,
+def _predicted(
     blocks: Sequence[Block],
     plan: Plan,
+    grid: Grid,
     dataset: Dataset,
     config: Config,
-    observer: Observer,
-) -> None:
-    """Train blocks whole, even if only one cell of them is missing: its bits depend on them."""
-    indices = {block.index for block in blocks}
-    by_pass = [
-        (each, [block for block in each.blocks if block.index in indices]) for each in plan.passes
-    ]
-    passes = [(each, chosen) for each, chosen in by_pass if chosen]
-    if passes:
-        metric = config.select.metric
-        with closing(train_blocks(passes, dataset, config.run, metric, observer)) as stream:
-            for trained in stream:
-                run.commit(trained.block, trained.epoch, trained.outcomes)
+    options: SearchOptions,
+) -> Prediction:
+    """Of training some blocks and finishing the run."""
+    cost = estimate(plan, len(grid.cells), dataset.shape, config.run)
+    work, source = plan.passes_of(blocks), source_of(dataset)
+    return predict(work, source, config.run, Path(options.runs_dir), cost.memory_bytes)
+
+
+def _spent(log: dict[str, Any]) -> str:
+    """Time and memory of a session or of its prediction, as they are logged."""
+    peak = log["peak_memory_bytes"]
+    memory = "" if peak is None else f", {peak / 1e6:.0f} MB of memory at most"
+    return f"{log['elapsed_s']:.3g} s{memory}"
 
 
 def _dumped(config: Config) -> dict[str, Any]:
@@ -187,6 +207,7 @@ def _new_experiment(directory: RunDirectory, dataset: Dataset, plan: Plan) -> di
             "sha256": dataset.file_hashes,
         },
         "plan": plan.to_log(),
+        "final_plan": [],
         "tested": "best",
         "kept": "best",
         "sessions": [],
@@ -194,31 +215,28 @@ def _new_experiment(directory: RunDirectory, dataset: Dataset, plan: Plan) -> di
 
 
 @contextmanager
-def _session(run: OpenRun, experiment: dict[str, Any], threads: int) -> Iterator[None]:
-    """Record when and where a command worked on a run, and how that ended."""
+def _session(
+    run: OpenRun, experiment: dict[str, Any], threads: int, prediction: Prediction | None
+) -> Iterator[None]:
+    """Record when and where a command worked on a run, how that ended, and what was predicted."""
     session: dict[str, Any] = {"started": _now(), "ended": None, "threads": threads}
+    session["prediction"] = None if prediction is None else asdict(prediction)
     clock = time.perf_counter()
     experiment["environment"] = provenance.environment()
     experiment["sessions"].append(session)
     experiment["status"] = "running"
     run.write_experiment(experiment)
     try:
-        yield
+        with threadpool_limits(threads, user_api="blas"):
+            yield
     except BaseException as error:
         experiment["status"] = "failed" if isinstance(error, Exception) else "interrupted"
         raise
     finally:
         session |= {"ended": _now(), "elapsed_s": round(time.perf_counter() - clock, 3)}
+        session["peak_memory_bytes"] = system.peak_memory_bytes()
         run.write_experiment(experiment)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _counted(n_cells: int) -> str:
-    return f"{n_cells} cells" if n_cells != 1 else "1 cell"
-
-
-def _n_cells(blocks: Iterable[Block]) -> int:
-    return len({stop.cell for each in blocks for path in each.trajectories for stop in path.stops})

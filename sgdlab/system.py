@@ -5,6 +5,7 @@ import os
 import platform
 import secrets
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -136,6 +137,20 @@ def memory_bytes() -> int:
     with contextlib.suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 4 * 10**9
+
+
+def peak_memory_bytes() -> int | None:
+    """The most that this process has held in memory so far; None where it cannot be told."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # Linux's getrusage would also count what the process held before it became this program.
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    with contextlib.suppress(ImportError):
+        import resource  # Unix alone
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return None
 
 
 def n_processors() -> int:

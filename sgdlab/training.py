@@ -9,7 +9,7 @@ from sgdlab.config import Run
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
-from sgdlab.estimate import fits_in_memory
+from sgdlab.estimate import fits_in_memory, held_chunks, random_reads, random_reads_warning
 from sgdlab.observer import Observer, Progress
 from sgdlab.plan import Block, Pass, n_threads
 
@@ -37,15 +37,19 @@ def train_blocks(
     metric
         Of the progress that the observer is told of: ``half_mse`` or ``mae``.
     """
+    reads = max((random_reads(each, dataset.shape, run) for each, _ in passes), default=(0, 0))
+    if warning := random_reads_warning(*reads):
+        observer.note(warning)
     tracker = _Tracker(passes, dataset.shape.n_train, metric, observer)
     try:
         for each, blocks in passes:
             in_memory = fits_in_memory(each, dataset.shape, run)
-            for record in run_pass(each, blocks, dataset, in_memory, n_threads(run)):
+            n_held = held_chunks(each, dataset.shape, run)
+            for record in run_pass(each, blocks, dataset, in_memory, n_threads(run), n_held):
                 for block in record.blocks:
                     if block.outcomes:
                         yield Trained(block.block, record.epoch, tuple(block.outcomes))
-                tracker.advance(record)
+                tracker.advance(record, each.is_folded)
     finally:
         observer.end()
 
@@ -76,10 +80,10 @@ class _Tracker:
         self._best = np.inf
         observer.begin(self._progress())
 
-    def advance(self, record: EpochRecord) -> None:
+    def advance(self, record: EpochRecord, is_folded: bool) -> None:
         self._epoch += 1
         self._diverged |= {each.cell for each in record.outcomes if each.status == "diverged"}
-        for block in record.blocks:
+        for block in () if is_folded else record.blocks:  # the loss of a single fold says little
             losses = block.validation_mae if self._metric == "mae" else block.validation_loss
             self._best = min(self._best, *losses[np.isfinite(losses)].tolist(), np.inf)
         self._observer.advance(self._progress())

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from sgdlab.config import json_schema
 from sgdlab.config_file import load_config
-from sgdlab.data.dataset import open_dataset
 from sgdlab.data.describe import Description, describe
-from sgdlab.data.stand_in import is_stand_in, shape_if_missing, synthesize
+from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import PlannedSearch, estimate
 from sgdlab.finishing import Extent
@@ -33,6 +30,8 @@ from sgdlab.lab.xor_network import train_restarts
 from sgdlab.lab.xor_study import XorStudy, study_xor
 from sgdlab.observer import Observer
 from sgdlab.plan import make_plan, n_threads
+from sgdlab.prediction.predict import predict
+from sgdlab.prediction.sample import open_source
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
 from sgdlab.run_names import find_run
 from sgdlab.search import SearchResult
@@ -88,18 +87,31 @@ def train(
     return search(config, grid, options or SearchOptions(), observer or Observer())
 
 
-def plan_search(config_path: PathLike, overrides: Sequence[str] = ()) -> PlannedSearch:
-    """What a search would do and cost, from the config and the arrays' headers."""
+def plan_search(
+    config_path: PathLike,
+    overrides: Sequence[str] = (),
+    measure: bool = False,
+    runs_dir: PathLike = "runs",
+) -> PlannedSearch:
+    """What a search would do and cost, from the config and the arrays' headers.
+
+    Parameters
+    ----------
+    measure
+        Take about a second to measure this machine, and predict the time.
+    runs_dir
+        Where the run would be written, and small files are for the measurement.
+    """
     config = load_config(config_path, overrides)
     cells = expand(config).cells
-    shape = shape_if_missing(config.data)
-    is_synthetic = shape is not None
-    if shape is None:
-        with open_dataset(config.data) as dataset:
-            shape, is_synthetic = dataset.shape, is_stand_in(dataset.files)
-    plan = make_plan(cells, shape, config.run, n_threads(config.run))
-    cost = estimate(plan, len(cells), shape, config.run)
-    return PlannedSearch(config.name, is_synthetic, plan, cost)
+    with open_source(config.data) as (source, is_synthetic):
+        plan = make_plan(cells, source.shape, config.run, n_threads(config.run))
+        cost = estimate(plan, len(cells), source.shape, config.run)
+        prediction = None
+        if measure:
+            work = [(each, each.blocks) for each in plan.passes]
+            prediction = predict(work, source, config.run, Path(runs_dir), cost.memory_bytes)
+    return PlannedSearch(config.name, is_synthetic, plan, cost, prediction)
 
 
 def evaluate(
@@ -156,10 +168,7 @@ def solve(
         ``all`` looks at the test rows for every L2 and not for the selected one alone.
     """
     with open_subject(Path(config_path), overrides, cell, observer or Observer()) as subject:
-        with threadpool_limits(n_threads(subject.config.run), user_api="blas"):
-            solution = lab_solve.solve(
-                subject.dataset, bias, subject.train, l2, test_losses == "all"
-            )
+        solution = lab_solve.solve(subject.dataset, bias, subject.train, l2, test_losses == "all")
         return Answer(subject.about, solution)
 
 

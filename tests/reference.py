@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgdlab.config import Train
-from sgdlab.data.orders import epoch_order
+from sgdlab.data.orders import Blocks, epoch_order
 
 
 class Reference(NamedTuple):
@@ -17,14 +17,27 @@ class Reference(NamedTuple):
 
 
 def plain_sgd(
-    train: Train, X, y, X_validation, y_validation, replicate=0, weights=None, until=None
+    train: Train,
+    X,
+    y,
+    X_validation,
+    y_validation,
+    replicate=0,
+    weights=None,
+    until=None,
+    left_out=(),
 ):
-    """Twenty lines, straight from the definition of a step."""
+    """Twenty lines, straight from the definition of a step.
+
+    ``left_out`` are positions that have their place in the order of rows but are not seen.
+    """
     w = np.zeros(X.shape[1]) if weights is None else weights.copy()
+    blocks = Blocks(train.block_rows, train.buffer_blocks)
     b, running, validation = train.initial_bias, [], []
     steps = [plain_optimizer(train), plain_optimizer(train)]  # of the weights and of the bias
     for epoch in range(until or train.epochs):
-        rows = epoch_order(train.order, len(X), train.seed, replicate, epoch)
+        rows = epoch_order(train.order, len(X), train.seed, replicate, epoch, blocks)
+        rows = rows[~np.isin(rows, left_out)]
         squares = 0.0
         for start in range(0, len(rows), train.batch_size):
             batch = rows[start : start + train.batch_size]
@@ -43,7 +56,7 @@ def plain_sgd(
             w = w * (1 - rate * train.weight_decay) - rate * steps[0](gradient)
             if train.train_bias:
                 b -= rate * steps[1](np.mean(psi))
-        running.append(squares / (2 * len(rows)))
+        running.append(squares / (2 * len(rows)) if len(rows) else math.nan)
         validation.append(np.mean((X_validation @ w + b - y_validation) ** 2) / 2)
     return Reference(w, b, running, validation)
 

@@ -279,7 +279,8 @@ def test_set_replaces_what_the_file_has_wrong():
         ("train={l2: -1, batch_size: 1, learning_rate: 1, epochs: 1}",
          "--set train: train.l2: -1; expected at least 0.0"),
         ("train.lr=3", "--set train.lr: unknown key; expected one of loss, huber_delta, order, "
-         "batch_size, learning_rate, epochs, l2, optimizer, momentum, beta1, beta2, epsilon, "
+         "block_rows, buffer_blocks, batch_size, learning_rate, epochs, l2, optimizer, "
+         "momentum, beta1, beta2, epsilon, "
          "weight_decay, schedule, final_factor, schedule_steps, warmup, initial_weights, "
          "initial_scale, initial_bias, train_bias, precision, seed, replicates"),
         ("runs.threads=3", "--set runs.threads: runs: unknown key; did you mean run?"),

@@ -10,7 +10,7 @@ from sgdlab.config import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.engine.passes import run_pass
 from sgdlab.grid import Cell
-from sgdlab.plan import Plan, make_plan
+from sgdlab.plan import Block, Plan, make_plan
 from tests.reference import plain_sgd, relative_distance
 
 GRIDS = {
@@ -58,6 +58,14 @@ GRIDS = {
         "epochs": [4],
         "order": ["in_order", "shuffle_once", "shuffle_each_epoch", "with_replacement"],
     },
+    "shuffled blocks": {
+        "batch_size": [9, 40],
+        "learning_rate": [0.02],
+        "epochs": [4],
+        "order": ["shuffle_blocks"],
+        "block_rows": [1, 10, 40, 200],
+        "buffer_blocks": [1, 3, 50],
+    },
 }
 
 
@@ -84,12 +92,18 @@ def train_all(folder, cells, run=None, in_memory=True, threads=2, window_rows="a
 
 
 def with_window(each, window_rows):
-    """A pass in which the blocked kernel, or with None the direct one, trains what it can."""
-    blocks = [
-        replace(block, window_rows=window_rows) if is_plain(block) else block
-        for block in each.blocks
-    ]
-    return replace(each, blocks=tuple(blocks))
+    """A pass in which the blocked kernel, or with None the direct one, trains what it can.
+
+    With blocks of one batch size each, whose windows are cut to whole batches.
+    """
+    plain = [block for block in each.blocks if is_plain(block)]
+    others = [block for block in each.blocks if not is_plain(block)]
+    for block in plain:
+        for size in block.batch_sizes:
+            members = tuple(path for path in block.trajectories if path.train.batch_size == size)
+            window = window_rows and max(window_rows - window_rows % size, size)
+            others.append(Block(len(others), members, window, block.fold))
+    return replace(each, blocks=tuple(others))
 
 
 def is_plain(block):

@@ -1,5 +1,7 @@
 """The kernel alone: chunks, tiles, L2 by scale, and cells that have diverged."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from sgdlab.config import Train
 from sgdlab.engine.blocked import BlockedKernel
 from sgdlab.engine.direct import DirectKernel
+from sgdlab.engine.walk import Walk
 from tests.reference import plain_sgd, relative_distance
 
 rng = np.random.default_rng(7)
@@ -16,11 +19,13 @@ y = rng.standard_normal(53) * 3
 
 
 def make_kernel(trains, dtype=np.float64, window_rows=None):
-    """The direct kernel, or where a window is given the blocked one."""
+    """The direct kernel, or where a window is given the blocked one, with windows that fit it."""
     weights = np.zeros((len(trains), X.shape[1]))
     if window_rows is None:
         return DirectKernel(trains, weights, dtype)
-    return BlockedKernel(trains, weights, dtype, window_rows)
+    together = math.lcm(*{train.batch_size for train in trains})
+    fitting = max(window_rows - window_rows % together, together)
+    return BlockedKernel(trains, weights, dtype, fitting, repeats=True)
 
 
 def run(kernel, n_epochs, chunk_rows):
@@ -41,10 +46,15 @@ WINDOWS = [None, 1, 8, 20, 60]
 @pytest.mark.parametrize("window_rows", WINDOWS)
 @pytest.mark.parametrize("chunk_rows", [1, 7, 20, 53, 100])
 @pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
-def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(loss, chunk_rows, window_rows):
-    sizes = (1, 4, 10, 10, 16, 53, 200)
+@pytest.mark.parametrize("sizes", [(1, 4, 10, 10), (1, 16, 16), (53,), (200, 200)])
+@pytest.mark.parametrize("learning_rate", [0.02, 0.002])
+@pytest.mark.parametrize("every", [2, 100])  # so manieth bias is trained
+def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(
+    every, learning_rate, sizes, loss, chunk_rows, window_rows
+):
+    others = {"loss": loss, "initial_bias": 0.1}
     trains = [
-        cell(size, 0.02, l2=0.3 * n, loss=loss, huber_delta=0.5 + n, train_bias=n % 2 == 0)
+        cell(size, learning_rate, 0.3 * n, huber_delta=0.5 + n, train_bias=n % every == 1, **others)
         for n, size in enumerate(sizes)
     ]
     kernel = make_kernel(trains, window_rows=window_rows)
@@ -63,13 +73,14 @@ def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(loss, chunk_rows, wi
     batch_size=st.integers(1, 60),
     chunk_rows=st.integers(1, 60),
     window_rows=st.sampled_from(WINDOWS),
+    train_bias=st.booleans(),
 )
 def test_every_decay_from_minus_one_to_one_equals_the_plain_loop(
-    decay, batch_size, chunk_rows, window_rows
+    decay, batch_size, chunk_rows, window_rows, train_bias
 ):
-    learning_rate = 0.01
-    train = cell(batch_size, learning_rate, l2=(1 - decay) / learning_rate)
-    trains = sorted([train, cell(7)], key=lambda each: each.batch_size)
+    learning_rate, bias = 0.01, {"train_bias": train_bias}
+    train = cell(batch_size, learning_rate, l2=(1 - decay) / learning_rate, **bias)
+    trains = sorted([train, cell(7, **bias)], key=lambda each: each.batch_size)
     kernel = make_kernel(trains, window_rows=window_rows)
     run(kernel, 4, chunk_rows)
     expected = plain_sgd(train, X, y, X, y)
@@ -99,9 +110,12 @@ def test_a_frozen_cell_stays_zero_and_changes_nobody_else(optimizer):
     assert kernel.weights[0].tobytes() == other.weights[0].tobytes()
 
 
-def test_float32_follows_float64_and_sums_errors_in_float64():
-    trains = [cell(10, l2=0.1), cell(16)]
-    double, single = make_kernel(trains), make_kernel(trains, dtype=np.float32)
+@pytest.mark.parametrize("window_rows", [None, 80])
+@pytest.mark.parametrize("train_bias", [True, False])
+def test_float32_follows_float64_and_sums_errors_in_float64(train_bias, window_rows):
+    trains = [cell(1, 0.005, l2=0.1, train_bias=train_bias), cell(16, train_bias=train_bias)]
+    double = make_kernel(trains, window_rows=window_rows)
+    single = make_kernel(trains, np.float32, window_rows)
     run(double, 3, 53)
     for _ in range(3):
         single.start_epoch(len(X))
@@ -117,3 +131,20 @@ def test_predictions_of_some_cells():
     chosen = np.array([2, 0])
     expected = kernel.weights[chosen] @ X.T + kernel.bias[chosen][:, None]
     np.testing.assert_allclose(kernel.predict(X, chosen), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("others", "is_solved"),
+    [
+        ({}, True),
+        ({"learning_rate": 0.2}, False),  # would lose digits
+        ({"train_bias": True}, False),
+        ({"loss": "huber"}, False),
+        ({"schedule": "cosine"}, False),
+        ({"l2": 100.0}, False),
+    ],
+)
+def test_residuals_are_solved_for_only_where_that_is_exact(others, is_solved):
+    settings = {"learning_rate": 0.003, "train_bias": False} | others
+    walk = Walk([cell(1, **settings)], 40, np.float64)
+    assert bool(walk.products(X[:40] @ X[:40].T).powers) == is_solved

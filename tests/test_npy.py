@@ -127,7 +127,7 @@ def test_file_that_is_cut_between_check_and_read_kills_nothing(order, tmp_path, 
         monkeypatch.setattr(file, "_check_unchanged", lambda: os.truncate(path, 5000))
         with pytest.raises(DataError) as caught:
             file.read_rows(slice(None))
-    assert "became shorter" in checked_complaint(caught.value, path)
+    assert "changed while in use" in checked_complaint(caught.value, path)
 
 
 # Hashes

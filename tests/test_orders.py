@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgdlab.data.orders import Purpose, epoch_order, generator
+from sgdlab.data.orders import Blocks, Purpose, buffer_ends, epoch_order, generator
 from sgdlab.errors import UsageError
 
 SHUFFLES = ["shuffle_once", "shuffle_each_epoch"]
@@ -85,6 +85,77 @@ def test_rows_drawn_with_replacement_are_equally_likely():
     counts = np.bincount(np.concatenate(draws), minlength=10)
     standard_error = np.sqrt(20_000 * 0.1 * 0.9)
     assert np.all(np.abs(counts - 2000) < 4 * standard_error)
+
+
+# Blocks
+
+BLOCKS = [
+    (1, 1, 1), (7, 10, 1), (100, 10, 3), (103, 10, 3), (103, 1, 7), (109, 10, 11), (64, 7, 100),
+]  # fmt: skip
+
+
+def block_order(n_rows, block_rows, buffer_blocks, seed=3, replicate=0, epoch=0):
+    blocks = Blocks(block_rows, buffer_blocks)
+    order = epoch_order("shuffle_blocks", n_rows, seed, replicate, epoch, blocks)
+    return order, buffer_ends(n_rows, seed, replicate, epoch, blocks)
+
+
+@pytest.mark.parametrize(("n_rows", "block_rows", "buffer_blocks"), BLOCKS)
+def test_shuffled_blocks_are_whole_and_their_rows_stay_in_their_buffer(
+    n_rows, block_rows, buffer_blocks
+):
+    for epoch in range(10):
+        order, ends = block_order(n_rows, block_rows, buffer_blocks, epoch=epoch)
+        assert sorted(order.tolist()) == list(range(n_rows))
+        assert ends[-1] == n_rows
+        n_blocks = -(-n_rows // block_rows)
+        n_in_buffer = [len(set(buffer // block_rows)) for buffer in np.split(order, ends[:-1])]
+        assert n_in_buffer[:-1] == [buffer_blocks] * (len(ends) - 1)
+        assert sum(n_in_buffer) == n_blocks  # no block is in two buffers
+
+
+def test_both_the_blocks_and_the_rows_of_a_buffer_are_shuffled():
+    first_blocks, inside, last_rows = set(), set(), set()
+    for epoch in range(300):
+        order, ends = block_order(103, 10, 3, epoch=epoch)
+        buffer = order[: ends[0]]
+        first_blocks.add(tuple(sorted(set(buffer // 10))))
+        inside.add(tuple(np.argsort(np.argsort(buffer))[:5].tolist()))
+        last_rows |= set(order[-5:].tolist())
+    assert len(first_blocks) > 100  # of 165 triples, 11 blocks in all
+    assert len(inside) > 290
+    assert len(last_rows) == 103  # and so of the last, short block too
+
+
+def test_a_row_is_equally_likely_to_stand_in_each_buffer():
+    counts = np.zeros(4)
+    for epoch in range(4000):
+        order, ends = block_order(40, 5, 2, epoch=epoch)
+        counts[np.searchsorted(ends, np.flatnonzero(order == 7), side="right")] += 1
+    assert np.all(np.abs(counts - 1000) < 4 * np.sqrt(1000 * 0.75))
+
+
+def test_shuffled_blocks_change_with_epoch_seed_and_replicate_and_nothing_else():
+    places = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (0, 1, 1)]
+    orders = [tuple(block_order(100, 10, 3, *place)[0]) for place in places]
+    np.random.seed(5)
+    assert orders == [tuple(block_order(100, 10, 3, *place)[0]) for place in places]
+    assert len(set(orders)) == len(places)
+
+
+def test_the_first_block_is_any_and_comes_from_the_documented_stream():
+    numbers = np.random.default_rng(np.random.SeedSequence([3, 1, 2, 5]))
+    blocks = numbers.permutation(5).tolist()
+    rows = [row for block in blocks[:2] for row in range(10 * block, min(10 * block + 10, 43))]
+    expected = numbers.permutation(rows)
+    order, ends = block_order(43, 10, 2, replicate=2, epoch=5)
+    assert order[: ends[0]].tolist() == expected.tolist()
+
+
+def test_a_buffer_for_all_rows_is_a_full_shuffle():
+    order, ends = block_order(100, 10, 1000)
+    assert ends.tolist() == [100]
+    assert len(set((order[:30] // 10).tolist())) > 5
 
 
 def test_unknown_order_is_refused_with_those_that_exist():

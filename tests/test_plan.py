@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Shape
-from sgdlab.estimate import estimate, fits_in_memory, memory_budget
+from sgdlab.estimate import estimate, fits_in_memory, held_chunks, memory_budget, random_reads
 from sgdlab.grid import Cell, expand
 from sgdlab.plan import Plan, make_plan
 
@@ -137,22 +138,25 @@ def test_single_rows_do_not_slow_larger_batches():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "n_cells", "optimizer", "window_rows"),
+    ("batch_size", "n_cells", "optimizer", "order", "window_rows"),
     [
-        (1, 64, "sgd", 128),
-        (1, 1, "sgd", 128),
-        (3, 64, "sgd", 126),  # whole batches
-        (1, 64, "momentum", None),
-        (160, 64, "sgd", None),
-        (64, 64, "sgd", None),
-        (160, 1, "sgd", None),
+        (1, 64, "sgd", "shuffle_once", 256),
+        (1, 1, "sgd", "shuffle_once", 256),
+        (1, 64, "sgd", "shuffle_each_epoch", 128),
+        (3, 64, "sgd", "shuffle_once", 255),  # whole batches
+        (1, 64, "momentum", "shuffle_once", None),
+        (160, 64, "sgd", "shuffle_once", None),
+        (64, 64, "sgd", "shuffle_each_epoch", None),
+        (160, 1, "sgd", "shuffle_once", None),
     ],
 )
 def test_small_batches_of_plain_sgd_get_the_blocked_kernel(
-    batch_size, n_cells, optimizer, window_rows
+    batch_size, n_cells, optimizer, order, window_rows
 ):
     rates = [0.01 * (n + 1) for n in range(n_cells)]
-    cells = cells_of(batch_size=[batch_size], learning_rate=rates, optimizer=[optimizer])
+    cells = cells_of(
+        batch_size=[batch_size], learning_rate=rates, optimizer=[optimizer], order=[order]
+    )
     plan = make_plan(cells, FACES, AUTO, threads=1)
     assert {block.window_rows for block in plan.blocks} == {window_rows}
     assert {block.window_rows for block in Plan.from_log(plan.to_log(), cells).blocks} == {
@@ -166,14 +170,42 @@ def test_small_batches_of_plain_sgd_get_the_blocked_kernel(
         ([160], [(160,)]),
         ([160, 320], [(160, 320)]),
         ([5000, 4000, 160], [(160,), (4000, 5000)]),  # more than all rows: one step an epoch
-        ([1, 160, 200, 400, 640], [(1,), (160, 640), (200, 400)]),
+        ([160, 200, 400, 640], [(160, 640), (200, 400)]),
     ],
 )
 def test_batch_sizes_that_end_together_go_together(sizes, groups):
     counts = dict.fromkeys(sizes, 16)
     for is_sgd in (True, False):
-        found = group_batch_sizes(counts, 3200, 2304, Largest(32, 80), is_sgd)
+        found = group_batch_sizes(counts, 3200, 2304, Largest(32, 80), is_sgd, repeats=True)
         assert [group.sizes for group in found] == groups
+
+
+def test_single_rows_are_apart_unless_a_window_holds_them_with_larger_batches():
+    counts = dict.fromkeys([1, 160, 200, 400, 640], 16)
+    direct, blocked = (
+        group_batch_sizes(counts, 3200, 2304, Largest(32, 80), is_sgd, repeats=True)
+        for is_sgd in (False, True)
+    )
+    assert [group.sizes for group in direct] == [(1,), (160, 640), (200, 400)]
+    assert [group.sizes for group in blocked] == [(1, 160), (200, 400), (640,)]
+    assert [group.window_rows for group in blocked] == [160, None, None]
+
+
+def test_windows_hold_whole_batches_of_every_size():
+    sizes = [1, 2, 3, 5, 7, 16, 30, 64, 100]
+    groups = group_batch_sizes(dict.fromkeys(sizes, 4), 3200, 2304, Largest(32, 80), True, True)
+    windows = {size: group.window_rows for group in groups for size in group.sizes}
+    assert sorted(windows) == sizes
+    assert all(window is None or window % size == 0 for size, window in windows.items())
+    assert windows[1] == windows[2]
+    assert windows[1] is not None
+
+
+def test_a_window_that_cuts_a_batch_is_no_plan():
+    log = make_plan(cells_of(), SMALL, AUTO, threads=1).to_log()
+    log[0]["blocks"][0]["window_rows"] = 25  # of batches of 10
+    with pytest.raises(ValueError, match="windows of 25 rows cut batches"):
+        Plan.from_log(log, cells_of())
 
 
 def test_few_trajectories_are_one_block_with_all_threads():
@@ -332,9 +364,12 @@ def test_an_estimate_by_hand():
     at_a_stop = 2 * 100 * 5  # all training rows once more
     assert found.flops == 2 * 3 * an_epoch + 4 * at_a_stop
     assert found.flops == 17_200
-    # Rows; 4 matrices of 2 x 5 weights; 2 of 2 predictions for each of 16380 rows of a chunk.
     assert found.in_memory
-    assert found.memory_bytes == 4800 + 4 * 2 * 5 * 8 + 2 * 2 * 16_380 * 8
+    # Rows; 4 matrices of 2 x 5 weights; predictions of 2 for each of 100 rows; those rows as a
+    # window, its products twice and 6 numbers a row and trajectory; products that are kept.
+    of_window = 100 * (5 + 2 * 100 + 6 * 2) * 8 + 100 * 100 * 8
+    matrices = 4800 + 4 * 2 * 5 * 8 + 2 * 100 * 8 + of_window
+    assert found.memory_bytes == matrices + 32 * 120  # targets and numbers of every row
 
 
 def test_an_estimate_of_two_passes_adds_operations_and_takes_the_larger_memory():
@@ -346,12 +381,67 @@ def test_an_estimate_of_two_passes_adds_operations_and_takes_the_larger_memory()
     assert found.row_bytes == 120 * 5 * 8
 
 
-def test_rows_above_the_budget_are_streamed_through_three_chunks():
-    run = Run(memory_budget=120 * 5 * 8 - 1)
-    plan = make_plan(cells_of(), SMALL, run, threads=1)
-    found = estimate(plan, 1, SMALL, run)
+LARGE = Shape(n_train=400_000, n_validation=40_000, n_test=10, n_features=2304)
+CHUNK_BYTES = 3640 * 2304 * 8
+
+
+@pytest.mark.parametrize(
+    ("budget", "n_chunks"),
+    [(1, 2), (3 * CHUNK_BYTES - 1, 2), (3 * CHUNK_BYTES, 3), (10 * CHUNK_BYTES, 4)],
+)
+def test_rows_above_the_budget_are_streamed_through_as_many_chunks_as_it_holds(budget, n_chunks):
+    run = Run(memory_budget=budget)
+    plan = make_plan(cells_of(), LARGE, run, threads=1)
+    [each] = plan.passes
+    found = estimate(plan, 1, LARGE, run)
+    assert each.chunk_rows == 3640
     assert not found.in_memory
-    assert found.memory_bytes == 3 * 16_380 * 5 * 8 + 4 * 5 * 8 + 2 * 16_380 * 8
+    assert held_chunks(each, LARGE, run) == n_chunks
+    assert 0 < found.memory_bytes - n_chunks * CHUNK_BYTES < 60e6  # pieces of the file, targets
+
+
+def test_the_budget_changes_nothing_else_of_a_plan():
+    cells = cells_of(order=["in_order", "shuffle_once", "shuffle_each_epoch", "shuffle_blocks"])
+    plans = {
+        json.dumps(make_plan(cells, LARGE, Run(memory_budget=budget), 2).to_log())
+        for budget in (1, 10**8, 10**11)
+    }
+    assert len(plans) == 1
+
+
+def test_shuffled_blocks_have_room_for_two_buffers_and_a_chunk():
+    [each] = make_plan(cells_of(order=["shuffle_blocks"]), LARGE, AUTO, 1).passes
+    assert each.chunk_rows == 910
+    chunk_bytes = 910 * 2304 * 8
+    # A buffer has 16 * 256 = 4096 rows: 2 of them begin or end in at most 11 chunks.
+    for budget, n_chunks in [(10**9, 11), (8 * chunk_bytes, 8), (1, 2)]:
+        assert held_chunks(each, LARGE, Run(memory_budget=budget)) == n_chunks
+
+
+def reads_of(order, shape=LARGE, **run):
+    [each] = make_plan(cells_of(order=[order]), shape, Run(**run), 1).passes
+    return random_reads(each, shape, Run(**run))
+
+
+def test_random_reads_are_counted_where_a_file_is_not_read_in_sequence():
+    random = {"memory_budget": 10**8}
+    assert reads_of("in_order", **random) == (0, 0)
+    assert reads_of("shuffle_once", memory_budget=10**11) == (0, 0)
+    n_reads, n_bytes = reads_of("shuffle_once", **random)
+    assert 390_000 < n_reads < 400_000  # a few of 3640 rows in a chunk are neighbours
+    assert n_bytes == 2304 * 8
+    single = replace(LARGE, itemsize=4)
+    assert reads_of("with_replacement", single, **random)[1] == 2304 * 4
+    assert reads_of("shuffle_blocks", memory_budget=2 * 10**8) == (0, 0)
+    # A buffer that has no room: of its 4096 rows, a chunk reads 910.
+    assert reads_of("shuffle_blocks", memory_budget=1) == (round(400_000 * (1 - 910 / 4096)), 18432)
+
+
+def test_a_fortran_ordered_file_is_read_column_by_column():
+    fortran = replace(LARGE, is_fortran=True)
+    n_pieces = -(-400_000 // 1820)  # of 32 MiB
+    assert reads_of("in_order", fortran, memory_budget=1) == (n_pieces * 2304, 1820 * 8)
+    assert reads_of("shuffle_once", fortran, memory_budget=1) == (n_pieces * 2304, 400_000 * 8)
 
 
 def test_rows_of_exactly_the_budget_fit():

@@ -1,11 +1,13 @@
 """The README is true: its commands run and print what it shows, its configs load."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from sgdlab import workflows
 from tests import readme
+from tests.benchmarks.__main__ import BENCHMARKS
 from tests.conftest import PROJECT
 
 CONSOLE = [pair for block in readme.fenced("console") for pair in readme.commands(block)]
@@ -66,3 +68,8 @@ def test_every_command_of_the_program_is_in_the_readme():
         "gradient-noise",
     ):
         assert f"**`{command}" in text
+
+
+def test_every_benchmark_has_its_place():
+    text = readme.README.read_text()
+    assert re.findall(r"<!-- benchmark (\w+) -->\n```text\n", text) == list(BENCHMARKS)

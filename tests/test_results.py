@@ -24,9 +24,10 @@ from sgdlab.results import (
 )
 
 
-def replicate(number=0, loss=2.0, mae=1.5):
+def replicate(number=0, loss=2.0, mae=1.5, fold=None):
     return ReplicateResult(
         replicate=number,
+        fold=fold,
         status="completed",
         epochs=3,
         running_loss=2.5,
@@ -81,12 +82,12 @@ def test_rank_is_by_metric_with_ties_to_the_earlier_cell_and_diverged_last():
     ]
     assert [each.cell.index for each in rank(cells, "half_mse")] == [2, 3, 1, 0]
     assert [each.cell.index for each in rank(cells, "mae")] == [1, 3, 2, 0]
-    assert select(cells, "mae").cell.index == 1
+    assert select(cells, "mae", "minimum").cell.index == 1
 
 
 def test_nothing_can_be_selected_where_all_diverged():
     with pytest.raises(NothingToSelectError, match="all 2 cells diverged"):
-        select([result(0, diverged()), result(1, diverged())], "half_mse")
+        select([result(0, diverged()), result(1, diverged())], "half_mse", "minimum")
 
 
 def test_a_norm_that_overflows_is_infinite_and_null_in_the_log():

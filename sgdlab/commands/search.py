@@ -12,6 +12,7 @@ from sgdlab.commands.options import (
     FormatOption,
     Fresh,
     KeepWeights,
+    Measure,
     Overrides,
     Prefix,
     Quiet,
@@ -27,6 +28,7 @@ RUN_HELP = (
 def train(
     config: ConfigFile,
     overrides: Overrides = None,
+    measure: Measure = False,
     runs_dir: RunsDir = Path("runs"),
     fresh: Fresh = False,
     format: FormatOption = "table",
@@ -36,7 +38,7 @@ def train(
     from sgdlab import workflows
     from sgdlab.report import formats, tables
 
-    options = workflows.SearchOptions(runs_dir, fresh)
+    options = workflows.SearchOptions(runs_dir, fresh, measure)
     result = workflows.train(config, overrides or (), options, observer(quiet))
     show(
         format,
@@ -51,6 +53,7 @@ def grid_search(
     overrides: Overrides = None,
     top: Annotated[int, typer.Option(min=1, help="How many of the best cells to show.")] = 10,
     dry_run: DryRun = False,
+    measure: Measure = False,
     test_losses: Annotated[
         Extent, typer.Option(help="Of which cells; never used to select.")
     ] = "best",
@@ -65,15 +68,15 @@ def grid_search(
     from sgdlab.report import formats, tables
 
     if dry_run:
-        planned = workflows.plan_search(config, overrides or ())
+        planned = workflows.plan_search(config, overrides or (), measure, runs_dir)
         show(
             format,
             lambda: tables.plan_table(planned),
             lambda: formats.plan_document(planned),
-            lambda: [vars(planned.cost)],
+            lambda: formats.plan_rows(planned),
         )
         return
-    options = workflows.SearchOptions(runs_dir, fresh, test_losses, keep_weights)
+    options = workflows.SearchOptions(runs_dir, fresh, measure, test_losses, keep_weights)
     result = workflows.grid_search(config, overrides or (), options, observer(quiet))
     show(
         format,

@@ -2,9 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Data
+from sgdlab.config import Data, Validation
+from sgdlab.data.folds import Fold, assign_folds
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics
@@ -21,6 +22,9 @@ from sgdlab.errors import DataError, UsageError
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
 PAIRS = (("Xtr", "ytr"), ("Xte", "yte"))
+
+# Mean and standard deviation of columns, shapes (n_features,); None where they are not wanted.
+Statistics = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]
 
 
 def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
@@ -50,12 +54,46 @@ def split_sizes(n_rows: int, fraction: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the headers of a data set say, which is all that a plan needs."""
+    """What the headers of a data set say, which is all that a plan needs.
+
+    With ``folds`` each of them holds out its share of the ``n_train`` rows, and ``n_validation``
+    is 0.
+
+    Attributes
+    ----------
+    itemsize, is_fortran
+        Of the training file: bytes of a number, and whether its columns lie together.
+    """
 
     n_train: int
     n_validation: int
     n_test: int
     n_features: int
+    folds: int | None = None
+    itemsize: int = 8
+    is_fortran: bool = False
+
+    @property
+    def n_fold_train(self) -> int:
+        """Rows that one training sees an epoch; of folds of unequal size, the fewest."""
+        return self.n_train - math.ceil(self.n_train / self.folds) if self.folds else self.n_train
+
+
+def shape_of(
+    n_rows: int,
+    n_test: int,
+    n_features: int,
+    validation: Validation,
+    itemsize: int,
+    is_fortran: bool = False,
+) -> Shape:
+    """The shape of a data set whose training file has ``n_rows`` rows."""
+    if validation.folds is not None:
+        n_train, n_validation = n_rows, 0
+    else:
+        n_train, n_validation = split_sizes(n_rows, validation.fraction)
+    others = (validation.folds, itemsize, is_fortran)
+    return Shape(n_train, n_validation, n_test, n_features, *others)
 
 
 @dataclass
@@ -75,24 +113,23 @@ class Dataset:
 
     def __post_init__(self) -> None:
         self._check_fit()
-        n_train, n_validation = split_sizes(
-            self.files["Xtr"].n_rows, self.config.validation.fraction
-        )
-        if not n_train or not n_validation:
-            found = f"{n_train} rows to train and {n_validation} to validate"
-            path = self.files["Xtr"].path
-            raise DataError(f"{path}: {found}; expected some of each (data.validation.fraction)")
+        train, n_test = self.files["Xtr"], self.files["Xte"].n_rows
+        kind = (train.dtype.itemsize, train.is_fortran)
+        validation = self.config.validation
+        self.shape = shape_of(train.n_rows, n_test, train.n_features, validation, *kind)
+        self._check_split()
         if self.max_train is not None:
-            n_train = min(n_train, self.max_train)
-        n_test, n_features = self.files["Xte"].n_rows, self.files["Xtr"].n_features
-        self.shape = Shape(n_train, n_validation, n_test, n_features)
+            self.shape = replace(self.shape, n_train=min(self.shape.n_train, self.max_train))
 
     def limited_to(self, max_train: int) -> "Dataset":
         """The same files, with only the first rows to train; the others are not used at all."""
         return Dataset(self.config, self.files, max_train)
 
     def training(self, dtype: DTypeLike, order: NDArray[np.int64] | None = None) -> RowSet:
-        """The training rows, in the order of the file or in the given order of positions."""
+        """The training rows, in the order of the file or in the given order of positions.
+
+        With folds these are all rows.
+        """
         numbers = self._split[0]
         numbers = numbers if order is None else numbers[order]
         return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
@@ -101,6 +138,12 @@ class Dataset:
         numbers = self._split[1]
         return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
 
+    def pooled(self, dtype: DTypeLike, order: NDArray[np.int64] | None = None) -> RowSet:
+        """All rows before any fold's statistics, divided alone; see :attr:`folds`."""
+        numbers = self._split[0] if order is None else self._split[0][order]
+        targets = read_targets(self.files["ytr"], dtype)[numbers]
+        return RowSet(self.files["Xtr"], numbers, targets, Transform(self.config.divide_by))
+
     def test(self, dtype: DTypeLike) -> RowSet:
         targets = read_targets(self.files["yte"], dtype)
         return self._rows("Xte", np.arange(len(targets)), targets)
@@ -108,14 +151,24 @@ class Dataset:
     @cached_property
     def transform(self) -> Transform:
         """What is done to X, with statistics of the training rows alone."""
-        data = self.config
-        if data.preprocess == "none":
-            return Transform(data.divide_by)
-        with_scale = data.preprocess == "standardize"
-        statistics = column_statistics(
-            self.files["Xtr"], self._split[0], data.divide_by, with_scale
+        [(mean, scale)] = self._statistics([self._split[0]])
+        return Transform(self.config.divide_by, mean, scale)
+
+    @cached_property
+    def held_out(self) -> NDArray[np.int64]:
+        """For every row of the training file the fold that holds it out, shape (n_rows,)."""
+        assert self.shape.folds is not None
+        return assign_folds(self.shape.n_train, self.shape.folds, self.config.validation)
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """Each with the statistics of its own training rows; the file is read once for all."""
+        masks = [self.held_out == fold for fold in range(self.shape.folds or 0)]
+        statistics = self._statistics([np.flatnonzero(~mask) for mask in masks])
+        return tuple(
+            Fold(self.files["Xtr"], mask, Transform(mean=mean, scale=scale))
+            for mask, (mean, scale) in zip(masks, statistics, strict=True)
         )
-        return Transform(data.divide_by, *statistics)
 
     @cached_property
     def file_hashes(self) -> dict[str, str]:
@@ -139,8 +192,26 @@ class Dataset:
         n_train, n_validation = self.shape.n_train, self.shape.n_validation
         return np.sort(numbers[:n_train]), np.sort(numbers[len(numbers) - n_validation :])
 
+    def _statistics(self, subsets: Sequence[NDArray[np.int64]]) -> Sequence[Statistics]:
+        """What the config wants to know of the columns of some rows."""
+        data = self.config
+        if data.preprocess == "none":
+            return [(None, None)] * len(subsets)
+        with_scale = data.preprocess == "standardize"
+        return column_statistics(self.files["Xtr"], subsets, data.divide_by, with_scale)
+
     def _rows(self, part: str, numbers: NDArray[np.int64], targets: NDArray[Any]) -> RowSet:
         return RowSet(self.files[part], numbers, targets, self.transform)
+
+    def _check_split(self) -> None:
+        shape, path = self.shape, self.files["Xtr"].path
+        if shape.folds is not None:
+            if shape.folds > shape.n_train:
+                found = f"{shape.n_train} rows for {shape.folds} folds"
+                raise DataError(f"{path}: {found}; expected a row for each (data.validation.folds)")
+        elif not shape.n_train or not shape.n_validation:
+            found = f"{shape.n_train} rows to train and {shape.n_validation} to validate"
+            raise DataError(f"{path}: {found}; expected some of each (data.validation.fraction)")
 
     def _check_fit(self) -> None:
         for X_part, y_part in PAIRS:
@@ -180,7 +251,7 @@ def read_targets(file: NpyFile, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """All targets of a file, shape (n_rows,); finite, in ``dtype`` too."""
     _check_column(file)
     values = file.read_rows(slice(None))
-    check_finite(file, values, np.arange(file.n_rows))
+    check_finite(file, values, slice(0, file.n_rows))
     with np.errstate(over="ignore"):
         targets = values[:, 0].astype(np.float64).astype(dtype)
     if not np.isfinite(targets).all():

@@ -175,7 +175,7 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
 def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
     step = rows_in(READ_BYTES, file.n_features)
     for start in range(0, file.n_rows, step):
-        numbers = np.arange(start, min(start + step, file.n_rows))
+        numbers = slice(start, min(start + step, file.n_rows))
         values = file.read_rows(numbers)
         check_finite(file, values, numbers)
         yield values.astype(np.float64)

@@ -7,6 +7,7 @@ memory kills the process.
 
 import hashlib
 import io
+import itertools
 import math
 import os
 import stat
@@ -51,6 +52,7 @@ class NpyFile:
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    is_fortran: bool
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,7 +61,7 @@ class NpyFile:
         try:
             with self._reading():
                 self._signature = _signature(os.fstat(self._stream.fileno()))
-                self.shape, self._is_fortran, self.dtype = self._read_header()
+                self.shape, self.is_fortran, self.dtype = self._read_header()
                 self._offset = self._stream.tell()
             self._check_shape()
         except BaseException:
@@ -93,10 +95,11 @@ class NpyFile:
         """Of the whole file."""
         return self._signature[0]
 
-    def read_rows(self, rows: Rows) -> NDArray[Any]:
+    def read_rows(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Some rows in the file's own dtype, shape (len(rows), n_features), C order.
 
-        ``rows`` may be in any order and repeat; they are read in the order of the file.
+        ``rows`` may be in any order and repeat; they are read in the order of the file, each once.
+        They are put into ``out`` if that is given: an array of just that shape, dtype and order.
 
         Raises
         ------
@@ -104,15 +107,23 @@ class NpyFile:
             If the file can no longer be read or has changed since it was opened.
         """
         if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(self.n_rows))
-        if not len(rows):
-            return np.empty((0, self.n_features), self.dtype)
+            start, stop, step = rows.indices(self.n_rows)
+            rows = slice(start, max(start, stop)) if step == 1 else np.arange(start, stop, step)
+        n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        values = np.empty((n_rows, self.n_features), self.dtype) if out is None else out
+        if not n_rows:
+            return values
+        if isinstance(rows, slice):
+            self._read_ascending(rows, values)
+            return values
         distinct, inverse = np.unique(rows, return_inverse=True)
-        with self._lock:
-            self._check_unchanged()
-            read = self._read_columns if self._is_fortran else self._read_runs
-            values = read(distinct)
-        return values if np.array_equal(distinct, rows) else values[inverse]
+        if np.array_equal(distinct, rows):
+            self._read_ascending(distinct, values)
+        else:
+            found = np.empty((len(distinct), self.n_features), self.dtype)
+            self._read_ascending(distinct, found)
+            np.take(found, inverse, axis=0, out=values, mode="clip")  # other modes copy once more
+        return values
 
     @cached_property
     def sha256(self) -> str:
@@ -181,29 +192,34 @@ class NpyFile:
         except OSError as error:
             raise self._error(f"{_reason(error)} while in use; expected it to stay") from None
         if now != self._signature:
-            raise self._error("changed while in use; expected it to stay (run the command again)")
+            raise self._changed()
 
-    def _read_runs(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Ascending rows of a C-ordered file; neighbours are read together."""
-        values = np.empty((len(rows), self.n_features), self.dtype)
+    def _read_ascending(self, rows: Rows, into: NDArray[Any]) -> None:
+        """Distinct rows in ascending order; a slice has a start and a stop."""
+        with self._lock:
+            self._check_unchanged()
+            read = self._read_columns if self.is_fortran else self._read_runs
+            read(rows, into)
+
+    def _read_runs(self, rows: Rows, into: NDArray[Any]) -> None:
+        """Of a C-ordered file; neighbours are read together."""
         row_bytes = self.n_features * self.dtype.itemsize
-        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
-        for first, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
-            into = values[first:stop].view(np.uint8).reshape(-1).data
-            self._read_into(self._offset + int(rows[first]) * row_bytes, into)
-        return values
+        for first, places in _runs(rows):
+            values = into[places].view(np.uint8).reshape(-1).data
+            self._read_into(self._offset + first * row_bytes, values)
 
-    def _read_columns(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Ascending rows of a Fortran-ordered file, where each *column* lies in one piece."""
-        first, span = int(rows[0]), int(rows[-1]) - int(rows[0]) + 1
-        values = np.empty((len(rows), self.n_features), self.dtype)
-        column = np.empty(span, self.dtype)
+    def _read_columns(self, rows: Rows, into: NDArray[Any]) -> None:
+        """Of a Fortran-ordered file, where each *column* lies in one piece."""
+        if isinstance(rows, slice):
+            first, stop, chosen = rows.start, rows.stop, slice(None)
+        else:
+            first, stop, chosen = int(rows[0]), int(rows[-1]) + 1, rows - rows[0]
+        column = np.empty(stop - first, self.dtype)
         order = np.arange(self.n_features).reshape(self.shape[1:], order="F").reshape(-1)
         for n, place in enumerate(order.tolist()):
             offset = self._offset + (place * self.n_rows + first) * self.dtype.itemsize
             self._read_into(offset, column.view(np.uint8).data)
-            values[:, n] = column[rows - first]
-        return values
+            into[:, n] = column[chosen]
 
     def _read_into(self, offset: int, buffer: memoryview) -> None:
         with self._reading():
@@ -212,7 +228,7 @@ class NpyFile:
             while n_read < len(buffer):
                 n_more = self._stream.readinto(buffer[n_read:])
                 if not n_more:
-                    raise self._error("became shorter while it was read; expected it to stay")
+                    raise self._changed()
                 n_read += n_more
 
     @contextmanager
@@ -221,6 +237,9 @@ class NpyFile:
             yield
         except OSError as error:
             raise self._error(f"{_reason(error)}; expected a readable file") from None
+
+    def _changed(self) -> DataError:
+        return self._error("changed while in use; expected it to stay (run the command again)")
 
     def _error(self, message: str) -> DataError:
         return DataError(f"{self.path}: {message}")
@@ -234,6 +253,16 @@ def _open_regular(path: Path) -> io.FileIO:
         return open(path, "rb", buffering=0)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {_reason(error)}; expected a .npy file") from None
+
+
+def _runs(rows: Rows) -> Iterator[tuple[int, slice]]:
+    """Neighbours among ascending rows: the first of them, and their places among all."""
+    if isinstance(rows, slice):
+        yield rows.start, slice(0, rows.stop - rows.start)
+        return
+    starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+    for start, stop in itertools.pairwise([*starts, len(rows)]):
+        yield int(rows[start]), slice(start, stop)
 
 
 def _signature(status: os.stat_result) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 """Rows of an array file as the arithmetic wants them, from memory or from disk with equal bits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.data.npy import NpyFile
+from sgdlab.data.npy import NpyFile, Rows
 from sgdlab.errors import DataError
 
-READ_BYTES = 32 * 2**20  # of a piece when a whole file is walked through
+READ_BYTES = 32 * 2**20  # of rows handed out together when a whole file is walked through
+PIECE_BYTES = 8 * 2**20  # read at a time: large for the disk, small for the processor's cache
+FORTRAN_PIECE_BYTES = 32 * 2**20
 
 Chunk = tuple[NDArray[Any], NDArray[Any]]
 
@@ -24,16 +26,38 @@ class Transform:
     mean: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
 
-    def apply(self, raw: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
-        """The transformed copy of some rows, every step in ``dtype``."""
-        rows = raw.astype(dtype)
+    def apply(self, raw: NDArray[Any], out: NDArray[Any]) -> None:
+        """Put transformed rows into ``out``, every step in its dtype; it may be ``raw`` itself."""
+        if raw is not out:
+            np.copyto(out, raw, casting="unsafe")
         if self.divide_by != 1:
-            rows /= rows.dtype.type(self.divide_by)
+            out /= out.dtype.type(self.divide_by)
         if self.mean is not None:
-            rows -= self.mean.astype(dtype)
+            out -= self.mean.astype(out.dtype)
         if self.scale is not None:
-            rows /= self.scale.astype(dtype)
-        return rows
+            out /= self.scale.astype(out.dtype)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows that are read together.
+
+    Attributes
+    ----------
+    numbers
+        In the file, ascending; they may repeat.
+    places
+        Which of the rows that were asked for these are.
+    """
+
+    numbers: Rows
+    places: Rows
+
+    @property
+    def n_rows(self) -> int:
+        if isinstance(self.numbers, slice):
+            return int(self.numbers.stop - self.numbers.start)
+        return len(self.numbers)
 
 
 class RowSet:
@@ -63,6 +87,11 @@ class RowSet:
         self.targets = targets
 
     @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Which rows of the file these are."""
+        return self._numbers
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         return self.targets.dtype
 
@@ -79,15 +108,28 @@ class RowSet:
         """Of the rows, if they were held in memory."""
         return self.n_rows * self.n_features * self.dtype.itemsize
 
+    @property
+    def file_dtype(self) -> np.dtype[Any]:
+        return self._file.dtype
+
+    @property
+    def piece_rows(self) -> int:
+        """Rows that are read together, at most."""
+        return piece_rows(self.n_features, self._file.dtype.itemsize, self._file.is_fortran)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether rows of the file are of the dtype in which they are handed out."""
+        return self._file.dtype == self.dtype
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the rows are held in memory."""
+        return self._rows is not None
+
     def load(self) -> None:
         """Hold the rows in memory from now on; the file is read once, from its start to its end."""
-        rows = np.empty((self.n_rows, self.n_features), self.dtype)
-        ascending = np.argsort(self._numbers, kind="stable")
-        step = rows_in(READ_BYTES, self.n_features)
-        for start in range(0, self.n_rows, step):
-            positions = ascending[start : start + step]
-            rows[positions] = self._read(self._numbers[positions])
-        self._rows = rows
+        self._rows = self._from_file(slice(0, self.n_rows))
 
     def chunks(self, chunk_rows: int, order: NDArray[np.int64] | None = None) -> Iterator[Chunk]:
         """Rows and targets, ``chunk_rows`` at a time, in this set's order or at given positions."""
@@ -95,17 +137,52 @@ class RowSet:
         for start in range(0, n_rows, chunk_rows):
             piece = slice(start, min(start + chunk_rows, n_rows))
             positions = piece if order is None else order[piece]
-            yield self._at(positions), self.targets[positions]
+            if self._rows is None:
+                yield self._from_file(positions), self.targets[positions]
+            else:
+                yield self._rows[positions], self.targets[positions]
 
-    def _at(self, positions: slice | NDArray[np.int64]) -> NDArray[Any]:
-        if self._rows is None:
-            return self._read(self._numbers[positions])
-        if isinstance(positions, slice):
-            return self._rows[positions]
-        return np.take(self._rows, positions, axis=0)
+    def gather(self, positions: NDArray[np.int64], out: NDArray[Any]) -> None:
+        """Copy rows that are held in memory into ``out``, shape (len(positions), n_features)."""
+        assert self._rows is not None
+        np.take(self._rows, positions, axis=0, out=out, mode="clip")  # other modes copy once more
 
-    def _read(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
-        return _read_transformed(self._file, numbers, self._transform, self.dtype)
+    def pieces(self, positions: Rows) -> Iterator[Piece]:
+        """The rows at some positions as pieces of the file, in its order; a slice has no step."""
+        numbers = self._numbers[positions]
+        n_rows = len(numbers)
+        is_run = numbers[-1] - numbers[0] == n_rows - 1 and bool((np.diff(numbers) == 1).all())
+        ascending = None if is_run else np.argsort(numbers, kind="stable")
+        for start in range(0, n_rows, self.piece_rows):
+            piece = slice(start, min(start + self.piece_rows, n_rows))
+            if ascending is None:
+                first = int(numbers[0])
+                yield Piece(slice(first + piece.start, first + piece.stop), piece)
+            else:
+                yield Piece(numbers[ascending[piece]], ascending[piece])
+
+    def read(self, piece: Piece, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The rows of a piece as they stand in the file, put into ``out`` if that is given."""
+        return self._file.read_rows(piece.numbers, out)
+
+    def prepare(self, raw: NDArray[Any], piece: Piece, out: NDArray[Any]) -> NDArray[Any]:
+        """Check the rows of a piece and transform them into ``out``, or into ``raw`` itself."""
+        check_finite(self._file, raw, piece.numbers)
+        with _no_overflow(self._file, self.dtype):
+            self._transform.apply(raw, out)
+        return out
+
+    def _from_file(self, positions: Rows) -> NDArray[Any]:
+        rows = np.empty((len(self._numbers[positions]), self.n_features), self.dtype)
+        for piece in self.pieces(positions):
+            if isinstance(piece.places, slice):
+                out = rows[piece.places]
+                self.prepare(self.read(piece, out if self.is_raw else None), piece, out)
+            else:
+                raw = self.read(piece)
+                out = raw if self.is_raw else np.empty(raw.shape, self.dtype)
+                rows[piece.places] = self.prepare(raw, piece, out)
+        return rows
 
 
 def rows_in(n_bytes: int, n_features: int) -> int:
@@ -113,10 +190,18 @@ def rows_in(n_bytes: int, n_features: int) -> int:
     return max(1, n_bytes // (8 * n_features))
 
 
-def check_finite(file: NpyFile, values: NDArray[Any], numbers: NDArray[np.int64]) -> None:
+def piece_rows(n_features: int, itemsize: int, is_fortran: bool) -> int:
+    """Rows that are read together; more of a Fortran-ordered file, column by column."""
+    n_bytes = FORTRAN_PIECE_BYTES if is_fortran else PIECE_BYTES
+    return max(1, n_bytes // (n_features * itemsize))
+
+
+def check_finite(file: NpyFile, values: NDArray[Any], numbers: Rows) -> None:
     """Raise DataError with the first row (of the file) and column that is NaN or infinite."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return
+    if isinstance(numbers, slice):
+        numbers = np.arange(numbers.start, numbers.stop)
     first = np.argmin(np.where(np.isfinite(values).all(axis=1), np.iinfo(np.int64).max, numbers))
     column = np.argmin(np.isfinite(values[first]))
     found = f"{values[first, column]} at row {numbers[first]}, column {column}"
@@ -124,34 +209,56 @@ def check_finite(file: NpyFile, values: NDArray[Any], numbers: NDArray[np.int64]
 
 
 def column_statistics(
-    file: NpyFile, numbers: NDArray[np.int64], divide_by: float, with_scale: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Mean and population standard deviation of the columns of ``x / divide_by``.
+    file: NpyFile, subsets: Sequence[NDArray[np.int64]], divide_by: float, with_scale: bool
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+    """Mean and population standard deviation of the columns of ``x / divide_by``, of each subset.
 
     The deviation of a constant column is given as 1, so that dividing by it changes nothing.
-    Shapes (n_features,); two passes over the rows, the second only ``with_scale``.
+    Shapes (n_features,); two passes over the rows of all subsets, the second only ``with_scale``.
+
+    Parameters
+    ----------
+    subsets
+        Row numbers; a row may be in several.
     """
-    numbers = np.sort(numbers)
+    subsets = [np.sort(numbers) for numbers in subsets]
     # Relative to the first row, so that a constant column deviates by exactly 0.
-    first = _read_transformed(file, numbers[:1], Transform(divide_by), np.float64)[0]
-    mean = first + _column_mean(file, numbers, Transform(divide_by, first), square=False)
+    firsts = [
+        _read_transformed(file, numbers[:1], Transform(divide_by), np.float64)[0]
+        for numbers in subsets
+    ]
+    deviations = _column_means(file, subsets, divide_by, firsts, square=False)
+    means = [first + deviation for first, deviation in zip(firsts, deviations, strict=True)]
     if not with_scale:
-        return mean, None
-    scale = np.sqrt(_column_mean(file, numbers, Transform(divide_by, mean), square=True))
-    scale[scale == 0] = 1.0
-    return mean, scale
+        return [(mean, None) for mean in means]
+    scales = [np.sqrt(each) for each in _column_means(file, subsets, divide_by, means, square=True)]
+    for scale in scales:
+        scale[scale == 0] = 1.0
+    return list(zip(means, scales, strict=True))
 
 
-def _column_mean(
-    file: NpyFile, numbers: NDArray[np.int64], transform: Transform, square: bool
-) -> NDArray[np.float64]:
-    total = np.zeros(file.n_features)
+def _column_means(
+    file: NpyFile,
+    subsets: Sequence[NDArray[np.int64]],
+    divide_by: float,
+    centres: Sequence[NDArray[np.float64]],
+    square: bool,
+) -> list[NDArray[np.float64]]:
+    """Of the deviations of each subset's rows from its centre, or of their squares."""
+    numbers = np.unique(np.concatenate(subsets))
+    totals = [np.zeros(file.n_features) for _ in subsets]
     step = rows_in(READ_BYTES, file.n_features)
     for start in range(0, len(numbers), step):
-        rows = _read_transformed(file, numbers[start : start + step], transform, np.float64)
-        with _no_overflow(file, np.float64):
-            total += np.square(rows, out=rows).sum(axis=0) if square else rows.sum(axis=0)
-    return total / len(numbers)
+        piece = numbers[start : start + step]
+        rows = _read_transformed(file, piece, Transform(divide_by), np.float64)
+        for subset, centre, total in zip(subsets, centres, totals, strict=True):
+            inside = slice(*np.searchsorted(subset, (piece[0], piece[-1] + 1)))
+            chosen = rows[np.searchsorted(piece, subset[inside])]
+            with _no_overflow(file, np.float64):
+                chosen -= centre
+                total += np.square(chosen, out=chosen).sum(axis=0) if square else chosen.sum(axis=0)
+        del rows, chosen  # before the next are read
+    return [total / len(subset) for total, subset in zip(totals, subsets, strict=True)]
 
 
 def _read_transformed(
@@ -159,8 +266,23 @@ def _read_transformed(
 ) -> NDArray[Any]:
     raw = file.read_rows(numbers)
     check_finite(file, raw, numbers)
-    with _no_overflow(file, dtype):
-        return transform.apply(raw, dtype)
+    rows = raw if raw.dtype == dtype else np.empty(raw.shape, dtype)
+    transform_rows(file, raw, transform, rows)
+    return rows
+
+
+def transform_rows(
+    file: NpyFile, raw: NDArray[Any], transform: Transform, out: NDArray[Any]
+) -> None:
+    """Put rows of a file transformed into ``out``, which may be ``raw`` itself.
+
+    Raises
+    ------
+    DataError
+        If they are too large for that.
+    """
+    with _no_overflow(file, out.dtype):
+        transform.apply(raw, out)
 
 
 @contextmanager

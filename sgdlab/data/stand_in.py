@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sgdlab import strict_json, system
 from sgdlab.config import Data
-from sgdlab.data.dataset import PARTS, Shape, array_paths, split_sizes
+from sgdlab.data.dataset import PARTS, Shape, array_paths, shape_of
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.synthetic import SIDE, generate_faces
 from sgdlab.errors import DataError, StorageError
@@ -84,8 +84,7 @@ def shape_if_missing(data: Data) -> Shape | None:
     """
     if not _would_synthesize(data):
         return None
-    n_train, n_validation = split_sizes(N_TRAIN, data.validation.fraction)
-    return Shape(n_train, n_validation, N_TEST, SIDE * SIDE)
+    return shape_of(N_TRAIN, N_TEST, SIDE * SIDE, data.validation, itemsize=4)
 
 
 def is_stand_in(files: Mapping[str, NpyFile]) -> bool:

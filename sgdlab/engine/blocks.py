@@ -1,14 +1,14 @@
 """A block at work: its kernel, the losses of its cells, and which of them have diverged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train
-from sgdlab.data.orders import Purpose, generator
-from sgdlab.data.rows import RowSet
+from sgdlab.data.orders import FIXED_ORDERS, Purpose, generator
 from sgdlab.engine.blocked import BlockedKernel
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
@@ -21,11 +21,12 @@ DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one replicate of one cell.
+    """What became of one replicate of one cell, in one fold if there are folds.
 
     ``epochs`` counts those that were trained: all that the cell asked for, or for a diverged cell
     those up to and including the one at whose end that was seen; then ``weights``, ``bias`` and the
-    losses are absent. The histories have one value an epoch. Losses are half mean squared errors.
+    losses are absent. The histories have one value an epoch; where nothing was validated it is NaN.
+    Losses are half mean squared errors.
     """
 
     cell: int
@@ -38,6 +39,7 @@ class Outcome:
     train_loss: float = np.nan
     bias: float = np.nan
     weights: NDArray[Any] | None = None
+    fold: int | None = None
 
     @property
     def running_loss(self) -> float:
@@ -56,7 +58,7 @@ class Outcome:
 class BlockEpoch:
     """What one epoch showed of a block; arrays have one value a trajectory.
 
-    The validation losses of trajectories that have diverged or ended are NaN.
+    The validation losses of trajectories that were not validated, have diverged or ended are NaN.
     """
 
     block: int
@@ -69,30 +71,31 @@ class BlockEpoch:
 class RunningBlock:
     """The training of a block, driven epoch by epoch by a pass.
 
-    First ``measure_start``. Then in every epoch ``start_epoch``, ``train`` with all rows,
+    First ``measure_start`` with all training rows if ``starts_from_rows``, so that it is known what
+    divergence is measured against. Then in every epoch ``start_epoch``, ``train`` with all rows,
     ``check_divergence``, ``validate`` with all validation rows, ``measure_training`` with all
-    training rows if ``stops_now``, and ``close_epoch``.
+    training rows if ``stops_now``, and ``close_epoch``. A block of a fold is validated only if
+    ``stops_now``, and only the trajectories that stop.
+
+    Parameters
+    ----------
+    targets : float array, shape (n_rows,)
+        Of the rows to train, in the dtype of the arithmetic.
     """
 
-    def __init__(self, block: Block, training: RowSet) -> None:
+    def __init__(self, block: Block, n_features: int, targets: NDArray[Any]) -> None:
         self.plan = block
         trains = [each.train for each in block.trajectories]
         n_cells = len(trains)
         weights = np.stack(
-            [
-                initial_weights(each.train, each.replicate, training.n_features)
-                for each in block.trajectories
-            ]
+            [initial_weights(each.train, each.replicate, n_features) for each in block.trajectories]
         )
-        self._kernel: Kernel = (
-            DirectKernel(trains, weights, training.dtype)
-            if block.window_rows is None
-            else BlockedKernel(trains, weights, training.dtype, block.window_rows)
-        )
+        self._kernel = _kernel(block, trains, weights, targets.dtype)
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
         self._epoch = 0
-        self._start_loss = np.full(n_cells, np.nan)
+        self._start = ErrorSums(n_cells)
+        self._start_loss = _loss_of_constants(self._kernel.bias, targets)
         self._history: list[NDArray[np.float64]] = []  # an epoch: 3 losses of every trajectory
 
     @property
@@ -100,73 +103,71 @@ class RunningBlock:
         """Whether no trajectory has anything left to train."""
         return not np.any(self._alive & (self._last_epochs > self._epoch))
 
-    def measure_start(self, training: RowSet, chunk_rows: int) -> None:
-        """The loss at the start, which divergence is measured against.
+    @property
+    def starts_from_rows(self) -> bool:
+        """Whether the targets do not tell the loss at the start, since not all weights are zero."""
+        return any(each.train.initial_weights != "zeros" for each in self.plan.trajectories)
 
-        Where the weights are zero the targets alone tell it, and no row is read.
-        """
-        if any(each.train.initial_weights != "zeros" for each in self.plan.trajectories):
-            sums = ErrorSums(len(self._alive))
-            for rows, targets in training.chunks(chunk_rows):
-                sums.add(self._kernel.predict(rows, slice(None)), targets)
-            self._start_loss = sums.half_mse
-        else:
-            y = training.targets
-            bias, inverse = np.unique(self._kernel.bias, return_inverse=True)
-            self._start_loss = np.array([losses_of(b - y).half_mse for b in bias])[inverse]
+    def measure_start(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        self._start.add(self._kernel.predict(rows, slice(None)), targets)
+        self._start_loss = self._start.half_mse
 
     def start_epoch(self, n_rows: int) -> None:
         self._epoch += 1
         self._n_rows = n_rows
         self._kernel.start_epoch(n_rows)
-        self._validation = ErrorSums(len(self._alive))
 
     def train(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
-        self._kernel.step(rows, targets)
+        if len(rows):  # a fold may hold out a whole chunk
+            self._kernel.step(rows, targets)
 
     def check_divergence(self) -> None:
         """Stop every trajectory whose running loss is not finite or far above its start."""
-        running_loss = self._kernel.squared_errors / (2 * self._n_rows)
-        self._running_loss = running_loss
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            running_loss = self._kernel.squared_errors / (2 * self._n_rows)
             is_small = running_loss <= DIVERGED_FACTOR * self._start_loss
         is_small &= np.isfinite(running_loss)  # the loss at the start may be infinite too
+        is_small |= self._n_rows == 0  # of few rows drawn with replacement a fold may get none
+        self._running_loss = running_loss
         self._diverged_now = self._alive & ~is_small
         self._alive &= is_small
         if self._diverged_now.any():
             self._kernel.freeze(self._diverged_now)
-        self._stopping = [
-            n
-            for n, each in enumerate(self.plan.trajectories)
-            if self._alive[n] and any(stop.epoch == self._epoch for stop in each.stops)
+        has_stop = [
+            any(stop.epoch == self._epoch for stop in each.stops) for each in self.plan.trajectories
         ]
+        self._stopping = np.flatnonzero(self._alive & has_stop)
         self._training = ErrorSums(len(self._stopping))
+        self._validated = slice(None) if self.plan.fold is None else self._stopping
+        self._validation = ErrorSums(len(self._alive[self._validated]))
 
     def validate(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
-        self._validation.add(self._kernel.predict(rows, slice(None)), targets)
+        self._validation.add(self._kernel.predict(rows, self._validated), targets)
 
     @property
     def stops_now(self) -> bool:
         """Whether some trajectory has a stop at this epoch."""
-        return bool(self._stopping)
+        return len(self._stopping) > 0
 
     def measure_training(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
-        self._training.add(self._kernel.predict(rows, np.array(self._stopping)), targets)
+        self._training.add(self._kernel.predict(rows, self._stopping), targets)
 
     def close_epoch(self) -> BlockEpoch:
         """The epoch's losses, and the outcomes of the cells that ended in it."""
-        losses = (self._running_loss, self._validation.half_mse, self._validation.mae)
-        for values in losses[1:]:
-            values[~self._alive | (self._last_epochs < self._epoch)] = np.nan
-        self._history.append(np.stack(losses))
+        losses = np.full((3, len(self._alive)), np.nan)
+        losses[0] = self._running_loss
+        losses[1, self._validated] = self._validation.half_mse
+        losses[2, self._validated] = self._validation.mae
+        losses[1:, ~self._alive | (self._last_epochs < self._epoch)] = np.nan
+        self._history.append(losses)
         epoch = BlockEpoch(self.plan.index, *losses)
-        if not self._stopping and not self._diverged_now.any():
+        if not self.stops_now and not self._diverged_now.any():
             return epoch
         histories = np.stack(self._history, axis=-1)
         for n in np.flatnonzero(self._diverged_now).tolist():
             epoch.outcomes += self._outcomes(n, "diverged", histories[:, n])
         weights = self._kernel.weights
-        for n, loss in zip(self._stopping, self._training.half_mse.tolist(), strict=True):
+        for n, loss in zip(self._stopping.tolist(), self._training.half_mse.tolist(), strict=True):
             ended = {"train_loss": loss, "bias": float(self._kernel.bias[n]), "weights": weights[n]}
             epoch.outcomes += self._outcomes(n, "completed", histories[:, n], **ended)
         return epoch
@@ -176,11 +177,28 @@ class RunningBlock:
     ) -> list[Outcome]:
         """Of the cells of trajectory n that end now: at this stop, or with its divergence."""
         trajectory = self.plan.trajectories[n]
+        how = (trajectory.replicate, status, self._epoch, *histories)
+        ended_in = ended | {"fold": self.plan.fold}
         return [
-            Outcome(stop.cell, trajectory.replicate, status, self._epoch, *histories, **ended)
+            Outcome(stop.cell, *how, **ended_in)
             for stop in trajectory.stops
             if (stop.epoch == self._epoch if ended else stop.epoch >= self._epoch)
         ]
+
+
+def _kernel(
+    block: Block, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
+) -> Kernel:
+    if block.window_rows is None:
+        return DirectKernel(trains, weights, dtype)
+    repeats = trains[0].order in FIXED_ORDERS
+    return BlockedKernel(trains, weights, dtype, block.window_rows, repeats)
+
+
+def _loss_of_constants(bias: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Of predictions that are the bias alone, for each of several."""
+    distinct, inverse = np.unique(bias, return_inverse=True)
+    return np.array([losses_of(b - targets).half_mse for b in distinct])[inverse]
 
 
 def initial_weights(train: Train, replicate: int, n_features: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ class ErrorSums:
     """Squared and absolute errors of some cells on the rows seen so far.
 
     Both results have shape (n_cells,): ``half_mse`` in squared target units, ``mae`` in target
-    units. They are infinite or NaN where predictions were.
+    units. They are infinite or NaN where predictions were, and NaN if there were no rows.
     """
 
     def __init__(self, n_cells: int) -> None:
@@ -32,11 +32,14 @@ class ErrorSums:
 
     @property
     def half_mse(self) -> NDArray[np.float64]:
-        return self._squared / (2 * self._n_rows)
+        return self._mean(self._squared / 2)
 
     @property
     def mae(self) -> NDArray[np.float64]:
-        return self._absolute / self._n_rows
+        return self._mean(self._absolute)
+
+    def _mean(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return sums / self._n_rows if self._n_rows else np.full_like(sums, np.nan)
 
 
 @np.errstate(over="ignore", invalid="ignore")

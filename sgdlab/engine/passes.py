@@ -3,7 +3,9 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.orders import FIXED_ORDERS, epoch_order
-from sgdlab.data.rows import Chunk, RowSet
+from sgdlab.data.read_ahead import ReadAhead
+from sgdlab.data.rows import RowSet
 from sgdlab.engine.blocks import BlockEpoch, Outcome, RunningBlock
+from sgdlab.engine.pass_rows import Part, PassRows
 from sgdlab.plan import Block, Pass
 
 
@@ -31,7 +34,12 @@ class EpochRecord:
 
 
 def run_pass(
-    plan: Pass, blocks: Sequence[Block], dataset: Dataset, in_memory: bool, threads: int
+    plan: Pass,
+    blocks: Sequence[Block],
+    dataset: Dataset,
+    in_memory: bool,
+    threads: int,
+    held_chunks: int = 3,
 ) -> Iterator[EpochRecord]:
     """Train some blocks of a pass; yields a record after every epoch.
 
@@ -44,86 +52,97 @@ def run_pass(
         the same.
     threads
         On which the blocks run side by side; the results do not depend on it.
+    held_chunks
+        Of rows that are not held in memory, at most: one in use, the others read ahead.
 
     Raises
     ------
     DataError
         If the files hold a value that is not finite, or change.
     """
-    training, validation = _row_sets(plan, dataset, in_memory)
-    running = [RunningBlock(block, training) for block in blocks]
-    for block in running:
-        block.measure_start(training, plan.chunk_rows)
+    rows = PassRows(plan, dataset, in_memory)
+    running = [rows.start(block) for block in blocks]
     with (
         threadpool_limits(plan.blas_threads, user_api="blas"),
         ThreadPoolExecutor(max(1, min(threads, len(blocks)))) as pool,
-        ThreadPoolExecutor(1) as reader,
+        ReadAhead(plan.chunk_rows, held_chunks) as ahead,
     ):
-        workers = _Workers(pool, reader)
+        workers = _Workers(pool, ahead, plan.chunk_rows)
+        if starting := [block for block in running if block.starts_from_rows]:
+            workers.hand_out(starting, RunningBlock.measure_start, rows.training, rows.own)
         for epoch in itertools.count(1):
-            order = None if _is_fixed(plan) else _order(plan, training.n_rows, epoch - 1)
-            records = _run_epoch(running, workers, plan.chunk_rows, training, validation, order)
-            yield EpochRecord(epoch, training.n_rows, records)
+            records = _run_epoch(running, workers, rows, epoch - 1)
+            yield EpochRecord(epoch, rows.training.n_rows, records)
             running = [block for block in running if not block.is_done]
             if not running:
                 return
 
 
-def _row_sets(plan: Pass, dataset: Dataset, in_memory: bool) -> tuple[RowSet, RowSet]:
-    """Training rows, already in the pass's order if that is the same in every epoch."""
-    train = plan.train
-    order = _order(plan, dataset.shape.n_train, 0) if _is_fixed(plan) else None
-    training = dataset.training(train.precision, order)
-    validation = dataset.validation(train.precision)
-    if in_memory:
-        training.load()
-        validation.load()
-    return training, validation
-
-
-def _is_fixed(plan: Pass) -> bool:
-    return plan.train.order in FIXED_ORDERS
-
-
-def _order(plan: Pass, n_rows: int, epoch: int) -> NDArray[np.int64]:
-    train = plan.train
-    return epoch_order(train.order, n_rows, train.seed, plan.replicate, epoch)
-
-
 @dataclass(frozen=True)
 class _Workers:
-    """The threads of a pass: some compute, one reads."""
+    """The threads of a pass: some compute, others read."""
 
     pool: ThreadPoolExecutor
-    reader: ThreadPoolExecutor
+    ahead: ReadAhead
+    chunk_rows: int
 
     def hand_out(
         self,
-        chunks: Iterator[Chunk],
         blocks: Sequence[RunningBlock],
-        work: Callable[[RunningBlock, NDArray[Any], NDArray[Any]], None],
+        work: Callable[..., None],
+        row_set: RowSet,
+        part: Callable[..., Part],
+        order: NDArray[np.int64] | None = None,
+        ends: NDArray[np.int64] | None = None,
     ) -> None:
-        """Let every block work on every chunk, while the next chunk is read."""
-        upcoming = self.reader.submit(next, chunks, None)
-        while (chunk := upcoming.result()) is not None:
-            upcoming = self.reader.submit(next, chunks, None)
-            list(self.pool.map(work, blocks, *(itertools.repeat(array) for array in chunk)))
+        """Let every block work on its fold's part of every chunk, while the next chunks are read.
+
+        A part is made once for all blocks of a fold.
+        """
+        numbers = row_set.numbers if order is None else row_set.numbers[order]
+        starts = range(0, len(numbers), self.chunk_rows)
+        with closing(self.ahead.chunks(row_set, order, ends)) as chunks:
+            for start, chunk in zip(starts, chunks, strict=True):
+                of_chunk = numbers[start : start + self.chunk_rows]
+                self._work_on(blocks, work, partial(part, chunk=chunk, numbers=of_chunk))
+
+    def _work_on(
+        self,
+        blocks: Sequence[RunningBlock],
+        work: Callable[..., None],
+        part: Callable[[int | None], Part],
+    ) -> None:
+        # Parts stand before blocks in the queue, so that a block waits for nothing that waits.
+        folds = dict.fromkeys(block.plan.fold for block in blocks)
+        parts = {fold: self.pool.submit(part, fold) for fold in folds}
+        of_blocks = [parts[block.plan.fold] for block in blocks]
+        list(self.pool.map(lambda block, part: work(block, *part.result()), blocks, of_blocks))
 
 
 def _run_epoch(
     running: Sequence[RunningBlock],
     workers: _Workers,
-    chunk_rows: int,
-    training: RowSet,
-    validation: RowSet,
-    order: NDArray[np.int64] | None,
+    rows: PassRows,
+    epoch: int,
 ) -> tuple[BlockEpoch, ...]:
+    order = rows.order(epoch)
     for block in running:
-        block.start_epoch(training.n_rows)
-    workers.hand_out(training.chunks(chunk_rows, order), running, RunningBlock.train)
+        block.start_epoch(rows.n_training(block.plan.fold, order))
+    ends = rows.ends(epoch)
+    workers.hand_out(running, RunningBlock.train, rows.training, rows.own, order, ends)
     for block in running:
         block.check_divergence()
-    workers.hand_out(validation.chunks(chunk_rows), running, RunningBlock.validate)
+    if rows.validation is not None:
+        workers.hand_out(running, RunningBlock.validate, rows.validation, rows.own)
     if stopping := [block for block in running if block.stops_now]:
-        workers.hand_out(training.chunks(chunk_rows), stopping, RunningBlock.measure_training)
+        workers.hand_out(stopping, _measure_stop, rows.training, rows.both)
     return tuple(block.close_epoch() for block in running)
+
+
+def _measure_stop(
+    block: RunningBlock, rows: NDArray[Any], targets: NDArray[Any], *held_out: NDArray[Any]
+) -> None:
+    """Give a block that has a stop the rows that it was trained on, and those that it holds out."""
+    block.measure_training(rows, targets)
+    if held_out:
+        block.validate(*held_out)

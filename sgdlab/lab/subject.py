@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from sgdlab.config import Config, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Dataset, Shape, open_dataset
@@ -13,6 +15,7 @@ from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import UsageError
 from sgdlab.grid import expand
 from sgdlab.observer import Observer
+from sgdlab.plan import n_threads
 
 Result = TypeVar("Result")
 
@@ -57,9 +60,14 @@ def open_subject(
     ConfigError, DataError
         See :mod:`sgdlab.errors`.
     UsageError
-        If there are several cells and none is named, or the named one is not there.
+        If there are several cells and none is named, or the named one is not there; if there are
+        folds, since every statement is on one set of rows to train.
     """
     config = load_config(config_path, overrides)
+    if config.data.validation.folds is not None:
+        found = f"{config_path}: data.validation.folds {config.data.validation.folds}"
+        hint = "use --set 'data.validation={fraction: 0.2}'"
+        raise UsageError(f"{found}; expected a single split for this experiment ({hint})")
     cells = expand(config).cells
     if cell is None and len(cells) > 1:
         raise UsageError(f"{config_path}: {len(cells)} cells; expected one (name one with --cell)")
@@ -67,7 +75,8 @@ def open_subject(
         raise UsageError(f"--cell {cell}: no such cell; expected 0 to {len(cells) - 1}")
     chosen = cells[cell or 0]
     synthesize_if_missing(config.data, observer)
-    with open_dataset(config.data) as dataset:
+    limits = threadpool_limits(n_threads(config.run), user_api="blas")
+    with limits, open_dataset(config.data) as dataset:
         about = About(
             name=config.name,
             cell=chosen.name,

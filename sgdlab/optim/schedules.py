@@ -59,6 +59,11 @@ class LearningRates:
     itself (Goyal et al. 2017, arXiv:1706.02677, section 2.2). The factor of an update is the
     schedule's where its batch begins, and in the warm-up the line's where its batch ends, so that
     the first update is not lost.
+
+    Attributes
+    ----------
+    is_constant
+        Whether no cell's learning rate changes.
     """
 
     def __init__(self, trains: Sequence[Train]) -> None:
@@ -69,17 +74,23 @@ class LearningRates:
         self._warmup = column(trains, "warmup")
         names = np.array([train.schedule for train in trains])
         self._members = [(SCHEDULES[name], names == name) for name in np.unique(names).tolist()]
-        self._is_constant = not any(map(depends_on_epochs, trains))
+        self.is_constant = not any(map(depends_on_epochs, trains))
 
-    def at(self, begin: float, end: float) -> Floats:
-        """Of the update on a batch from ``begin`` to ``end``, in epochs; shape (n_cells,)."""
-        if self._is_constant:
+    def at(self, begin: float | Floats, end: float | Floats) -> Floats:
+        """Of the update on a batch from ``begin`` to ``end``, in epochs; shape (n_cells,).
+
+        Of several batches, given as arrays of shape (n, 1), the shape is (n, n_cells) if they may
+        differ.
+        """
+        if self.is_constant:
             return self._base
         rest = 1.0 - self._warmup
         fraction = np.clip((begin / self._epochs - self._warmup) / rest, 0.0, 1.0)
-        factors = np.empty_like(self._base)
+        factors = np.empty_like(fraction)
         for schedule, cells in self._members:
-            factors[cells] = schedule(fraction[cells], self._final[cells], self._n_steps[cells])
+            factors[..., cells] = schedule(
+                fraction[..., cells], self._final[cells], self._n_steps[cells]
+            )
         is_warming = begin < self._warmup * self._epochs
         with np.errstate(divide="ignore"):
             rise = np.minimum(end / (self._warmup * self._epochs), 1.0)

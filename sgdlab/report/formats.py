@@ -49,6 +49,16 @@ def n_bytes(value: float) -> str:
     return _scaled(value, ("B", "kB", "MB", "GB", "TB"))
 
 
+def seconds(value: float) -> str:
+    """With two digits, or with minutes and hours: 3.1 s, 12 min 30 s, 5 h 20 min."""
+    if value < 99.5:
+        return f"{value:.2g} s"
+    minutes = round(value / 60)
+    if value < 5970:
+        return f"{round(value) // 60} min {round(value) % 60} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def n_operations(value: float) -> str:
     """Floating-point operations: 139 Gflop."""
     return _scaled(value, ("flop", "kflop", "Mflop", "Gflop", "Tflop", "Pflop"))
@@ -70,8 +80,10 @@ def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
         "n_cells": len(result.results),
         "axes": result.axes,
         "metric": result.config.select.metric,
+        "rule": result.config.select.rule,
+        "folds": result.shape.folds,
         "best": result.best.cell.name,
-        "best_bias": result.best.mean("bias"),
+        "best_bias": result.model(result.best).mean("bias"),
         "constant": result.constant,
         "constant_losses": {name: asdict(each) for name, each in result.constant_losses.items()},
         "differences": {name: asdict(each) for name, each in result.differences.items()},
@@ -83,8 +95,17 @@ def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
 
 def plan_document(planned: PlannedSearch) -> dict[str, Any]:
     """The result of ``--dry-run``."""
-    about = {"name": planned.name, "synthetic": planned.is_synthetic}
+    about: dict[str, Any] = {"name": planned.name, "synthetic": planned.is_synthetic}
+    if planned.prediction is not None:
+        about["prediction"] = asdict(planned.prediction)
     return {**about, **asdict(planned.cost), "passes": planned.plan.to_log()}
+
+
+def plan_rows(planned: PlannedSearch) -> list[dict[str, Any]]:
+    """The same as one row, without the blocks."""
+    prediction = planned.prediction
+    predicted = {} if prediction is None else asdict(prediction)
+    return [asdict(planned.cost) | {f"predicted_{name}": predicted[name] for name in predicted}]
 
 
 def evaluation_document(result: EvaluationResult) -> dict[str, Any]:

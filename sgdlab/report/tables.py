@@ -9,11 +9,19 @@ from rich.text import Text
 
 from sgdlab.data.describe import Description
 from sgdlab.diagnosis import METRIC_NAMES
-from sgdlab.estimate import PlannedSearch
+from sgdlab.estimate import PlannedSearch, random_reads_warning
 from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
 from sgdlab.reevaluation import EvaluationResult
-from sgdlab.report.formats import ABSENT, n_bytes, n_operations, number, plain, setting
+from sgdlab.report.formats import (
+    ABSENT,
+    n_bytes,
+    n_operations,
+    number,
+    plain,
+    seconds,
+    setting,
+)
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
 from sgdlab.safe_text import printable
@@ -38,6 +46,9 @@ def search_table(result: SearchResult, n_cells: int) -> RenderableType:
     table.add_row(*_constant_values(result))
     which = "all cells" if len(result.test_losses) > 1 else "the best cell"
     note = f"* of {which}; the test rows played no part in the selection"
+    if result.shape.folds:
+        note = f"* of {which}, trained on all rows; the test rows played no part in the selection"
+        note += "\nvalid.: mean over folds ± standard error, by models that had not seen the rows"
     return Group(_title(result), table, Text(note, style="dim"), *_explanations(result))
 
 
@@ -48,9 +59,10 @@ def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
     loss, regularized = each.mean("validation_loss"), each.mean("validation_loss_regularized")
     test = result.test_losses.get(each.cell.index)
     values = [_with_error(each, "validation_loss"), number(regularized)]
-    values += [number(np.sqrt(2 * loss)), plain(each.mean("bias"))]
+    model = result.model(each)
+    values += [number(np.sqrt(2 * loss)), plain(model.mean("bias"))]
     values += [number(test.half_mse if test else None)]
-    values += [number(test.half_mse + (regularized - loss) if test else None)]
+    values += [number(test.half_mse + model.penalty if test else None)]
     if result.config.select.metric == "mae":
         yield from (_with_error(each, "validation_mae"), number(test.mae if test else None))
         values[0] = number(loss)
@@ -60,7 +72,7 @@ def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
 
 
 def _with_error(result: CellResult, name: str) -> str:
-    """The mean over replicates, with its standard error if there are several."""
+    """The mean over folds or replicates, with its standard error if there are several."""
     return number(result.mean(name)) + _plus_minus(result.standard_error(name))
 
 
@@ -80,10 +92,9 @@ def _constant_values(result: SearchResult) -> Iterator[str]:
 
 def training_table(result: SearchResult) -> RenderableType:
     """A single training: its losses beside the constant predictor's, and how it came to them."""
-    best = result.best
-    penalty = best.mean("validation_loss_regularized") - best.mean("validation_loss")
+    best, model = result.best, result.model(result.best)
     losses = {
-        "training": best.mean("train_loss"),
+        "training": model.mean("train_loss"),
         "validation": best.mean("validation_loss"),
         "test": result.test_losses[best.cell.index].half_mse,
     }
@@ -97,6 +108,7 @@ def training_table(result: SearchResult) -> RenderableType:
     table = new_table("\nrows", *headings)
     for name, loss in losses.items():
         constant = result.constant_losses[name]
+        penalty = (best if name == "validation" else model).penalty
         values = (loss, loss + penalty, np.sqrt(2 * loss), errors.get(name))
         gap = str(result.differences[name]) if name in result.differences else ABSENT
         table.add_row(name, *map(number, (*values, constant.half_mse, constant.mae)), gap)
@@ -104,9 +116,10 @@ def training_table(result: SearchResult) -> RenderableType:
 
 
 def _history(result: CellResult) -> Table:
-    """Losses after some epochs of the first replicate, evenly spread, with the last."""
+    """Losses after some epochs of the first training, evenly spread, with the last."""
     first, *others = result.replicates
-    heading = "replicate 0\nepoch" if others else "\nepoch"
+    which = "fold 0" if result.folds else "replicate 0" if others else ""
+    heading = f"{which}\nepoch"
     table = new_table(heading, "running\nloss", "validation\nloss")
     epochs = np.unique(np.linspace(1, first.epochs, HISTORY_LINES).round().astype(int))
     for epoch in epochs.tolist():
@@ -120,9 +133,10 @@ def _title(result: SearchResult) -> Text:
     counted = f"{n_cells} cells" if n_cells > 1 else "1 cell"
     if (n_replicates := result.best.cell.train.replicates) > 1:
         counted += f" of {n_replicates} replicates"
-    rows = (
-        f"{shape.n_train} rows to train, {shape.n_validation} to validate, {shape.n_test} to test"
-    )
+    rows = f"{shape.n_train} rows to train, {shape.n_validation} to validate"
+    if shape.folds:
+        rows = f"{shape.n_train} rows in {shape.folds} folds"
+    rows += f", {shape.n_test} to test"
     title = new_title(f"{result.config.name}: {counted}, {rows}", result.is_synthetic)
     train = result.best.cell.train
     fixed = [name for name in FIRST_NAMES if name not in result.axes]
@@ -147,7 +161,8 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
     cost = planned.cost
     totals = new_table("", "", show_header=False)
     where = "held in memory" if cost.in_memory else "streamed from the files"
-    for name, value in {
+    predicted = planned.prediction
+    figures = {
         "cells": str(cost.n_cells),
         "trajectories": str(cost.n_trajectories),
         "blocks": str(cost.n_blocks),
@@ -156,22 +171,25 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
         "rows of a pass, each epoch": f"{n_bytes(cost.row_bytes)}, {where}",
         "arithmetic": n_operations(cost.flops),
         "memory": n_bytes(cost.memory_bytes),
-    }.items():
+    }
+    if predicted is not None:
+        figures |= {"predicted time": seconds(predicted.elapsed_s)}
+        if predicted.peak_memory_bytes is not None:
+            figures |= {"predicted peak memory": n_bytes(predicted.peak_memory_bytes)}
+    for name, value in figures.items():
         totals.add_row(name, value)
+    is_folded = any(each.is_folded for each in planned.plan.passes)
+    fold = ["\nfold"] if is_folded else []
     blocks = new_table(
-        "\nblock",
-        "trajec-\ntories",
-        "batch\nsizes",
-        "\nepochs",
-        "\nkernel",
-        "\norder",
+        "\nblock", *fold, "trajec-\ntories", "batch\nsizes", "\nepochs", "\nkernel", "\norder",
         "\nprecision",
-    )
+    )  # fmt: skip
     for each in planned.plan.passes:
         for block in each.blocks:
             window = block.window_rows
             blocks.add_row(
                 str(block.index),
+                *([str(block.fold)] if is_folded else []),
                 str(len(block.trajectories)),
                 _sizes(block.batch_sizes),
                 str(block.epochs),
@@ -180,7 +198,12 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
                 each.train.precision,
             )
     title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
-    return Group(title, totals, Text(), blocks, Text("nothing was trained or written"))
+    warning = random_reads_warning(cost.n_random_reads, cost.random_read_bytes)
+    notes = [Text(warning, style="yellow")] if warning else []
+    if is_folded:
+        notes.append(Text("in the end the selected cell is trained on all rows", style="dim"))
+    notes.append(Text("nothing was trained or written"))
+    return Group(title, totals, Text(), blocks, *notes)
 
 
 def _sizes(batch_sizes: Sequence[int]) -> str:
@@ -201,16 +224,19 @@ def evaluation_table(result: EvaluationResult) -> RenderableType:
         values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, each.error_90)
         figures = (*values, each.largest_error, constant.half_mse)
         table.add_row(each.rows, str(each.n_rows), *map(number, figures))
-    n_replicates = len(result.result.replicates)
+    n_replicates = result.result.cell.train.replicates
     means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
     heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
     title = Text(printable(heading), style="bold")
     if result.is_synthetic:
         title.append(" on a synthetic stand-in", style="yellow")
-    warnings = [Text(printable(f"{each}."), style="yellow") for each in result.warnings]
+    notes = [Text(printable(f"{each}."), style="yellow") for each in result.warnings]
+    if any(each.rows == "validation" for each in result.evaluated) and result.result.folds:
+        note = "validation: every row by the model of its fold; losses are means over folds"
+        notes.append(Text(note, style="dim"))
     steps = {each.rows: each.step for each in result.evaluated if each.step is not None}
     of_which = ", replicate 0" if n_replicates > 1 else ""
-    return Group(title, table, *warnings, *([_steps_table(steps, of_which)] if steps else []))
+    return Group(title, table, *notes, *([_steps_table(steps, of_which)] if steps else []))
 
 
 def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:

@@ -1,122 +1,95 @@
-"""How fast small batches are trained: batch size 1 beside scikit-learn, and both kernels.
-
-    python -m tests.benchmarks.small_batches
+"""How fast small batches are trained: batch size 1 beside scikit-learn.
 
 scikit-learn fits and scores the same cells with GridSearchCV in two processes that are already
-running; the engine trains them and validates after every epoch. Close what else runs.
+running; the engine reads the files, trains the cells and validates after every epoch. The grids of
+16 to 64 epochs are like the homework's: the bias is not trained, and cells that differ only in
+their number of epochs are one training of the engine. The others have no such cells.
 """
 
-import statistics
-import tempfile
-import time
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-from rich.console import Console
+from rich.console import RenderableType
+from sklearn.base import clone
 from sklearn.linear_model import SGDRegressor
 from sklearn.model_selection import GridSearchCV
 
-from sgdlab import provenance
-from sgdlab.config import Data, Run, Train
-from sgdlab.data.dataset import open_dataset
-from sgdlab.data.stand_in import synthesize
-from sgdlab.engine.passes import run_pass
+from sgdlab.config import Train
+from sgdlab.data.dataset import Dataset
 from sgdlab.grid import Cell
-from sgdlab.plan import make_plan
 from sgdlab.report.layout import new_table
-from sgdlab.system import n_processors
+from tests.benchmarks import data
+from tests.benchmarks.shown import seconds_cells, versions
+from tests.benchmarks.stopwatch import Stopwatch
 
-RUNS = 3
-EPOCHS = 4
+HOMEWORKS = (16, 32, 48, 64)
+GRIDS = ((HOMEWORKS, False), ((4,), False), ((4,), True))  # epochs; is the bias trained?
 L2 = (1e-7, 1e-5, 1e-3, 1e-1)
 
 
-def main() -> None:
-    console = Console(width=80)
-    with tempfile.TemporaryDirectory() as folder:
-        synthesize(Path(folder), "age_regression_")
-        with open_dataset(Data(path=folder, prefix="age_regression_")) as dataset:
-            console.print(beside_scikit_learn(dataset))
-            console.print(both_kernels(dataset))
-    environment = provenance.environment()
-    console.print(f"{environment['processor']}, {environment['processors']} processors")
-    console.print(f"medians of {RUNS} runs; {EPOCHS} epochs of 3200 rows, 2304 columns, float64")
+def tables(dataset: Dataset, stopwatch: Stopwatch) -> Iterator[RenderableType]:
+    table = new_table(
+        "batch size 1\n\ncells", "\n\nepochs", "\n\nbias", "seconds of\nscikit-\nlearn",
+        "\n\nsgdlab", "\n\nratio", "largest\nrelative difference\nof weights",
+    )  # fmt: skip
+    for epochs, train_bias in GRIDS:
+        once = replace(stopwatch, runs=1) if epochs is HOMEWORKS else stopwatch  # minutes
+        for n_cells in (64, 256):
+            cells = make_cells(n_cells, epochs, train_bias)
+            names = f"scikit-learn, {n_cells} cells", f"sgdlab, {n_cells} cells"
+            programs = scikit_learn(dataset, cells), partial(data.outcomes, dataset, cells)
+            seconds = list(once.medians(dict(zip(names, programs, strict=True))).values())
+            distance = largest_distance(dataset, cells, data.outcomes(dataset, cells))
+            what = (str(n_cells), ", ".join(map(str, epochs)), "trained" if train_bias else "fixed")
+            ratio = f"{seconds[0] / seconds[1]:.1f}"
+            table.add_row(*what, *seconds_cells(seconds), ratio, f"{distance:.1g}")
+    yield table
+    yield ""
+    yield versions("scikit-learn")
 
 
-def make_cells(n_cells: int, batch_size: int) -> list[Cell]:
-    rates = np.geomspace(1e-7, 1e-5, n_cells // len(L2)).tolist()
-    settings = [(rate, l2) for rate in rates for l2 in L2]
+def make_cells(n_cells: int, epochs: Sequence[int], train_bias: bool) -> list[Cell]:
+    """A grid of learning rates, numbers of epochs and L2; nothing diverges."""
+    rates = np.geomspace(1e-7, 1e-5, n_cells // len(L2) // len(epochs)).tolist()
     return [
-        Cell(n, Train(order="in_order", batch_size=batch_size, learning_rate=rate, l2=l2,
-                      epochs=EPOCHS))
-        for n, (rate, l2) in enumerate(settings)
+        Cell(n, Train(order="in_order", batch_size=1, learning_rate=rate, epochs=epoch, l2=l2,
+                      train_bias=train_bias))
+        for n, (rate, epoch, l2) in enumerate(itertools.product(rates, epochs, L2))
     ]  # fmt: skip
 
 
-def beside_scikit_learn(dataset):
-    table = new_table("cells", "scikit-learn, s", "engine, s", "ratio", "largest difference of w")
-    for n_cells in (64, 256):
-        cells = make_cells(n_cells, 1)
-        theirs = scikit_learn(dataset, cells)
-        seconds, outcomes = engine(dataset, cells)
-        distance = largest_distance(dataset, cells, outcomes)
-        ratio = f"{theirs / seconds:.1f}"
-        table.add_row(str(n_cells), f"{theirs:.2f}", f"{seconds:.2f}", ratio, f"{distance:.1g}")
-    return table
-
-
-def both_kernels(dataset):
-    table = new_table("64 cells, batch size", "direct, s", "blocked, s", "the plan takes")
-    for batch_size in (1, 4, 16, 64, 160):
-        cells = make_cells(64, batch_size)
-        direct, _ = engine(dataset, cells, None)
-        blocked, _ = engine(dataset, cells, 128)
-        plan = make_plan(cells, dataset.shape, Run(), n_processors())
-        chosen = "direct" if plan.blocks[0].window_rows is None else "blocked"
-        table.add_row(str(batch_size), f"{direct:.2f}", f"{blocked:.2f}", chosen)
-    return table
-
-
-def engine(dataset, cells, window_rows="auto"):
-    """Median seconds, and the outcomes by cell; with the planned kernels or a given one."""
-    (each,) = make_plan(cells, dataset.shape, Run(), n_processors()).passes
-    if window_rows != "auto":
-        each = replace(each, blocks=tuple(replace(b, window_rows=window_rows) for b in each.blocks))
-    seconds = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        records = list(run_pass(each, each.blocks, dataset, True, n_processors()))
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), {o.cell: o for r in records for o in r.outcomes}
-
-
-def regressor(**settings):
+def regressor(train: Train):
     return SGDRegressor(
-        penalty="l2", learning_rate="constant", shuffle=False, tol=None, max_iter=EPOCHS, **settings
-    )
+        penalty="l2", learning_rate="constant", shuffle=False, tol=None,
+        fit_intercept=train.train_bias, eta0=train.learning_rate, alpha=train.l2,
+        max_iter=train.epochs,
+    )  # fmt: skip
 
 
 def scikit_learn(dataset, cells):
-    """Median seconds of GridSearchCV on the same split, its pool warm."""
+    """A program: GridSearchCV on the same split, in processes that are running already."""
     sets = (dataset.training(np.float64), dataset.validation(np.float64))
     rows = [chunk for each in sets for chunk in each.chunks(4000)]
     X, y = (np.concatenate(part) for part in zip(*rows, strict=True))
     n_train = dataset.shape.n_train
     search = GridSearchCV(
-        regressor(),
-        {"eta0": sorted({each.train.learning_rate for each in cells}), "alpha": list(L2)},
+        regressor(cells[0].train),
+        {
+            "eta0": sorted({each.train.learning_rate for each in cells}),
+            "max_iter": sorted({each.train.epochs for each in cells}),
+            "alpha": list(L2),
+        },
         cv=[(np.arange(n_train), np.arange(n_train, len(X)))],
         scoring="neg_mean_squared_error",
         refit=False,
         n_jobs=2,
     )
-    seconds = []
-    for _ in range(RUNS + 1):
-        start = time.perf_counter()
-        search.fit(X, y)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    short = clone(search).set_params(param_grid={"eta0": [1e-7] * 4, "max_iter": [1]})
+    short.fit(X, y)  # starts the processes
+    return lambda: search.fit(X, y)
 
 
 def largest_distance(dataset, cells, outcomes):
@@ -124,11 +97,7 @@ def largest_distance(dataset, cells, outcomes):
     [(X, y)] = dataset.training(np.float64).chunks(dataset.shape.n_train)
     found = []
     for cell in cells[:: len(cells) // 8]:
-        model = regressor(eta0=cell.train.learning_rate, alpha=cell.train.l2).fit(X, y)
+        model = regressor(cell.train).fit(X, y)
         weights = outcomes[cell.index].weights
         found.append(np.linalg.norm(weights - model.coef_) / np.linalg.norm(model.coef_))
     return max(found)
-
-
-if __name__ == "__main__":
-    main()

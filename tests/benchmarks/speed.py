@@ -1,175 +1,170 @@
-"""How fast the homework's grid search is: ratios, all measured in one process.
+"""The homework's grid: 256 models, in sgdlab and in other programs.
 
-    python -m tests.benchmarks.speed [--whole]
-
-The homework's script takes minutes, and its time does not depend on learning rate and L2; unless
---whole is given, one pair of them in sixteen is run, and the time is multiplied by sixteen.
+The script and PyTorch train one model at a time and take minutes, and their time depends on neither
+learning rate nor L2; one pair of them in sixteen is run, and the time is multiplied by sixteen.
 """
 
-import argparse
-import statistics
-import sys
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+import torch
+from rich.console import RenderableType
 from threadpoolctl import threadpool_limits
 
-from sgdlab import provenance
-from sgdlab.config import Data, Run
-from sgdlab.config_file import load_config
-from sgdlab.data.dataset import open_dataset
-from sgdlab.data.stand_in import synthesize
-from sgdlab.engine.passes import run_pass
-from sgdlab.grid import expand
-from sgdlab.plan import make_plan
-from sgdlab.system import n_processors
-from tests.benchmarks import homework
-from tests.benchmarks.idle import BusyError, Idle
+from sgdlab.data.dataset import Dataset
+from sgdlab.report.layout import new_table
+from tests.benchmarks import data, homework, jax_program, torch_program
+from tests.benchmarks.shown import ratio_table, seconds_cells, versions
+from tests.benchmarks.stopwatch import Stopwatch
 
-RUNS = 5
-ATTEMPTS = 4
-CONFIG = Path(__file__).parents[2] / "configs" / "age.yaml"
+DTYPES = ("float64", "float32")
+WRONG = "wrong"
+SAMPLE = (3e-5, 1e-5)  # learning rate and L2
+SHARE = 16
+SCRIPT, PYTORCH = "script", "PyTorch, one model at a time"
+JAX, ENGINE, PRODUCTS = "JAX, the fastest program", "sgdlab", "bare products"
+TOLERANCES = {"float64": 1e-9, "float32": 1e-4}  # of losses, relative
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--whole", action="store_true", help="run all 256 models of the script")
-    is_whole = arguments.parse_args().whole
-    with tempfile.TemporaryDirectory() as folder:
-        synthesize(Path(folder), "age_regression_")
-        try:
-            seconds = measure(folder, is_whole)
-        except BusyError as error:
-            sys.exit(f"not measured: {error}; expected an idle machine (close what else runs)")
-    show(seconds, is_whole)
-
-
-def measure(folder: str, is_whole: bool) -> dict[str, list[float]]:
-    """Seconds of every run of every program, the programs in turn."""
-    data = Data(path=folder, prefix="age_regression_")
-    with open_dataset(data) as dataset:
-        arrays = load_arrays(dataset)
-        programs = {
-            f"script, {dtype}, {threads} threads": plain_script(arrays, dtype, threads, is_whole)
-            for dtype in ("float64", "float32")
-            for threads in (1, 2)
-        }
-        programs |= {f"engine, {each}": engine(dataset, each) for each in ("float64", "float32")}
-        programs["bare products"] = bare_products(arrays["float64"][0])
-        seconds: dict[str, list[float]] = {name: [] for name in programs}
-        for n in range(RUNS):
-            for name, program in programs.items():
-                print(f"  run {n + 1} of {RUNS}: {name}", file=sys.stderr)
-                seconds[name].append(undisturbed(program))
-    return seconds
-
-
-def undisturbed(program) -> float:
-    """Seconds of a run during which the machine did nothing else; at most a few are tried."""
-    for attempt in range(ATTEMPTS):
-        try:
-            with Idle():
-                return program()
-        except BusyError:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError("every attempt returns or raises")
-
-
-def load_arrays(dataset):
-    """By dtype: X and y to train, X and y to validate."""
-    arrays = {}
-    for dtype in ("float64", "float32"):
-        training, validation = dataset.training(dtype), dataset.validation(dtype)
-        rows = [
-            np.concatenate([X for X, _ in each.chunks(1000)]) for each in (training, validation)
-        ]
-        y = [each.targets.astype(np.float64) for each in (training, validation)]
-        arrays[dtype] = (rows[0], y[0], rows[1], y[1])
-    return arrays
-
-
-def plain_script(arrays, dtype, threads, is_whole):
-    """The homework's script on arrays of a dtype."""
-    share = 1 if is_whole else 16
-    grid = (
-        homework.GRID if is_whole else [each for each in homework.GRID if each[2:] == (3e-5, 1e-5)]
-    )
-
-    def run():
-        with threadpool_limits(threads, user_api="blas"):
-            start = time.perf_counter()
-            homework.grid_search(*arrays[dtype], grid)
-            return (time.perf_counter() - start) * share
-
-    return run
-
-
-def engine(dataset, precision):
-    """The engine of grid-search: reads and orders rows, trains all cells, validates every epoch."""
-    cells = expand(load_config(CONFIG, [f"train.precision={precision}"])).cells
-    threads = n_processors()
-    (each,) = make_plan(cells, dataset.shape, Run(), threads).passes
-
-    def run():
-        start = time.perf_counter()
-        n_outcomes = sum(
-            len(record.outcomes) for record in run_pass(each, each.blocks, dataset, True, threads)
-        )
-        seconds = time.perf_counter() - start
-        assert n_outcomes == len(cells)
-        return seconds
-
-    return run
-
-
-def bare_products(X):
-    """As many products as the training needs: 64 models, tiles of 160 rows, 64 epochs."""
-    V, P, G = np.zeros((64, X.shape[1])), np.empty((64, 160)), np.empty((64, X.shape[1]))
-
-    def run():
-        start = time.perf_counter()
-        for _ in range(max(homework.EPOCHS)):
-            for first in range(0, len(X), 160):
-                tile = X[first : first + 160]
-                np.matmul(V, tile.T, out=P)
-                np.matmul(P, tile, out=G)
-        return time.perf_counter() - start
-
-    return run
-
-
-def show(seconds: dict[str, list[float]], is_whole: bool) -> None:
-    """The table: medians, and the ratios that count."""
-    medians = {name: statistics.median(each) for name, each in seconds.items()}
-    script = {
-        dtype: min(medians[f"script, {dtype}, {threads} threads"] for threads in (1, 2))
-        for dtype in ("float64", "float32")
+def tables(dataset: Dataset, stopwatch: Stopwatch) -> Iterator[RenderableType]:
+    judges = {dtype: _Judge(dataset, dtype) for dtype in DTYPES}
+    programs = {
+        f"{name}, {dtype}": program
+        for dtype, judge in judges.items()
+        for name, program in _programs(dataset, dtype, judge).items()
     }
-    double, single = medians["engine, float64"], medians["engine, float32"]
-    table = Table("", "seconds", "min..max", title=f"median of {RUNS} runs")
-    for name, each in seconds.items():
-        table.add_row(name, f"{medians[name]:.2f}", f"{min(each):.2f}..{max(each):.2f}")
-    ratios = Table("ratio", "", title="the homework's grid: 256 models, 3200 x 2304")
-    for name, ratio in {
-        "script on float64 arrays / engine in float64": script["float64"] / double,
-        "script on float32 arrays / engine in float64": script["float32"] / double,
-        "engine in float64 / engine in float32": double / single,
-        "engine in float64 / bare products": double / medians["bare products"],
-    }.items():
-        ratios.add_row(name, f"{ratio:.2f}")
-    environment = provenance.environment()
-    blas = ", ".join(f"{each['internal_api']} {each['version']}" for each in environment["blas"])
-    console = Console()
-    console.print(table, ratios)
-    console.print(f"{environment['processor']}, {environment['processors']} processors, {blas}")
-    sample = "all of the script" if is_whole else "a sixteenth of the script, times sixteen"
-    console.print(f"{sample}; the better of 1 and 2 BLAS threads counts")
+    medians = stopwatch.medians(programs)
+    by_dtype = {
+        dtype: {
+            name.removesuffix(f", {dtype}"): each
+            for name, each in medians.items()
+            if name.endswith(dtype)
+        }
+        for dtype in DTYPES
+    }
+    shown = {dtype: _seconds(by_dtype[dtype], judges[dtype]) for dtype in DTYPES}
+    yield _seconds_table(shown)
+    yield ""
+    yield ratio_table(_ratios(shown))
+    yield ""
+    yield _layouts_table(by_dtype, judges)
+    yield f"{WRONG}: in some run not the losses of sgdlab; does not count"
+    yield ""
+    yield versions("jax", "torch")
 
 
-if __name__ == "__main__":
-    main()
+def _programs(dataset, dtype, judge) -> dict[str, Callable]:
+    """By name; JAX has compiled its own."""
+    arrays = data.arrays(dataset, dtype)
+    tensors = [torch.from_numpy(each) for each in arrays]
+    found: dict[str, Callable] = {}
+    for threads in (1, 2):
+        found[f"{SCRIPT}, {threads} threads"] = partial(script, arrays, threads)
+        found[f"{PYTORCH}, {threads} threads"] = partial(pytorch, tensors, threads)
+    for name, program in jax_program.programs(*arrays).items():
+        found[name] = partial(judge, name, program)
+        found[name]()
+    found[ENGINE] = partial(data.outcomes, dataset, data.homework_cells(dtype))
+    found[PRODUCTS] = partial(bare_products, arrays[0])
+    return found
+
+
+def _seconds(medians: dict[str, float], judge: "_Judge") -> dict[str, float]:
+    """Of the whole grid, by what the table shows."""
+    jax_seconds = [medians[name] for name in judge.distances if judge.is_right(name)]
+    return {
+        SCRIPT: SHARE * min(medians[f"{SCRIPT}, {threads} threads"] for threads in (1, 2)),
+        PYTORCH: SHARE * min(medians[f"{PYTORCH}, {threads} threads"] for threads in (1, 2)),
+        JAX: min(jax_seconds),
+        ENGINE: medians[ENGINE],
+        PRODUCTS: medians[PRODUCTS],
+    }
+
+
+def _seconds_table(shown: dict[str, dict[str, float]]) -> RenderableType:
+    table = new_table("seconds", *DTYPES)
+    for name in shown[DTYPES[0]]:
+        table.add_row(name, *seconds_cells(each[name] for each in shown.values()))
+    return table
+
+
+def _ratios(shown: dict[str, dict[str, float]]) -> dict[str, float]:
+    pairs = {
+        f"{name} / {ENGINE}, {dtype}": each[name] / each[ENGINE]
+        for name in (SCRIPT, PYTORCH, JAX)
+        for dtype, each in shown.items()
+    }
+    double, single = (shown[dtype] for dtype in DTYPES)
+    return pairs | {
+        f"{SCRIPT}, float32 / {ENGINE}, float64": single[SCRIPT] / double[ENGINE],
+        f"{ENGINE}, float64 / float32": double[ENGINE] / single[ENGINE],
+        f"{ENGINE} / {PRODUCTS}, float64": double[ENGINE] / double[PRODUCTS],
+        f"{ENGINE} / {PRODUCTS}, float32": single[ENGINE] / single[PRODUCTS],
+    }
+
+
+def _layouts_table(medians, judges) -> RenderableType:
+    """All JAX programs; one that was ever wrong does not count."""
+    table = new_table("seconds of the JAX programs", *DTYPES)
+    for name in judges[DTYPES[0]].distances:
+        cells = [
+            f"{medians[dtype][name]:.2f}" if judge.is_right(name) else WRONG
+            for dtype, judge in judges.items()
+        ]
+        table.add_row(name, *cells)
+    return table
+
+
+class _Judge:
+    """The engine's losses, and how far each JAX program's were from them in its worst run."""
+
+    def __init__(self, dataset: Dataset, dtype: str) -> None:
+        self.distances: dict[str, float] = {}
+        self._tolerance = TOLERANCES[dtype]
+        self._losses: dict[int, np.ndarray] = {}
+        cells = data.homework_cells(dtype)
+        histories = data.outcomes(dataset, cells)
+        for size in homework.BATCH_SIZES:
+            longest = [
+                each.index
+                for each in cells
+                if (each.train.batch_size, each.train.epochs) == (size, max(homework.EPOCHS))
+            ]
+            columns = [histories[index].validation_history for index in longest]
+            self._losses[size] = np.stack(columns, axis=1)
+
+    def __call__(self, name: str, program: jax_program.Program) -> None:
+        found = program()
+        distance = max(
+            float(np.max(np.abs(found[size] / losses - 1))) for size, losses in self._losses.items()
+        )
+        self.distances[name] = max(distance, self.distances.get(name, 0.0))
+
+    def is_right(self, name: str) -> bool:
+        return self.distances[name] <= self._tolerance
+
+
+def script(arrays, threads: int) -> None:
+    """A sample of the homework's script. Its weights are float64, whatever its arrays are."""
+    X, y, X_validation, y_validation = arrays
+    grid = [each for each in homework.GRID if each[2:] == SAMPLE]
+    with threadpool_limits(threads, user_api="blas"):
+        homework.grid_search(X, y.astype(float), X_validation, y_validation.astype(float), grid)
+
+
+def pytorch(tensors, threads: int) -> None:
+    torch.set_num_threads(threads)
+    for size in homework.BATCH_SIZES:
+        torch_program.losses(*tensors, size, *SAMPLE, max(homework.EPOCHS))
+
+
+def bare_products(X) -> None:
+    """As many products as the training needs: 64 models, tiles of 160 rows, 64 epochs."""
+    V = np.zeros((64, X.shape[1]), X.dtype)
+    P, G = np.empty((64, 160), X.dtype), np.empty_like(V)
+    for _ in range(max(homework.EPOCHS)):
+        for first in range(0, len(X), 160):
+            tile = X[first : first + 160]
+            np.matmul(V, tile.T, out=P)
+            np.matmul(P, tile, out=G)

@@ -1,0 +1,66 @@
+"""Cross-validation: which rows a fold holds out, and what it makes of the others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config import Validation
+from sgdlab.data.npy import NpyFile
+from sgdlab.data.orders import Purpose, generator
+from sgdlab.data.rows import Chunk, Transform, transform_rows
+
+
+def assign_folds(n_rows: int, n_folds: int, validation: Validation) -> NDArray[np.int64]:
+    """For every row of a file the fold that holds it out, shape (n_rows,).
+
+    Sizes differ by at most one row, and the first folds are the larger ones, as in scikit-learn's
+    ``KFold``. Folds are consecutive pieces of the file, or with ``take: random`` of a permutation.
+    """
+    folds = np.repeat(np.arange(n_folds), fold_sizes(n_rows, n_folds))
+    if validation.take == "tail":
+        return folds
+    assigned = np.empty_like(folds)
+    assigned[generator(validation.seed, Purpose.SPLIT).permutation(n_rows)] = folds
+    return assigned
+
+
+def fold_sizes(n_rows: int, n_folds: int) -> NDArray[np.int64]:
+    """How many rows each fold holds out."""
+    return n_rows // n_folds + (np.arange(n_folds) < n_rows % n_folds)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a file's rows.
+
+    Attributes
+    ----------
+    file
+        Holds the rows.
+    held_out : bool array, shape (n_rows,)
+        Which rows of the file it holds out; it trains on the others.
+    transform
+        With statistics of the rows that it trains on, for rows that are divided already.
+    """
+
+    file: NpyFile
+    held_out: NDArray[np.bool_]
+    transform: Transform
+
+    def n_training(self, numbers: NDArray[np.int64]) -> int:
+        """How many of some rows of the file it trains on; rows may stand there repeatedly."""
+        return int(np.count_nonzero(~self.held_out[numbers]))
+
+    def training(self, chunk: Chunk, numbers: NDArray[np.int64]) -> Chunk:
+        """The rows and targets that it trains on, of a chunk with these numbers in the file."""
+        return self._part(chunk, ~self.held_out[numbers])
+
+    def validation(self, chunk: Chunk, numbers: NDArray[np.int64]) -> Chunk:
+        """The rows and targets that it holds out."""
+        return self._part(chunk, self.held_out[numbers])
+
+    def _part(self, chunk: Chunk, is_in: NDArray[np.bool_]) -> Chunk:
+        rows, targets = chunk[0][is_in], chunk[1][is_in]
+        transform_rows(self.file, rows, self.transform, out=rows)
+        return rows, targets

@@ -1,0 +1,82 @@
+"""The rows of a pass: in which order they come, and which of them each fold sees."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.dataset import Dataset
+from sgdlab.data.orders import FIXED_ORDERS, Blocks, buffer_ends, epoch_order
+from sgdlab.data.rows import Chunk
+from sgdlab.engine.blocks import RunningBlock
+from sgdlab.plan import Block, Pass
+
+Part = tuple[NDArray[Any], ...]  # rows and targets; or two of each
+
+
+class PassRows:
+    """What a pass reads, and what the blocks of each fold see of it.
+
+    Attributes
+    ----------
+    training
+        Already in the pass's order if that is the same in every epoch. Those of all folds, before
+        any statistics of a fold; a fold leaves out the rows that it holds out.
+    validation
+        None where there are none, or where each fold holds out its own.
+    """
+
+    def __init__(self, plan: Pass, dataset: Dataset, in_memory: bool) -> None:
+        self._train, self._replicate = plan.train, plan.replicate
+        self._blocks = Blocks(self._train.block_rows, self._train.buffer_blocks)
+        self._is_fixed = self._train.order in FIXED_ORDERS
+        self._n_rows = dataset.shape.n_train
+        self._folds = dataset.folds if plan.is_folded else ()
+        precision = self._train.precision
+        is_shuffled = self._is_fixed and self._train.order != "in_order"
+        order = self._order(0) if is_shuffled else None
+        take = dataset.pooled if plan.is_folded else dataset.training
+        self.training = take(precision, order)
+        self.validation = dataset.validation(precision) if dataset.shape.n_validation else None
+        if in_memory:
+            for row_set in (self.training, self.validation):
+                if row_set is not None:
+                    row_set.load()
+
+    def order(self, epoch: int) -> NDArray[np.int64] | None:
+        """The positions that an epoch, from 0, goes through; None: all, one after the other."""
+        return None if self._is_fixed else self._order(epoch)
+
+    def ends(self, epoch: int) -> NDArray[np.int64] | None:
+        """Of what is best read as a whole, in an epoch's order; None where chunks are."""
+        if self._train.order != "shuffle_blocks":
+            return None
+        return buffer_ends(self._n_rows, self._train.seed, self._replicate, epoch, self._blocks)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        train = self._train
+        return epoch_order(
+            train.order, self._n_rows, train.seed, self._replicate, epoch, self._blocks
+        )
+
+    def start(self, block: Block) -> RunningBlock:
+        targets = self.training.targets
+        if block.fold is not None:
+            targets = targets[~self._folds[block.fold].held_out[self.training.numbers]]
+        return RunningBlock(block, self.training.n_features, targets)
+
+    def n_training(self, fold: int | None, order: NDArray[np.int64] | None) -> int:
+        """Rows on which the blocks of a fold train in an epoch."""
+        numbers = self.training.numbers if order is None else self.training.numbers[order]
+        return len(numbers) if fold is None else self._folds[fold].n_training(numbers)
+
+    def own(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
+        """Of a chunk of the training rows those on which a fold trains."""
+        return chunk if fold is None else self._folds[fold].training(chunk, numbers)
+
+    def both(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
+        """The same, followed by those that the fold holds out."""
+        if fold is None:
+            return chunk
+        held_out = self._folds[fold].validation(chunk, numbers)
+        return (*self._folds[fold].training(chunk, numbers), *held_out)

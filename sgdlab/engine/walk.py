@@ -1,0 +1,287 @@
+"""The steps of small batches inside a window, in arrays with one row for every row of the window.
+
+For the cells of one batch size, with the scale 1 at the window's start, ``state`` holds in the rows
+of batches that had their step their coefficients C, and in all others ``-(P + (b - y) / scale)``:
+predictions P from the weights at the window's start, and what residuals have beside them. With the
+Gram matrix of the rows, in which the identity stands for each batch's own rows, the product
+``earlier @ state`` is then ``-residuals / scale`` of a batch. To keep its rows short, a *piece* of
+several batches is brought up to date with all that is before it at once.
+
+For the squared loss all residuals r of a piece follow from one linear system ``(I + f N) r = p``.
+N, the products with rows of earlier batches, is the same for all cells, and some power of it is 0,
+so that the inverse is exactly ``(I - f N) (I + (f N)^2) (I + (f N)^4) ...`` with few factors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sgdlab.config import Train, column
+from sgdlab.optim.losses import derivative
+from sgdlab.optim.schedules import LearningRates
+
+# The scale shrinks within a window by at least exp(-2 * this); where the decay of a cell might be
+# stronger, or near 0, what is held of the window is multiplied by it at every step instead.
+LARGEST_DECAY_OF_A_WINDOW = 10.0
+LARGEST_DECAY_OF_A_STEP = 0.5
+PIECE_ROWS = 32
+# The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
+LARGEST_GROWTH = 100.0
+
+When = tuple[int, int, int]  # epoch and row of the epoch, from 0, and the rows of the epoch
+
+
+class _Batch(NamedTuple):
+    """One batch of a window: its rows, and views of the walk's arrays."""
+
+    start: int
+    rows: int | slice
+    known: slice  # rows of its piece up to its own last
+    state: NDArray[Any]  # of those
+    residuals: NDArray[Any]
+    coefficients: NDArray[Any]
+
+
+_Pieces = list[tuple[slice, list[_Batch]]]
+
+
+@dataclass(frozen=True)
+class Products:
+    """Of a window's rows.
+
+    Attributes
+    ----------
+    earlier : float array, shape (T, T)
+        With the rows of earlier batches; the identity in each batch, 0 in later ones.
+    powers : list of lists of float arrays
+        For every piece N, N^2, N^4 and so on; empty where the steps are made one by one.
+    unit
+        Of N in the powers: the largest product of two rows.
+    """
+
+    earlier: NDArray[Any]
+    powers: list[list[NDArray[Any]]]
+    unit: float
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """What a window's batches do, arrays of shape (n_batches, n_cells) but for some.
+
+    ``..._of_rows`` (T, n_cells) are of every row's batch. ``end`` (n_cells,) is the scale at the
+    end, ``linear`` (n_cells,) f of the linear system. ``decay`` is used by the cells whose scale
+    stays 1.
+    """
+
+    minus_scale: NDArray[Any]
+    factor: NDArray[Any]
+    bias: NDArray[np.float64]
+    decay: NDArray[Any]
+    minus_scale_of_rows: NDArray[Any]
+    factor_of_rows: NDArray[Any]
+    end: NDArray[np.float64]
+    linear: NDArray[np.float64]
+
+
+class Walk:
+    """Through one window after the other, for the cells of one batch size."""
+
+    def __init__(self, trains: Sequence[Train], window_rows: int, dtype: DTypeLike) -> None:
+        self._loss = trains[0].loss
+        self._batch_size = trains[0].batch_size
+        self._huber_delta = column(trains, "huber_delta").astype(dtype)
+        self._learning_rates = LearningRates(trains)
+        self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
+        self._trains_bias = column(trains, "train_bias")
+        self._is_any_bias_trained = bool(self._trains_bias.any())
+        strongest = column(trains, "learning_rate") * self._decay_rate
+        in_a_window = strongest * window_rows / self._batch_size
+        self._is_multiplied = (strongest > LARGEST_DECAY_OF_A_STEP) | (
+            in_a_window > LARGEST_DECAY_OF_A_WINDOW
+        )
+        self._is_any_multiplied = bool(self._is_multiplied.any())
+        steps_differ = self._is_any_bias_trained or self._is_any_multiplied
+        self._is_linear = (
+            self._loss == "squared" and self._learning_rates.is_constant and not steps_differ
+        )
+        self._largest_rate = float(column(trains, "learning_rate").max())
+        self._state = np.empty((window_rows, len(trains)), dtype)
+        self._residuals = np.empty_like(self._state)
+        self._piece_rows = self._batch_size * max(1, PIECE_ROWS // self._batch_size)
+        batch = np.arange(window_rows) // self._batch_size
+        self._is_earlier = batch[:, None] > batch
+        self._whole_window = self._pieces(window_rows)
+        self._constant_rates: _Rates | None = None  # of a whole window
+
+    def freeze(self, cells: NDArray[np.bool_]) -> None:
+        self._learning_rates.freeze(cells)
+        self._constant_rates = None
+
+    def products(self, K: NDArray[Any]) -> Products:
+        """What ``go`` needs of the Gram matrix of a window, shape (T, T)."""
+        n = len(K)
+        is_earlier = self._is_earlier[:n, :n]
+        powers, unit = [], float(np.abs(K).max()) or 1.0
+        if self._is_linear:
+            n_batches = self._piece_rows // self._batch_size
+            if (1.0 + self._largest_rate * unit) ** n_batches <= LARGEST_GROWTH:
+                N = np.where(is_earlier, K, 0) / unit
+                powers = [_powers(N[piece, piece], len(each)) for piece, each in self._pieces_of(n)]
+        return Products(np.where(is_earlier, K, np.eye(n, dtype=K.dtype)), powers, unit)
+
+    def go(
+        self,
+        when: When,
+        products: Products,
+        P: NDArray[Any],
+        targets: NDArray[Any],
+        bias: NDArray[np.float64],
+    ) -> None:
+        """Make all steps of a window.
+
+        Parameters
+        ----------
+        products
+            From :meth:`products`.
+        P : float array, shape (T, n_cells)
+            Predictions without bias.
+        targets : float array, shape (T,)
+        bias : float64 array, shape (n_cells,)
+            Changed in place.
+        """
+        n, state, earlier = len(P), self._state[: len(P)], products.earlier
+        self._rates = rates = self._rates_of(when, n)
+        self._offset = (targets[:, None] - bias.astype(P.dtype)) / rates.minus_scale_of_rows
+        np.negative(P + self._offset, out=state)
+        self._bias_change = np.zeros(len(bias))
+        gain = (-products.unit * rates.linear).astype(P.dtype)
+        k = 0
+        for number, (piece, batches) in enumerate(self._pieces_of(n)):
+            state[piece] += earlier[piece, : piece.start] @ state[: piece.start]
+            if products.powers:
+                self._solve(piece, products.powers[number], gain)
+            else:
+                for batch in batches:
+                    np.dot(earlier[batch.rows, batch.known], batch.state, out=batch.residuals)
+                    self._step(k, batch)
+                    k += 1
+        bias += self._bias_change
+
+    @property
+    def coefficients(self) -> NDArray[Any]:
+        """C of the last window, shape (T, n_cells)."""
+        return self._state[: len(self._offset)]
+
+    @property
+    def residuals(self) -> NDArray[Any]:
+        """Of the last window's rows, each before its own update, shape (T, n_cells)."""
+        return self._residuals[: len(self._offset)]
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """By the end of the last window, shape (n_cells,)."""
+        return self._rates.end
+
+    def decay(self, V: NDArray[Any]) -> None:
+        """Multiply the weights of the cells whose scale stayed 1, in place."""
+        if self._is_any_multiplied:
+            V[self._is_multiplied] *= self._rates.decay.prod(axis=0)[:, None]
+
+    def _solve(self, piece: slice, powers: Sequence[NDArray[Any]], gain: NDArray[Any]) -> None:
+        """All steps of a piece at once; ``gain`` is -f in the unit of the powers."""
+        rows = self._state[piece]
+        for power in powers:
+            rows += power @ (rows * gain)
+            gain = np.square(gain)
+        np.multiply(rows, self._rates.minus_scale_of_rows[piece], out=self._residuals[piece])
+        np.multiply(self._residuals[piece], self._rates.factor_of_rows[piece], out=rows)
+
+    def _step(self, k: int, batch: _Batch) -> None:
+        """The step of batch k, whose residuals are there but for scale and change of bias."""
+        residuals = batch.residuals
+        residuals *= self._rates.minus_scale[k]
+        if self._is_any_bias_trained:
+            residuals += self._bias_change
+        derivatives = derivative(self._loss, residuals, self._huber_delta)
+        np.multiply(derivatives, self._rates.factor[k], out=batch.coefficients)
+        if self._is_any_bias_trained:
+            if self._batch_size > 1:
+                derivatives = np.add.reduce(derivatives, axis=0, dtype=np.float64)
+            self._bias_change -= self._rates.bias[k] * derivatives
+        if self._is_any_multiplied:
+            self._multiply(k, slice(batch.start), slice(batch.known.stop, len(self._offset)))
+
+    def _multiply(self, k: int, earlier: slice, later: slice) -> None:
+        """The decay of cells whose scale stays 1: of earlier rows' coefficients, and of P."""
+        cells, decay = self._is_multiplied, self._rates.decay[k]
+        self._state[earlier, cells] *= decay
+        self._state[later, cells] *= decay
+        self._state[later, cells] -= (1 - decay) * self._offset[later, cells]
+
+    def _rates_of(self, when: When, n_rows: int) -> _Rates:
+        """Of the batches in the next rows; in all whole windows the same without a schedule."""
+        is_constant = self._learning_rates.is_constant and n_rows == len(self._state)
+        if is_constant and self._constant_rates is not None:
+            return self._constant_rates
+        batch_rows = np.full(-(-n_rows // self._batch_size), self._batch_size)
+        batch_rows[-1] = n_rows - batch_rows[:-1].sum()
+        rates = self._new_rates(self._learning_rates_at(when, batch_rows), batch_rows)
+        if is_constant:
+            self._constant_rates = rates
+        return rates
+
+    def _new_rates(
+        self, learning_rate: NDArray[np.float64], batch_rows: NDArray[np.int64]
+    ) -> _Rates:
+        dtype = self._state.dtype
+        rate = learning_rate / batch_rows[:, None]
+        decay = 1.0 - learning_rate * self._decay_rate
+        after = np.cumprod(np.where(self._is_multiplied, 1.0, decay), axis=0)
+        before = np.concatenate([np.ones((1, len(self._decay_rate))), after[:-1]])
+        return _Rates(
+            minus_scale=-before.astype(dtype),
+            factor=(rate / after).astype(dtype),
+            bias=rate * self._trains_bias,
+            decay=decay[:, self._is_multiplied].astype(dtype),
+            minus_scale_of_rows=np.repeat(-before, batch_rows, axis=0).astype(dtype),
+            factor_of_rows=np.repeat(rate / after, batch_rows, axis=0).astype(dtype),
+            end=after[-1],
+            linear=rate[0] / decay[0] if self._is_linear else np.zeros(len(self._decay_rate)),
+        )
+
+    def _learning_rates_at(self, when: When, batch_rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of a window's batches, shape (n_batches, n_cells)."""
+        epoch, position, n_rows = when
+        ends = position + np.cumsum(batch_rows)[:, None]
+        begins = ends - batch_rows[:, None]
+        rates = self._learning_rates.at(epoch + begins / n_rows, epoch + ends / n_rows)
+        return np.broadcast_to(rates, (len(batch_rows), len(self._decay_rate)))
+
+    def _pieces_of(self, n_rows: int) -> _Pieces:
+        """How a window of so many rows is cut."""
+        return self._whole_window if n_rows == len(self._state) else self._pieces(n_rows)
+
+    def _pieces(self, n_rows: int) -> _Pieces:
+        pieces = []
+        for first in range(0, n_rows, self._piece_rows):
+            piece = slice(first, min(first + self._piece_rows, n_rows))
+            starts = range(first, piece.stop, self._batch_size)
+            pieces.append((piece, [self._batch(first, start, piece.stop) for start in starts]))
+        return pieces
+
+    def _batch(self, first: int, start: int, last: int) -> _Batch:
+        known = slice(first, min(start + self._batch_size, last))
+        rows = start if self._batch_size == 1 else slice(start, known.stop)  # one row is a vector
+        views = (self._state[known], self._residuals[rows], self._state[rows])
+        return _Batch(start, rows, known, *views)
+
+
+def _powers(N: NDArray[Any], n_batches: int) -> list[NDArray[Any]]:
+    """``N, N^2, N^4, ...`` as long as they are not 0 for so many batches."""
+    powers: list[NDArray[Any]] = []
+    while 2 ** len(powers) < n_batches:
+        powers.append(powers[-1] @ powers[-1] if powers else np.ascontiguousarray(N))
+    return powers

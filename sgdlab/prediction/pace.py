@@ -1,0 +1,169 @@
+"""Times the plan's blocks on a sample, epoch by epoch."""
+
+import math
+import statistics
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config import Run
+from sgdlab.data.dataset import Dataset
+from sgdlab.data.orders import FIXED_ORDERS
+from sgdlab.data.rows import READ_BYTES, rows_in
+from sgdlab.engine.blocked import keeps_products
+from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.evaluation import prediction_errors
+from sgdlab.estimate import MOST_CHUNKS_HELD, estimate, held_chunks
+from sgdlab.observer import Observer, Progress
+from sgdlab.plan import Pass, Plan
+from sgdlab.prediction.sample import (
+    SampleBlocks,
+    Source,
+    largest_batch,
+    sample_blocks,
+    sample_dataset,
+)
+from sgdlab.training import train_blocks
+
+PILOT_ROWS = 256
+SAMPLE_BYTES = 64 * 2**20  # of a sample's rows, at most; more than a processor's cache
+STREAMED_SAMPLE_BYTES = 256 * 2**20  # of rows that are read in every epoch
+CHUNKS_OF_A_STREAM = MOST_CHUNKS_HELD + 1  # at least, so that some are read while others are used
+EPOCHS_WANTED = 6
+FEWEST_EPOCHS = 3  # the first warms up, the second has a stop, the third has none
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that the blocks of a pass take on a sample of ``n_rows`` training rows.
+
+    Attributes
+    ----------
+    transform_s
+        The statistics of the columns.
+    setup_s
+        Before the first epoch.
+    epoch_s, stop_s
+        An epoch with its validation, and what one costs more in which all trajectories stop.
+    held_out_s
+        Evaluating a single cell on one held-out row.
+    memory_bytes
+        What the plan of the sample says that it needs.
+    outcome
+        Of some cell.
+    """
+
+    n_rows: int
+    transform_s: float
+    setup_s: float
+    epoch_s: float
+    stop_s: float
+    held_out_s: float
+    memory_bytes: int
+    outcome: Outcome
+
+
+def measure_pace(each: Pass, source: Source, run: Run, in_memory: bool, budget_s: float) -> Pace:
+    """Train the blocks of a pass on samples: a small one, then one that takes the time given."""
+    sample = sample_blocks(each.blocks, source.shape.n_features, _order(each, source.shape.n_train))
+    n_held = held_chunks(each, source.shape, run)
+    n_rows = min(PILOT_ROWS, _most_rows(source, in_memory))
+    with sample_dataset(source, n_rows) as dataset:
+        pilot = _timed(each, sample, dataset, _held(run, each, dataset, in_memory, n_held), 0.0)
+    wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
+    n_rows = _whole_batches(min(wanted, _most_rows(source, in_memory)), each, source.shape.n_train)
+    if not in_memory:
+        together = min(each.chunk_rows, math.ceil(n_rows / CHUNKS_OF_A_STREAM))
+        each = replace(each, chunk_rows=max(1, together))
+    with sample_dataset(source, n_rows) as dataset:
+        held = _held(run, each, dataset, in_memory, n_held)
+        return _timed(each, sample, dataset, held, budget_s)
+
+
+def _order(each: Pass, n_rows: int) -> str:
+    """That of the pass, or one that keeps no products where the pass has too many rows for it.
+
+    A sample has few rows, whose products would be kept.
+    """
+    order, precision = each.train.order, each.train.precision
+    is_kept = all(
+        keeps_products(n_rows, block.window_rows, len(block.batch_sizes), precision)
+        for block in each.blocks
+        if block.window_rows is not None
+    )
+    return order if is_kept or order not in FIXED_ORDERS else "shuffle_each_epoch"
+
+
+def _held(run: Run, each: Pass, dataset: Dataset, in_memory: bool, n_held: int) -> Run:
+    """With a budget for all rows of the sample, or for as many chunks as there is room for."""
+    if in_memory:
+        return run.model_copy(update={"memory_budget": 2**62})
+    row_bytes = dataset.shape.n_features * np.dtype(each.train.precision).itemsize
+    return run.model_copy(update={"memory_budget": n_held * each.chunk_rows * row_bytes})
+
+
+def _most_rows(source: Source, in_memory: bool) -> int:
+    n_bytes = SAMPLE_BYTES if in_memory else STREAMED_SAMPLE_BYTES
+    return min(source.shape.n_train, max(1, n_bytes // (8 * source.shape.n_features)))
+
+
+def _whole_batches(wanted: float, each: Pass, n_train: int) -> int:
+    """At least the smallest pilot; whole batches of every size or of the largest, if they fit."""
+    n_rows = max(min(PILOT_ROWS, n_train), int(wanted))
+    sizes = [size for block in each.blocks for size in block.batch_sizes]
+    for together in (math.lcm(*sizes), largest_batch(each.blocks)):
+        if n_rows < n_train and together <= n_rows:
+            return n_rows - n_rows % together
+    return n_rows
+
+
+class _Clock(Observer):
+    """When training began and when each epoch ended."""
+
+    def begin(self, progress: Progress) -> None:
+        self.times = [time.perf_counter()]
+
+    def advance(self, progress: Progress) -> None:
+        self.times.append(time.perf_counter())
+
+
+def _timed(each: Pass, sample: SampleBlocks, dataset: Dataset, run: Run, budget_s: float) -> Pace:
+    """Train for the time given, or a few epochs."""
+    start = time.perf_counter()
+    _ = dataset.transform
+    transform_s = time.perf_counter() - start
+    clock = _Clock()
+    outcomes: list[Outcome] = []
+    sampled = replace(each, blocks=sample.blocks)
+    with closing(
+        train_blocks([(sampled, sample.blocks)], dataset, run, "half_mse", clock)
+    ) as stream:
+        for trained in stream:
+            outcomes += trained.outcomes[:1]
+            is_late = clock.times[-1] - clock.times[0] > budget_s
+            if is_late and len(clock.times) > FEWEST_EPOCHS:
+                break
+    first, *epochs = (b - a for a, b in zip(clock.times, clock.times[1:], strict=False))
+    with_stop, without = statistics.median(epochs[0::2]), statistics.median(epochs[1::2])
+    return Pace(
+        n_rows=dataset.shape.n_train,
+        transform_s=transform_s,
+        setup_s=max(0.0, first - without),
+        epoch_s=without / sample.share,
+        stop_s=max(0.0, with_stop - without) / sample.share,
+        held_out_s=_held_out_s(each, dataset, outcomes[0].weights),
+        memory_bytes=estimate(Plan((sampled,)), 1, dataset.shape, run).memory_bytes,
+        outcome=outcomes[0],
+    )
+
+
+def _held_out_s(each: Pass, dataset: Dataset, weights: NDArray[Any] | None) -> float:
+    assert weights is not None  # nothing diverges here
+    rows = dataset.test(each.train.precision)
+    start = time.perf_counter()
+    prediction_errors(weights[None], np.zeros(1), rows.chunks(rows_in(READ_BYTES, rows.n_features)))
+    return (time.perf_counter() - start) / rows.n_rows

@@ -1,0 +1,192 @@
+"""How long a plan takes on this machine, from about a second of its own work on a sample."""
+
+import itertools
+import math
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sgdlab import system
+from sgdlab.config import Run
+from sgdlab.data.dataset import Shape
+from sgdlab.data.npy import HASHED_WHOLE_BYTES
+from sgdlab.estimate import Prediction, fits_in_memory
+from sgdlab.grid import Cell
+from sgdlab.plan import Block, Pass, make_plan, n_threads
+from sgdlab.prediction.pace import Pace, measure_pace
+from sgdlab.prediction.reading import seconds_a_row
+from sgdlab.prediction.sample import Source
+from sgdlab.prediction.writing import measure_writing
+
+BUDGET_S = 0.7  # of all samples together; reading and writing have their own
+MOST_SAMPLES = 6
+KEPT_SHARE = 0.5  # of the machine's memory; a file that is smaller is read from the disk once
+SCATTERED_ORDERS = ("shuffle_once", "shuffle_each_epoch", "with_replacement")
+
+Work = Sequence[tuple[Pass, Sequence[Block]]]
+_Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Seconds for one row of the file, beyond copying it: the first time, and again."""
+
+    first_s: float
+    again_s: float
+
+    def again(self) -> "_Reading":
+        return _Reading(self.again_s, self.again_s)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Epochs of a pass in which the same blocks are at work: those of ``work``."""
+
+    work: Pass
+    n_epochs: int
+
+    @property
+    def key(self) -> _Key:
+        """Equal for segments that take equally long an epoch: replicates, for example."""
+        blocks = tuple(
+            (block.fold, block.window_rows, tuple(each.train for each in block.trajectories))
+            for block in self.work.blocks
+        )
+        return (self.work.chunk_rows, self.work.blas_threads, blocks)
+
+    @property
+    def n_trajectories(self) -> int:
+        return sum(len(block.trajectories) for block in self.work.blocks)
+
+
+def predict(work: Work, source: Source, run: Run, runs_dir: Path, memory_bytes: int) -> Prediction:
+    """Time and memory of some blocks of each pass, and of the end of the run.
+
+    Parameters
+    ----------
+    memory_bytes
+        Of the plan, without the interpreter.
+    """
+    start, base = time.perf_counter(), system.peak_memory_bytes()
+    work = [*work, *_final_work(work, source.shape, run)]
+    by_pass = [_segments(each, blocks) for each, blocks in work]
+    paces = _paces([segment for segments in by_pass for segment in segments], source, run)
+    peak = system.peak_memory_bytes()
+    reading = _measure_reading(by_pass[0][0].work, source, run)
+    first, shape = paces[by_pass[0][0].key], source.shape
+    training_s = first.transform_s * shape.n_train / first.n_rows
+    training_s += sum(
+        _pass_s(segments, paces, shape, run, reading if n == 0 else reading.again())
+        for n, segments in enumerate(by_pass)
+    )
+    training_s += (shape.n_validation + shape.n_test) * (first.held_out_s + reading.again_s)
+    writing_s = _writing_s(work, first, runs_dir)
+    predicted_peak = None
+    if base is not None and peak is not None:
+        # What a sample takes beyond its plan, such as the buffers of the BLAS, the run takes too.
+        planned = max(pace.memory_bytes for pace in paces.values())
+        predicted_peak = base + memory_bytes + max(0, peak - base - planned)
+    return Prediction(
+        elapsed_s=training_s + writing_s,
+        training_s=training_s,
+        writing_s=writing_s,
+        peak_memory_bytes=predicted_peak,
+        measured_in_s=time.perf_counter() - start,
+    )
+
+
+def _final_work(work: Work, shape: Shape, run: Run) -> Work:
+    """With folds, the training of the selected cell on all rows; of one that trains the longest."""
+    if shape.folds is None:
+        return []
+    trajectories = [each for _, blocks in work for b in blocks for each in b.trajectories]
+    longest = max(trajectories, key=lambda each: each.epochs)
+    plan = make_plan([Cell(0, longest.train)], replace(shape, folds=None), run, n_threads(run))
+    return [(each, each.blocks) for each in plan.passes]
+
+
+def _segments(each: Pass, blocks: Sequence[Block]) -> list[_Segment]:
+    """A block drops out when its last trajectory ends."""
+    ends = [0, *sorted({block.epochs for block in blocks})]
+    return [
+        _Segment(replace(each, blocks=tuple(b for b in blocks if b.epochs >= stop)), stop - start)
+        for start, stop in itertools.pairwise(ends)
+    ]
+
+
+def _paces(segments: Sequence[_Segment], source: Source, run: Run) -> dict[_Key, Pace]:
+    """Of every kind of segment; where they are many, the rest go by the longest one's pace."""
+    epochs: dict[_Key, int] = defaultdict(int)
+    kinds = {segment.key: segment for segment in segments}
+    for segment in segments:
+        epochs[segment.key] += segment.n_epochs
+    longest = sorted(kinds, key=lambda key: epochs[key] * kinds[key].n_trajectories, reverse=True)
+    measured = longest[:MOST_SAMPLES]
+    paces = {}
+    for key in measured:
+        in_memory = fits_in_memory(kinds[key].work, source.shape, run)
+        budget_s = BUDGET_S / len(measured)
+        paces[key] = measure_pace(kinds[key].work, source, run, in_memory, budget_s)
+    for key in longest[MOST_SAMPLES:]:
+        share = kinds[key].n_trajectories / kinds[longest[0]].n_trajectories
+        pace = paces[longest[0]]
+        paces[key] = replace(pace, epoch_s=share * pace.epoch_s, stop_s=share * pace.stop_s)
+    return paces
+
+
+def _pass_s(
+    segments: Sequence[_Segment],
+    paces: dict[_Key, Pace],
+    shape: Shape,
+    run: Run,
+    reading: _Reading,
+) -> float:
+    """Of all epochs of a pass, and of the training losses at its stops."""
+    work, pace = segments[0].work, paces[segments[0].key]
+    ratio, n_rows = shape.n_train / pace.n_rows, shape.n_train + shape.n_validation
+    epochs = [
+        (each.n_epochs, paces[each.key].epoch_s * shape.n_train / paces[each.key].n_rows)
+        for each in segments
+    ]
+    trajectories = [each for block in work.blocks for each in block.trajectories]
+    if fits_in_memory(work, shape, run):
+        n_stops = sum(len(each.stops) for each in trajectories) / len(trajectories)
+        started_s = pace.setup_s * ratio + n_rows * reading.first_s
+        return started_s + sum(n * each for n, each in epochs) + n_stops * pace.stop_s * ratio
+    # Reading and arithmetic go side by side, as far as a processor is left for the system's part of
+    # reading from a disk; every stop of any trajectory is a walk of its own.
+    together = sum if n_threads(run) >= system.n_processors() else max
+    n_walks = len({stop.epoch for each in trajectories for stop in each.stops})
+    n_walks += any(each.train.initial_weights != "zeros" for each in trajectories)
+    first_s = together((epochs[0][1], n_rows * reading.first_s))
+    again_s = [together((each, n_rows * reading.again_s)) for _, each in epochs]
+    epochs_s = sum(n * each for (n, _), each in zip(epochs, again_s, strict=True))
+    walks_s = n_walks * together((pace.stop_s * ratio, shape.n_train * reading.again_s))
+    return pace.setup_s + first_s - again_s[0] + epochs_s + walks_s
+
+
+def _measure_reading(work: Pass, source: Source, run: Run) -> _Reading:
+    if source.X is None or source.X.n_bytes <= HASHED_WHOLE_BYTES:
+        return _Reading(0.0, 0.0)  # writing the file or its fingerprint has left it in the memory
+    is_streamed = not fits_in_memory(work, source.shape, run)
+    is_scattered = is_streamed and work.train.order in SCATTERED_ORDERS
+    n_chunks = math.ceil(source.shape.n_train / work.chunk_rows) if is_scattered else 1
+    is_kept = source.X.n_bytes <= KEPT_SHARE * system.memory_bytes()
+    first_s = seconds_a_row(source.X, n_chunks, is_kept)
+    return _Reading(first_s, 0.0 if is_kept else first_s)
+
+
+def _writing_s(work: Work, pace: Pace, runs_dir: Path) -> float:
+    blocks = [block for _, blocks in work for block in blocks]
+    trajectories = [each for block in blocks for each in block.trajectories]
+    stops = [stop for each in trajectories for stop in each.stops]
+    n_commits = sum(
+        len({stop.epoch for each in block.trajectories for stop in each.stops}) for block in blocks
+    )
+    n_epochs = math.ceil(sum(stop.epoch for stop in stops) / len(stops))
+    together = round(len(stops) / n_commits)
+    writing = measure_writing(runs_dir, trajectories[0].train, pace.outcome, n_epochs, together)
+    n_cells = len({stop.cell for stop in stops})
+    return len(stops) * writing.outcome_s + n_cells * writing.result_s + writing.end_s

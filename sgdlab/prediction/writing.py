@@ -1,0 +1,87 @@
+"""Times what a run writes and reads of its own, in a run that is made for it."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from sgdlab import provenance
+from sgdlab.config import Train
+from sgdlab.engine.blocks import Outcome
+from sgdlab.grid import Cell
+from sgdlab.open_run import OpenRun, open_run
+from sgdlab.runs import RunDirectory
+
+MOST_OUTCOMES = 32  # of one commit; more take as much longer
+MOST_COMMITS = 4
+BUDGET_S = 0.2
+
+
+@dataclass(frozen=True)
+class WritingPace:
+    """Seconds for one outcome of a commit, for one cell's log that is read, and for a run's end."""
+
+    outcome_s: float
+    result_s: float
+    end_s: float
+
+
+def measure_writing(
+    runs_dir: Path, train: Train, outcome: Outcome, n_epochs: int, n_together: int
+) -> WritingPace:
+    """Commit outcomes with histories of ``n_epochs``, ``n_together`` at a time."""
+    n_together = max(1, min(n_together, MOST_OUTCOMES))
+    train = train.model_copy(update={"replicates": 1})
+    cells = [Cell(n, train) for n in range(n_together * MOST_COMMITS)]
+    outcomes = [_long(outcome, cell.index, n_epochs) for cell in cells]
+    with TemporaryDirectory(prefix=".sgdlab-", dir=_writable(runs_dir)) as name:
+        directory = RunDirectory(Path(name) / "run")
+        with open_run(directory, cells, False) as run:
+            commit_s = _commit(run, outcomes, n_together)
+            start = time.perf_counter()
+            n_results = len(directory.results())
+            result_s = (time.perf_counter() - start) / n_results
+            start = time.perf_counter()
+            provenance.environment()
+            run.write({directory.path / str(n): b"0" for n in range(3)})
+            run.write_experiment({})
+            run.write_experiment({})
+            end_s = time.perf_counter() - start
+    return WritingPace(commit_s / n_together, result_s, end_s)
+
+
+def _commit(run: OpenRun, outcomes: Sequence[Outcome], n_together: int) -> float:
+    """Mean seconds of a commit."""
+    start = time.perf_counter()
+    for n in range(MOST_COMMITS):
+        run.commit(n, 1, outcomes[n * n_together : (n + 1) * n_together])
+        elapsed_s = time.perf_counter() - start
+        if elapsed_s > BUDGET_S:
+            break
+    return elapsed_s / (n + 1)
+
+
+def _long(outcome: Outcome, cell: int, n_epochs: int) -> Outcome:
+    history = np.linspace(1.1, 1.0, n_epochs)
+    return replace(
+        outcome,
+        cell=cell,
+        replicate=0,
+        fold=None,
+        epochs=n_epochs,
+        running_history=history,
+        validation_history=history,
+        validation_mae_history=history,
+    )
+
+
+def _writable(folder: Path) -> Path | None:
+    """The folder itself or the nearest one above it that is there; None if it takes no files."""
+    folder = folder.absolute()
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return folder if os.access(folder, os.W_OK) else None

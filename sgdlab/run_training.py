@@ -1,0 +1,88 @@
+"""Trains what a run lacks: logs, weights, and after cross-validation models of all rows."""
+
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from sgdlab.config import Config
+from sgdlab.data.dataset import Dataset
+from sgdlab.grid import Cell
+from sgdlab.observer import Observer
+from sgdlab.open_run import OpenRun
+from sgdlab.plan import Block, Plan, make_plan, n_threads
+from sgdlab.training import train_blocks
+
+
+@dataclass(frozen=True)
+class RunTraining:
+    """A run, and what it takes to train its cells."""
+
+    run: OpenRun
+    config: Config
+    cells: Sequence[Cell]
+    dataset: Dataset
+    observer: Observer
+
+    def train_unlogged(self, plan: Plan) -> None:
+        """Train the blocks whose results are not committed."""
+        unlogged = [block for block in plan.blocks if not self.run.has_results(block)]
+        if unlogged and self.run.n_cells:
+            before = f"going on with {counted(self.run.n_cells)} finished before"
+            self._note(f"{before}, training {counted(_n_cells(unlogged))}")
+        self._train(plan, unlogged)
+
+    def train_weightless(self, plan: Plan, cells: Collection[int]) -> None:
+        """Train the blocks again that have any of the given cells, but not their weights."""
+        weightless = [block for block in plan.blocks if not self.run.has_weights(block, cells)]
+        if weightless:
+            again = "again, whose weights are not there"
+            self._note(f"training {counted(_n_cells(weightless))} {again}")
+        self._train(plan, weightless)
+
+    def train_final(self, plan: Plan) -> None:
+        """Train the cells of a plan on all rows, if their logs or weights are not there."""
+        final = self.run.directory.final_results()
+        diverged = {cell for cell, each in final.items() if each.status == "diverged"}
+        with_weights = plan.cells - diverged
+        missing = [
+            block
+            for block in plan.blocks
+            if not (self.run.has_results(block) and self.run.has_weights(block, with_weights))
+        ]
+        self._train(plan, missing)
+
+    def extended(self, plan: Plan, selected: set[int], wanted: set[int], first_block: int) -> Plan:
+        """A plan of trainings on all rows, with what it lacks of the wanted cells.
+
+        The selected cell has a pass of its own, so that its bits do not depend on whether other
+        cells are wanted, or were wanted earlier.
+        """
+        shape = replace(self.dataset.shape, folds=None)
+        run = self.config.run
+        for group in (selected, wanted):
+            missing = [self.cells[cell] for cell in sorted(group - plan.cells)]
+            if missing:
+                start = first_block + len(plan.blocks)
+                more = make_plan(missing, shape, run, n_threads(run), start)
+                plan = Plan(plan.passes + more.passes)
+        return plan
+
+    def _train(self, plan: Plan, blocks: Sequence[Block]) -> None:
+        """Train blocks whole, even if only one cell of them is missing: its bits depend on them."""
+        if passes := plan.passes_of(blocks):
+            metric = self.config.select.metric
+            trained = train_blocks(passes, self.dataset, self.config.run, metric, self.observer)
+            with closing(trained) as stream:
+                for each in stream:
+                    self.run.commit(each.block, each.epoch, each.outcomes)
+
+    def _note(self, message: str) -> None:
+        self.observer.note(f"{self.run.directory.path}: {message}")
+
+
+def counted(n_cells: int) -> str:
+    return f"{n_cells} cells" if n_cells != 1 else "1 cell"
+
+
+def _n_cells(blocks: Sequence[Block]) -> int:
+    return len({stop.cell for each in blocks for path in each.trajectories for stop in path.stops})

@@ -1,0 +1,249 @@
+"""What a run is going to take: a measurement of this machine, scaled to the whole plan."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgdlab import workflows
+from sgdlab.config import Run, Train
+from sgdlab.config_file import load_config
+from sgdlab.data.dataset import Shape
+from sgdlab.grid import Cell, expand
+from sgdlab.observer import Observer
+from sgdlab.plan import Stop, make_plan
+from sgdlab.prediction import predict as module
+from sgdlab.prediction.pace import measure_pace
+from sgdlab.prediction.reading import seconds_a_row
+from sgdlab.prediction.sample import open_source, sample_blocks, sample_dataset
+from sgdlab.session import SearchOptions
+
+GRID = {"learning_rate": [0.01, 0.02], "batch_size": [1, 10, 64], "epochs": [3, 5]}
+
+
+@pytest.fixture
+def source(write_config):
+    """Of the small arrays, and the config's cells."""
+    config = load_config(write_config(grid=GRID))
+    with open_source(config.data) as (source, _):
+        yield source, expand(config).cells
+
+
+def predicted(path, *overrides):
+    return workflows.plan_search(path, overrides, measure=True).prediction
+
+
+def test_all_figures_are_there_and_positive(write_config, in_an_empty_folder):
+    found = predicted(write_config(grid=GRID))
+    assert found.elapsed_s == found.training_s + found.writing_s
+    assert min(found.training_s, found.writing_s, found.measured_in_s) > 0
+    assert found.peak_memory_bytes > 20 * 10**6  # no Python with numpy takes less
+    assert list(Path().iterdir()) == [Path("data"), Path("small.yaml")]
+
+
+def test_time_grows_with_epochs(write_config, in_an_empty_folder):
+    few, many = (predicted(write_config(), f"train.epochs={n}") for n in (10, 10_000))
+    assert many.training_s > 100 * few.training_s
+
+
+def test_time_grows_with_rows(source):
+    source, cells = source
+    work = [(each, each.blocks) for each in make_plan(cells, source.shape, Run(), 1).passes]
+    more = replace(source, shape=replace(source.shape, n_train=104_000, n_validation=26_000))
+    times = [
+        module.predict(work, each, Run(threads=1), Path("runs"), 0).training_s
+        for each in (source, more)
+    ]
+    assert times[1] > 20 * times[0]
+
+
+def test_measuring_is_short_and_needs_no_arrays(in_an_empty_folder, tmp_path):
+    config = tmp_path / "made-up.yaml"
+    config.write_text(
+        "data: {path: nowhere, if_missing: synthesize}\n"
+        "train: {epochs: 100}\n"
+        "grid: {batch_size: [1, 7, 64, 1000], learning_rate: [1e-3, 1e-2], l2: [0, 1],\n"
+        "  loss: [squared, huber], precision: [float32, float64]}\n"
+    )
+    start = time.perf_counter()
+    found = predicted(config)
+    assert time.perf_counter() - start < 3.0
+    assert found.elapsed_s > 0.1
+    assert list(tmp_path.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_streamed_rows_are_read_at_the_pace_of_the_file(source, share, monkeypatch):
+    """In every epoch, or once where the file stays in the system's memory."""
+    source, cells = source
+    monkeypatch.setattr(module, "KEPT_SHARE", share)
+    plan = make_plan(cells, source.shape, Run(), 1)
+    work = [(each, each.blocks) for each in plan.passes]
+    monkeypatch.setattr(module, "HASHED_WHOLE_BYTES", 0)
+    monkeypatch.setattr(module, "seconds_a_row", lambda *_: 1.0)
+    found = module.predict(work, source, Run(memory_budget=100), Path("runs"), 0)
+    shape, n_stops = source.shape, 2
+    epoch_s = shape.n_train + shape.n_validation
+    every_time_s = 5 * epoch_s + n_stops * shape.n_train + shape.n_validation + shape.n_test
+    assert found.training_s == pytest.approx(epoch_s if share else every_time_s, abs=1.0)
+
+
+@pytest.mark.parametrize(("n_chunks", "is_kept"), [(1, True), (5, True), (5, False), (999, True)])
+def test_reading_is_timed_on_rows_of_the_file_each_read_once(
+    source, n_chunks, is_kept, monkeypatch
+):
+    X, read = source[0].X, []
+    read_rows = type(X).read_rows
+    monkeypatch.setattr(type(X), "read_rows", lambda file, n: read.extend(n) or read_rows(file, n))
+    assert 0 < seconds_a_row(X, n_chunks, is_kept) < 0.01
+    n_read = X.n_rows if is_kept else X.n_rows // n_chunks
+    assert len(read) == len(set(read)) == n_read
+    assert (read == sorted(read)) == (n_chunks == 1 or not is_kept)
+
+
+def test_a_sample_is_like_the_data(source):
+    source, _ = source
+    with sample_dataset(source, 40) as sample:
+        assert (sample.shape.n_train, sample.shape.n_validation) == (40, 10)
+        assert sample.shape.n_features == source.shape.n_features
+        assert sample.files["Xtr"].dtype == source.dtype
+        [(rows, _)] = sample.training(np.float64).chunks(100)
+    assert rows.std() > 0.1
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", ">f4", "float16"])
+def test_a_sample_has_the_dtype_of_the_file(source, dtype):
+    with sample_dataset(replace(source[0], dtype=np.dtype(dtype)), 30) as sample:
+        assert sample.files["Xtr"].dtype == np.dtype(dtype)
+        [(rows, _)] = sample.training(np.float32).chunks(100)
+    assert rows.std() > 0.1
+
+
+def test_sample_blocks_have_the_shapes_of_the_plan_and_its_decay(source):
+    source, cells = source
+    plan = make_plan(cells, source.shape, Run(), 2)
+    sample = sample_blocks(plan.blocks, source.shape.n_features, "in_order")
+    assert sample.share == 1.0
+    for block, same in zip(plan.blocks, sample.blocks, strict=True):
+        assert same.window_rows == block.window_rows
+        assert same.batch_sizes == block.batch_sizes
+        for one, other in zip(block.trajectories, same.trajectories, strict=True):
+            decay = other.train.learning_rate * other.train.l2
+            assert decay == pytest.approx(one.train.learning_rate * one.train.l2)
+
+
+def test_of_very_many_trajectories_some_stand_for_all():
+    cells = [
+        Cell(n, Train(batch_size=8, learning_rate=1e-9 * (n + 1), epochs=2)) for n in range(99)
+    ]
+    plan = make_plan(cells, Shape(100, 10, 10, 10**6), Run(), 1)
+    sample = sample_blocks(plan.blocks, 10**6, "in_order")
+    n_sampled = sum(len(block.trajectories) for block in sample.blocks)
+    assert sample.share == n_sampled / 99 < 0.1
+
+
+def test_a_pace_is_that_of_all_blocks(source):
+    source, cells = source
+    [each] = make_plan(cells, source.shape, Run(), 1).passes
+    pace = measure_pace(each, source, Run(threads=1), True, 0.02)
+    assert pace.n_rows == source.shape.n_train
+    assert pace.epoch_s > 0
+    assert pace.outcome.status == "completed"
+
+
+def test_a_pass_falls_into_epochs_with_the_same_blocks(source):
+    [each] = make_plan(source[1], source[0].shape, Run(trajectories_per_block=1), 1).passes
+    short = tuple(
+        replace(block, trajectories=(replace(each, stops=(Stop(2, 0),)),))
+        for block in each.blocks[:2]
+        for each in block.trajectories
+    )
+    segments = module._segments(each, (*short, *each.blocks[2:]))
+    assert [(s.n_epochs, s.n_trajectories) for s in segments] == [(2, 6), (3, 4)]
+
+
+def test_replicates_are_measured_once(source, monkeypatch):
+    source, cells = source
+    cells = [Cell(c.index, c.train.model_copy(update={"replicates": 5})) for c in cells]
+    plan = make_plan(cells, source.shape, Run(), 1)
+    assert len(plan.passes) == 5
+    measured = []
+    monkeypatch.setattr(
+        module, "measure_pace", lambda *given: measured.append(given) or measure_pace(*given)
+    )
+    work = [(each, each.blocks) for each in plan.passes]
+    module.predict(work, source, Run(), Path("runs"), 0)
+    assert len(measured) == 1
+
+
+def test_the_log_holds_prediction_and_outcome(write_config, tmp_path):
+    observer, notes = Observer(), []
+    observer.note = notes.append
+    options = SearchOptions(tmp_path / "runs", measure=True)
+    result = workflows.grid_search(write_config(grid=GRID), (), options, observer)
+    text = result.directory.experiment_file.read_text()
+    [session] = json.loads(text, parse_constant=pytest.fail)["sessions"]
+    prediction = session["prediction"]
+    assert session["elapsed_s"] > 0
+    assert prediction["elapsed_s"] == prediction["training_s"] + prediction["writing_s"] > 0
+    assert session["peak_memory_bytes"] > 20 * 10**6 < prediction["peak_memory_bytes"]
+    assert [note.split(" ")[0] for note in notes] == ["predicted", "it"]
+
+
+def test_a_run_without_a_measurement_logs_the_outcome(write_config, tmp_path):
+    result = workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
+    [session] = result.directory.experiment()["sessions"]
+    assert session["prediction"] is None
+    assert session["elapsed_s"] > 0 < session["peak_memory_bytes"]
+
+
+def test_a_finished_run_is_not_measured(write_config, tmp_path, monkeypatch):
+    options = SearchOptions(tmp_path / "runs", measure=True)
+    workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
+    monkeypatch.setattr("sgdlab.session.predict", pytest.fail)
+    workflows.grid_search(write_config(), (), options)
+
+
+def test_the_dry_run_shows_it(sgdlab, write_config):
+    path = write_config(grid=GRID)
+    code, table, _ = sgdlab("grid-search", path, "--dry-run", "--measure")
+    assert code == 0
+    assert "predicted time" in table
+    assert "predicted peak memory" in table
+    _, text, _ = sgdlab("grid-search", path, "--dry-run", "--measure", "--format", "json")
+    assert json.loads(text, parse_constant=pytest.fail)["prediction"]["elapsed_s"] > 0
+    _, rows, _ = sgdlab("grid-search", path, "--dry-run", "--measure", "--format", "csv")
+    assert "predicted_elapsed_s" in rows.splitlines()[0]
+    _, table, _ = sgdlab("grid-search", path, "--dry-run")
+    assert "predicted" not in table
+
+
+def test_train_measures_too(sgdlab, write_config):
+    code, _, notes = sgdlab("train", write_config(), "--measure")
+    assert code == 0
+    assert "sgdlab: predicted " in notes
+
+
+def test_folds_and_the_training_on_all_rows_are_predicted(write_config, tmp_path, monkeypatch):
+    measured = []
+    monkeypatch.setattr(
+        module, "measure_pace", lambda *given: measured.append(given[0]) or measure_pace(*given)
+    )
+    path = write_config(data={"validation": {"folds": 4}}, train={"epochs": 7})
+    found = predicted(path)
+    assert found.elapsed_s > 0
+    assert [[block.fold for block in each.blocks] for each in measured] == [[0, 1, 2, 3], [None]]
+    assert measured[1].epochs == 7
+    result = workflows.grid_search(path, (), SearchOptions(tmp_path / "runs", measure=True))
+    assert result.directory.experiment()["sessions"][0]["prediction"]["elapsed_s"] > 0
+
+
+def test_a_sample_lies_as_the_file_does(write_config, data_dir):
+    X = np.load(data_dir / "Xtr.npy")
+    np.save(data_dir / "Xtr.npy", np.asfortranarray(X))
+    data = load_config(write_config()).data
+    with open_source(data) as (source, _), sample_dataset(source, 30) as sample:
+        assert sample.shape.is_fortran
