@@ -130,6 +130,39 @@ def test_file_that_is_cut_between_check_and_read_kills_nothing(order, tmp_path, 
     assert "changed while in use" in checked_complaint(caught.value, path)
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no such advice")
+@pytest.mark.parametrize(
+    ("rows", "extents"),
+    [
+        (slice(2, 5), [(2, 3)]),
+        (np.array([0, 1, 4, 7, 8]), [(0, 2), (4, 1), (7, 2)]),
+        (np.array([3, 3, 4]), [(3, 1), (3, 2)]),
+    ],
+)
+def test_rows_that_are_announced_are_asked_for_by_their_bytes(rows, extents, tmp_path, monkeypatch):
+    path = tmp_path / "array.npy"
+    np.save(path, np.zeros((9, 5)))
+    asked = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *extent: asked.append(extent))
+    with NpyFile(path) as file:
+        file.announce(rows)
+    expected = [(128 + 40 * first, 40 * n_rows) for first, n_rows in extents]
+    assert asked == [(*extent, os.POSIX_FADV_WILLNEED) for extent in expected]
+
+
+def test_announcing_never_fails(tmp_path, monkeypatch):
+    path = tmp_path / "array.npy"
+    np.save(path, np.zeros((9, 5)))
+    with NpyFile(path) as file:
+        path.unlink()
+        file.announce(slice(0, 9))
+        monkeypatch.delattr(os, "posix_fadvise", raising=False)
+        file.announce(slice(0, 9))
+    np.save(path, np.zeros((9, 5), order="F"))
+    with NpyFile(path) as file:
+        file.announce(slice(0, 9))
+
+
 # Hashes
 
 

@@ -264,6 +264,22 @@ def test_a_file_that_changes_in_the_middle_is_said(damage, said, order, preproce
     assert own_threads() == []
 
 
+def test_pieces_are_announced_in_the_order_in_which_they_are_read(data_dir, monkeypatch):
+    announced, read = [], []
+    for name, seen in (("announce", announced), ("read", read)):
+        real = getattr(RowSet, name)
+
+        def spy(rows, piece, *rest, seen=seen, real=real):
+            seen.append(piece.numbers)
+            return real(rows, piece, *rest)
+
+        monkeypatch.setattr(RowSet, name, spy)
+    with open_dataset(Data(path=str(data_dir))) as dataset, ReadAhead(5, 3) as ahead:
+        list(ahead.chunks(dataset.training("float64")))
+    assert announced == read[: len(announced)]  # the last ones may have come too late to matter
+    assert announced
+
+
 def test_a_walk_that_nobody_closed_leaves_no_thread(data_dir):
     with open_dataset(Data(path=str(data_dir))) as dataset, ReadAhead(5, 3) as ahead:
         chunks = ahead.chunks(dataset.training("float64"))

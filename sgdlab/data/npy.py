@@ -14,7 +14,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -124,6 +124,24 @@ class NpyFile:
             self._read_ascending(distinct, found)
             np.take(found, inverse, axis=0, out=values, mode="clip")  # other modes copy once more
         return values
+
+    def announce(self, rows: Rows) -> None:
+        """Have the system fetch some ascending rows of a C-ordered file, which are read soon.
+
+        Disks answer many requests at a time sooner than the same ones one after the other.
+        """
+        if self.is_fortran or not hasattr(os, "posix_fadvise"):  # macOS and Windows have none
+            return
+        row_bytes = self.n_features * self.dtype.itemsize
+        with suppress(OSError):  # it is advice: a fault shows in the read
+            for first, places in _runs(rows):
+                n_bytes = (places.stop - places.start) * row_bytes
+                os.posix_fadvise(
+                    self._stream.fileno(),
+                    self._offset + first * row_bytes,
+                    n_bytes,
+                    os.POSIX_FADV_WILLNEED,
+                )
 
     @cached_property
     def sha256(self) -> str:

@@ -1,4 +1,6 @@
-"""Rows are made ready while others are worked on: one thread reads, one prepares what was read.
+"""Rows are made ready while others are worked on.
+
+One thread tells the system what will be read, one reads, and one prepares what was read.
 
 The rows of a walk lie in a ring: position ``p`` in row ``p % len(ring)``. Chunks are slices of it
 that are filled in place, so rows of a file that need no change are never copied, and the ring is
@@ -47,6 +49,7 @@ class ReadAhead:
         self._raw: list[NDArray[Any]] = [np.empty((0, 0))] * RAW_PIECES
         self._raw_users: deque[Future[Any]] = deque(maxlen=RAW_PIECES)
         self._n_raw = 0
+        self._announcer = ThreadPoolExecutor(1, "sgdlab-announcer")
         self._reader = ThreadPoolExecutor(1, "sgdlab-reader")
         self._preparer = ThreadPoolExecutor(1, "sgdlab-preparer")
 
@@ -54,6 +57,7 @@ class ReadAhead:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._announcer.shutdown(cancel_futures=True)
         self._reader.shutdown(cancel_futures=True)
         self._preparer.shutdown(cancel_futures=True)
 
@@ -128,6 +132,7 @@ class ReadAhead:
         """Both steps for a piece whose places count from a position of the walk."""
         places = self._places(piece, start)
         out = self._ring[places] if isinstance(places, slice) else None
+        self._announcer.submit(row_set.announce, piece)
         is_direct = out is not None and row_set.is_raw
         if is_direct:
             raw = self._reader.submit(row_set.read, piece, out)

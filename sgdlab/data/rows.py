@@ -161,6 +161,10 @@ class RowSet:
             else:
                 yield Piece(numbers[ascending[piece]], ascending[piece])
 
+    def announce(self, piece: Piece) -> None:
+        """Have the system fetch the rows of a piece, which is read soon."""
+        self._file.announce(piece.numbers)
+
     def read(self, piece: Piece, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The rows of a piece as they stand in the file, put into ``out`` if that is given."""
         return self._file.read_rows(piece.numbers, out)
