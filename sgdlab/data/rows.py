@@ -12,7 +12,7 @@ from sgdlab.data.npy import NpyFile, Rows
 from sgdlab.errors import DataError
 
 READ_BYTES = 32 * 2**20  # of rows handed out together when a whole file is walked through
-PIECE_BYTES = 8 * 2**20  # read at a time: large for the disk, small for the processor's cache
+PIECE_BYTES = 2 * 2**20  # read at a time: large for the disk, small for the processor's cache
 FORTRAN_PIECE_BYTES = 32 * 2**20
 
 Chunk = tuple[NDArray[Any], NDArray[Any]]
@@ -178,14 +178,18 @@ class RowSet:
 
     def _from_file(self, positions: Rows) -> NDArray[Any]:
         rows = np.empty((len(self._numbers[positions]), self.n_features), self.dtype)
+        # Used for all pieces: the system takes longer to hand out new memory than to fill it.
+        n_rows = min(self.piece_rows, len(rows))
+        raw = np.empty((n_rows, self.n_features), self.file_dtype)
+        changed = raw if self.is_raw else np.empty(raw.shape, self.dtype)
         for piece in self.pieces(positions):
             if isinstance(piece.places, slice):
                 out = rows[piece.places]
-                self.prepare(self.read(piece, out if self.is_raw else None), piece, out)
+                into = out if self.is_raw else raw[: piece.n_rows]
+                self.prepare(self.read(piece, into), piece, out)
             else:
-                raw = self.read(piece)
-                out = raw if self.is_raw else np.empty(raw.shape, self.dtype)
-                rows[piece.places] = self.prepare(raw, piece, out)
+                read = self.read(piece, raw[: piece.n_rows])
+                rows[piece.places] = self.prepare(read, piece, changed[: piece.n_rows])
         return rows
 
 

@@ -54,9 +54,9 @@ class DirectKernel(Kernel):
         for group in self._groups:
             if self._position % group.batch_size == 0:
                 group.begin_batch(self._epoch, self._position, self._n_rows, self._scale)
-        residuals = self.predict(rows, slice(None))
+        residuals = self._predict(rows, slice(None))
         residuals -= targets
-        self.squared_errors += np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
+        self.squared_errors += np.vecdot(residuals, residuals, dtype=np.float64)
         derivatives = derivative(self.loss, residuals, self._huber_delta)
         for group in self._groups:
             group.weigh(derivatives[group.cells])
@@ -78,6 +78,7 @@ class _Group:
         self._learning_rates = LearningRates(trains)
         self._update = make_update(trains)
         self._trains_bias = column(trains, "train_bias")
+        self._some_train_bias = bool(self._trains_bias.any())
         self._collected: NDArray[Any] | None = None
         self._total: NDArray[Any]
 
@@ -98,7 +99,7 @@ class _Group:
 
     def weigh(self, derivatives: NDArray[Any]) -> None:
         """Multiply the derivatives of a tile by their factor, once the bias has had its part."""
-        if self._trains_bias.any():
+        if self._some_train_bias:
             self._bias_derivative += derivatives.sum(axis=1, dtype=np.float64)
         derivatives *= self._factor.astype(derivatives.dtype)[:, None]
 
@@ -121,7 +122,7 @@ class _Group:
     ) -> None:
         """Make the step, in place."""
         self._update.move(V[self.cells], scale[self.cells], self._total)
-        if self._trains_bias.any():
+        if self._some_train_bias:
             mean_derivative = np.where(
                 self._trains_bias, self._bias_derivative / self._batch_rows, 0.0
             )

@@ -25,7 +25,7 @@ class ErrorSums:
         """Count some rows; ``predictions`` of shape (n_cells, n_rows) is overwritten."""
         with np.errstate(over="ignore", invalid="ignore"):
             predictions -= targets
-            self._squared += np.einsum("ij,ij->i", predictions, predictions, dtype=np.float64)
+            self._squared += np.vecdot(predictions, predictions, dtype=np.float64)
             np.abs(predictions, out=predictions)
             self._absolute += predictions.sum(axis=1, dtype=np.float64)
         self._n_rows += len(targets)

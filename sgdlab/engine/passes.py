@@ -112,6 +112,9 @@ class _Workers:
         work: Callable[..., None],
         part: Callable[[int | None], Part],
     ) -> None:
+        if len(blocks) == 1:  # nothing is side by side; waking a thread takes longer than a batch
+            work(blocks[0], *part(blocks[0].plan.fold))
+            return
         # Parts stand before blocks in the queue, so that a block waits for nothing that waits.
         folds = dict.fromkeys(block.plan.fold for block in blocks)
         parts = {fold: self.pool.submit(part, fold) for fold in folds}

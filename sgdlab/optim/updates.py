@@ -71,13 +71,15 @@ class Sgd(Update):
         self._next_scale = scale * (1.0 - learning_rate * self._decay_rate)
         size = np.abs(self._next_scale)
         self._is_folded = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)
-        self._folded_scale = self._next_scale[self._is_folded]
-        self._next_scale[self._is_folded] = 1.0
+        self._some_fold = bool(self._is_folded.any())
+        if self._some_fold:
+            self._folded_scale = self._next_scale[self._is_folded]
+            self._next_scale[self._is_folded] = 1.0
         factor: Floats = learning_rate / n_rows / self._next_scale
         return factor
 
     def move(self, V: NDArray[Any], scale: Floats, total: NDArray[Any]) -> None:
-        if self._is_folded.any():
+        if self._some_fold:
             V[self._is_folded] *= self._folded_scale.astype(V.dtype)[:, None]
         V -= total
         scale[:] = self._next_scale
