@@ -13,6 +13,7 @@ from sgdlab.data.orders import FIXED_ORDERS
 from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows
 from sgdlab.engine.blocked import MAX_KEPT_BYTES
+from sgdlab.engine.validation import epochs_together
 from sgdlab.plan import Block, Pass, Plan
 
 MAX_BUDGET_BYTES = 2 * 10**9
@@ -112,6 +113,11 @@ def held_chunks(each: Pass, shape: Shape, run: Run) -> int:
     return max(2, min(wanted, memory_budget(run) // _chunk_bytes(each, shape)))
 
 
+def epochs_validated_together(each: Pass, shape: Shape) -> int:
+    """After how many epochs at most a pass reads the validation rows."""
+    return min(epochs_together(_weights_bytes(block, each, shape)) for block in each.blocks)
+
+
 def random_reads(each: Pass, shape: Shape, run: Run) -> tuple[int, int]:
     """How many pieces an epoch reads out of the order of the file, about, and their bytes."""
     order, row_bytes = each.train.order, shape.n_features * shape.itemsize
@@ -186,6 +192,10 @@ def _flops(each: Pass, shape: Shape) -> int:
     return total
 
 
+def _weights_bytes(block: Block, each: Pass, shape: Shape) -> int:
+    return len(block.trajectories) * shape.n_features * _itemsize(each)
+
+
 def _chunk_bytes(each: Pass, shape: Shape) -> int:
     return each.chunk_rows * shape.n_features * _itemsize(each)
 
@@ -219,6 +229,9 @@ def _memory_bytes(each: Pass, shape: Shape, run: Run) -> int:
     held += sum(ARRAYS_OF_WEIGHTS[train.optimizer] for train in trains) * row_bytes
     held += len(trains) * min(each.chunk_rows, shape.n_train) * _itemsize(each)  # predictions
     held += sum(_window_bytes(block, each, shape) for block in each.blocks)
+    for block in each.blocks:  # weights that wait for the validation rows
+        n_bytes = _weights_bytes(block, each, shape)
+        held += epochs_together(n_bytes) * n_bytes
     walked = min(READ_BYTES, 8 * shape.n_features * max(shape.n_validation, shape.n_test))
     return max(held, walked) + KEPT_OF_A_ROW * (shape.n_train + shape.n_validation)
 

@@ -84,8 +84,9 @@ class _Tracker:
         self._epoch += 1
         self._diverged |= {each.cell for each in record.outcomes if each.status == "diverged"}
         for block in () if is_folded else record.blocks:  # the loss of a single fold says little
-            losses = block.validation_mae if self._metric == "mae" else block.validation_loss
-            self._best = min(self._best, *losses[np.isfinite(losses)].tolist(), np.inf)
+            for each in block.validated:
+                losses = each.mae if self._metric == "mae" else each.half_mse
+                self._best = min(self._best, *losses[np.isfinite(losses)].tolist(), np.inf)
         self._observer.advance(self._progress())
 
     def _progress(self) -> Progress:

@@ -78,7 +78,7 @@ def test_an_epoch_reads_the_bytes_of_its_rows(write_config, small_chunks, sgdlab
 
     monkeypatch.setattr(NpyFile, "_read_into", read_into)
     row_bytes = 9 * 8
-    assert bytes_of(5) - bytes_of(2) == 3 * 130 * row_bytes  # 104 to train, 26 to validate
+    assert bytes_of(5) - bytes_of(3) == (2 * 104 + 26) * row_bytes  # 4 epochs and 1, not 3
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -13,6 +13,7 @@ from sgdlab.engine.blocked import BlockedKernel
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.engine.kernels import Kernel
+from sgdlab.engine.validation import Validated, Validation
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block
 
@@ -56,15 +57,15 @@ class Outcome:
 
 @dataclass
 class BlockEpoch:
-    """What one epoch showed of a block; arrays have one value a trajectory.
+    """What became known of a block with an epoch.
 
-    The validation losses of trajectories that were not validated, have diverged or ended are NaN.
+    ``running_loss`` has one value a trajectory; ``validated`` are losses of this epoch and of
+    earlier ones.
     """
 
     block: int
     running_loss: NDArray[np.float64]
-    validation_loss: NDArray[np.float64]
-    validation_mae: NDArray[np.float64]
+    validated: list[Validated] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -73,9 +74,9 @@ class RunningBlock:
 
     First ``measure_start`` with all training rows if ``starts_from_rows``, so that it is known what
     divergence is measured against. Then in every epoch ``start_epoch``, ``train`` with all rows,
-    ``check_divergence``, ``validate`` with all validation rows, ``measure_training`` with all
-    training rows if ``stops_now``, and ``close_epoch``. A block of a fold is validated only if
-    ``stops_now``, and only the trajectories that stop.
+    ``check_divergence``, ``validate`` with all validation rows if ``validates_now``,
+    ``measure_training`` with all training rows if ``stops_now``, and ``close_epoch``. A block of a
+    fold is validated only if ``stops_now``, and only the trajectories that stop.
 
     Parameters
     ----------
@@ -93,9 +94,11 @@ class RunningBlock:
         self._kernel = _kernel(block, trains, weights, targets.dtype)
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
+        self._stops = {stop.epoch for each in block.trajectories for stop in each.stops}
         self._epoch = 0
         self._start = ErrorSums(n_cells)
         self._start_loss = _loss_of_constants(self._kernel.bias, targets)
+        self._validation = Validation(n_cells, n_features, targets.dtype)
         self._history: list[NDArray[np.float64]] = []  # an epoch: 3 losses of every trajectory
 
     @property
@@ -133,16 +136,29 @@ class RunningBlock:
         self._alive &= is_small
         if self._diverged_now.any():
             self._kernel.freeze(self._diverged_now)
-        has_stop = [
-            any(stop.epoch == self._epoch for stop in each.stops) for each in self.plan.trajectories
-        ]
-        self._stopping = np.flatnonzero(self._alive & has_stop)
+        self._stopping = self._stopping_at(self._epoch)
         self._training = ErrorSums(len(self._stopping))
-        self._validated = slice(None) if self.plan.fold is None else self._stopping
-        self._validation = ErrorSums(len(self._alive[self._validated]))
+        validated = self._stopping
+        if self.plan.fold is None:
+            validated = np.flatnonzero(self._alive & (self._last_epochs >= self._epoch))
+        if len(validated):
+            self._validation.add(self._epoch, validated, self._kernel.weights, self._kernel.bias)
+
+    def _stopping_at(self, epoch: int) -> NDArray[np.int64]:
+        """The trajectories that have a stop at an epoch and have not diverged."""
+        if epoch not in self._stops:
+            return np.empty(0, np.int64)
+        stops = [{stop.epoch for stop in each.stops} for each in self.plan.trajectories]
+        return np.flatnonzero(self._alive & [epoch in of_one for of_one in stops])
+
+    @property
+    def validates_now(self) -> bool:
+        """Whether the losses of epochs up to this one are to be known now."""
+        is_awaited = self._validation.is_full or self.stops_now or self._diverged_now.any()
+        return bool(is_awaited) and not self._validation.is_empty
 
     def validate(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
-        self._validation.add(self._kernel.predict(rows, self._validated), targets)
+        self._validation.measure(rows, targets)
 
     @property
     def stops_now(self) -> bool:
@@ -156,11 +172,12 @@ class RunningBlock:
         """The epoch's losses, and the outcomes of the cells that ended in it."""
         losses = np.full((3, len(self._alive)), np.nan)
         losses[0] = self._running_loss
-        losses[1, self._validated] = self._validation.half_mse
-        losses[2, self._validated] = self._validation.mae
-        losses[1:, ~self._alive | (self._last_epochs < self._epoch)] = np.nan
         self._history.append(losses)
-        epoch = BlockEpoch(self.plan.index, *losses)
+        epoch = BlockEpoch(self.plan.index, self._running_loss)
+        if self.validates_now:
+            epoch.validated += self._validation.take()
+            for each in epoch.validated:
+                self._history[each.epoch - 1][1:, each.cells] = each.half_mse, each.mae
         if not self.stops_now and not self._diverged_now.any():
             return epoch
         histories = np.stack(self._history, axis=-1)

@@ -94,7 +94,8 @@ class _Group:
         begin, end = epoch + position / n_rows, epoch + (position + self._batch_rows) / n_rows
         learning_rate = self._learning_rates.at(begin, end)
         self._factor = self._update.begin(learning_rate, self._batch_rows, scale[self.cells])
-        self._bias_derivative = np.zeros(len(self._factor))
+        if self._some_train_bias:
+            self._bias_derivative = np.zeros(len(self._factor))
         self._n_tiles = 0
 
     def weigh(self, derivatives: NDArray[Any]) -> None:

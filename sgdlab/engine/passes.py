@@ -135,8 +135,9 @@ def _run_epoch(
     workers.hand_out(running, RunningBlock.train, rows.training, rows.own, order, ends)
     for block in running:
         block.check_divergence()
-    if rows.validation is not None:
-        workers.hand_out(running, RunningBlock.validate, rows.validation, rows.own)
+    validating = [block for block in running if block.validates_now]
+    if rows.validation is not None and validating:
+        workers.hand_out(validating, RunningBlock.validate, rows.validation, rows.own)
     if stopping := [block for block in running if block.stops_now]:
         workers.hand_out(stopping, _measure_stop, rows.training, rows.both)
     return tuple(block.close_epoch() for block in running)

@@ -4,6 +4,7 @@
 the bias. Every optimizer is elementwise, so that cells of a stack do not know of each other.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from sgdlab.config import Train, column
 # into V, so that dividing by it neither overflows nor loses digits.
 SMALLEST_SCALE = 1e-3
 LARGEST_SCALE = 1e3
+LARGEST_LOG = math.log(LARGEST_SCALE)
 
 Floats = NDArray[np.float64]
 
@@ -64,22 +66,28 @@ class Sgd(Update):
 
     def __init__(self, trains: Sequence[Train]) -> None:
         self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
-        self._learning_rate = np.empty(0)
+        self._learning_rate = self._decay = np.empty(0)
+        self._step_log = self._scale_log = 0.0  # no scale moved further from 1 than the latter
 
     def begin(self, learning_rate: Floats, n_rows: int, scale: Floats) -> Floats:
-        self._learning_rate = learning_rate
-        self._next_scale = scale * (1.0 - learning_rate * self._decay_rate)
-        size = np.abs(self._next_scale)
-        self._is_folded = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)
-        self._some_fold = bool(self._is_folded.any())
-        if self._some_fold:
+        if learning_rate is not self._learning_rate:  # the same array if it is constant
+            self._learning_rate = learning_rate
+            self._decay = 1.0 - learning_rate * self._decay_rate
+            self._step_log = _largest_log(self._decay)
+        self._next_scale = scale * self._decay
+        self._scale_log += self._step_log
+        self._folds = self._scale_log > LARGEST_LOG
+        if self._folds:
+            size = np.abs(self._next_scale)
+            self._is_folded = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)
             self._folded_scale = self._next_scale[self._is_folded]
             self._next_scale[self._is_folded] = 1.0
+            self._scale_log = _largest_log(self._next_scale)
         factor: Floats = learning_rate / n_rows / self._next_scale
         return factor
 
     def move(self, V: NDArray[Any], scale: Floats, total: NDArray[Any]) -> None:
-        if self._some_fold:
+        if self._folds:
             V[self._is_folded] *= self._folded_scale.astype(V.dtype)[:, None]
         V -= total
         scale[:] = self._next_scale
@@ -89,6 +97,7 @@ class Sgd(Update):
 
     def freeze(self, cells: NDArray[np.bool_]) -> None:
         self._decay_rate[cells] = 0.0
+        self._learning_rate = np.empty(0)
 
 
 class _Remembering(Update):
@@ -189,6 +198,12 @@ def make_update(trains: Sequence[Train]) -> Update:
     if optimizer == "sgd":
         return Sgd(trains)
     return Adam(trains) if optimizer == "adam" else Momentum(trains)
+
+
+def _largest_log(values: Floats) -> float:
+    """Of all distances from 1, on a logarithmic scale; infinite if a value is 0."""
+    with np.errstate(divide="ignore"):
+        return float(np.abs(np.log(np.abs(values))).max())
 
 
 def _as_column(values: Floats, like: NDArray[Any]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.engine.blocked import keeps_products
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.evaluation import prediction_errors
+from sgdlab.engine.validation import MOST_EPOCHS
 from sgdlab.estimate import MOST_CHUNKS_HELD, estimate, held_chunks
 from sgdlab.observer import Observer, Progress
 from sgdlab.plan import Pass, Plan
@@ -33,8 +34,8 @@ PILOT_ROWS = 256
 SAMPLE_BYTES = 64 * 2**20  # of a sample's rows, at most; more than a processor's cache
 STREAMED_SAMPLE_BYTES = 256 * 2**20  # of rows that are read in every epoch
 CHUNKS_OF_A_STREAM = MOST_CHUNKS_HELD + 1  # at least, so that some are read while others are used
-EPOCHS_WANTED = 6
-FEWEST_EPOCHS = 3  # the first warms up, the second has a stop, the third has none
+CYCLE = MOST_EPOCHS  # the last of so many epochs has a validation
+EPOCHS_WANTED = FEWEST_EPOCHS = 2 * CYCLE  # every second cycle ends with a stop
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Pace:
     setup_s
         Before the first epoch.
     epoch_s, stop_s
-        An epoch with its validation, and what one costs more in which all trajectories stop.
+        An epoch with its share of a validation, and what one costs more in which all trajectories
+        stop.
     held_out_s
         Evaluating a single cell on one held-out row.
     memory_bytes
@@ -147,14 +149,17 @@ def _timed(each: Pass, sample: SampleBlocks, dataset: Dataset, run: Run, budget_
             is_late = clock.times[-1] - clock.times[0] > budget_s
             if is_late and len(clock.times) > FEWEST_EPOCHS:
                 break
-    first, *epochs = (b - a for a, b in zip(clock.times, clock.times[1:], strict=False))
-    with_stop, without = statistics.median(epochs[0::2]), statistics.median(epochs[1::2])
+    epochs = np.diff(clock.times)
+    setup_s = max(0.0, epochs[0] - statistics.median(epochs[1 : CYCLE - 1]))
+    epochs[0] -= setup_s
+    cycles = epochs[: len(epochs) // (2 * CYCLE) * 2 * CYCLE].reshape(-1, 2, CYCLE)
+    without_stop, with_stop = np.median(cycles, axis=0)
     return Pace(
         n_rows=dataset.shape.n_train,
         transform_s=transform_s,
-        setup_s=max(0.0, first - without),
-        epoch_s=without / sample.share,
-        stop_s=max(0.0, with_stop - without) / sample.share,
+        setup_s=setup_s,
+        epoch_s=without_stop.mean() / sample.share,
+        stop_s=max(0.0, with_stop[-1] - without_stop[-1]) / sample.share,
         held_out_s=_held_out_s(each, dataset, outcomes[0].weights),
         memory_bytes=estimate(Plan((sampled,)), 1, dataset.shape, run).memory_bytes,
         outcome=outcomes[0],

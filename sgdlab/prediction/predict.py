@@ -12,7 +12,7 @@ from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.data.npy import HASHED_WHOLE_BYTES
-from sgdlab.estimate import Prediction, fits_in_memory
+from sgdlab.estimate import Prediction, epochs_validated_together, fits_in_memory
 from sgdlab.grid import Cell
 from sgdlab.plan import Block, Pass, make_plan, n_threads
 from sgdlab.prediction.pace import Pace, measure_pace
@@ -146,6 +146,7 @@ def _pass_s(
     """Of all epochs of a pass, and of the training losses at its stops."""
     work, pace = segments[0].work, paces[segments[0].key]
     ratio, n_rows = shape.n_train / pace.n_rows, shape.n_train + shape.n_validation
+    rows_again = shape.n_train + shape.n_validation / epochs_validated_together(work, shape)
     epochs = [
         (each.n_epochs, paces[each.key].epoch_s * shape.n_train / paces[each.key].n_rows)
         for each in segments
@@ -160,8 +161,9 @@ def _pass_s(
     together = sum if n_threads(run) >= system.n_processors() else max
     n_walks = len({stop.epoch for each in trajectories for stop in each.stops})
     n_walks += any(each.train.initial_weights != "zeros" for each in trajectories)
-    first_s = together((epochs[0][1], n_rows * reading.first_s))
-    again_s = [together((each, n_rows * reading.again_s)) for _, each in epochs]
+    read_s, once_s = rows_again * reading.again_s, n_rows * (reading.first_s - reading.again_s)
+    first_s = together((epochs[0][1], read_s + once_s))
+    again_s = [together((each, read_s)) for _, each in epochs]
     epochs_s = sum(n * each for (n, _), each in zip(epochs, again_s, strict=True))
     walks_s = n_walks * together((pace.stop_s * ratio, shape.n_train * reading.again_s))
     return pace.setup_s + first_s - again_s[0] + epochs_s + walks_s

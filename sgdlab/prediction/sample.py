@@ -16,9 +16,11 @@ from sgdlab.config import Data
 from sgdlab.data.dataset import Dataset, Shape, array_paths, open_dataset
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.stand_in import is_stand_in, shape_if_missing
+from sgdlab.engine.validation import MOST_EPOCHS
 from sgdlab.plan import Block, Stop, Trajectory
 
-EPOCHS = 40  # at most, of a sample; every second one has a stop
+EPOCHS = 10 * MOST_EPOCHS  # at most, of a sample
+EPOCHS_OF_A_STOP = 2 * MOST_EPOCHS  # a validation without a stop comes between two with one
 LARGEST_WEIGHTS_BYTES = 32 * 2**20  # of more trajectories, evenly spread ones stand for all
 REPEATED_BYTES = 2**20  # of random rows, of which a sample is made
 TEST_ROWS = 100
@@ -128,7 +130,8 @@ def _sample_trajectory(trajectory: Trajectory, number: int, order: str) -> Traje
         "order": order,
         **small,
     }
-    stops = tuple(Stop(epoch, number) for epoch in range(2, EPOCHS + 1, 2))
+    ends = range(EPOCHS_OF_A_STOP, EPOCHS + 1, EPOCHS_OF_A_STOP)
+    stops = tuple(Stop(epoch, number) for epoch in ends)
     return replace(trajectory, train=train.model_copy(update=changed), stops=stops)
 
 

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
+from sgdlab.data.orders import epoch_order
 from sgdlab.report.layout import new_table
 from tests.benchmarks import data
 from tests.benchmarks.shown import ratio_table, seconds_cells
@@ -55,8 +56,16 @@ def engine(dataset, cell, threads: int):
 def plain_loop(dataset, cell, threads: int):
     """Weights, and validation losses of all epochs; the bias is not trained."""
     with threadpool_limits(threads, user_api="blas"):
-        arrays = data.arrays(dataset, cell.train.precision)
-        return _train(cell.train, *arrays)
+        return _train(cell.train, *_read(dataset, cell.train.precision))
+
+
+def _read(dataset, dtype: str):
+    """As a script does: whole files, of which rows are taken."""
+    X, y = (np.load(dataset.files[name].path) for name in ("Xtr", "ytr"))
+    order = epoch_order("shuffle_once", dataset.shape.n_train, 0, 0, 0)
+    for rows in (dataset.training(dtype, order), dataset.validation(dtype)):
+        yield X[rows.numbers].reshape(rows.n_rows, -1).astype(dtype, copy=False)
+        yield y[rows.numbers].astype(dtype)
 
 
 def _train(train: Train, X, y, X_validation, y_validation):

@@ -1,0 +1,91 @@
+"""Losses on the validation rows, of several epochs at a time.
+
+One product of the weights of several epochs reads the rows once, not once an epoch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sgdlab.engine.evaluation import ErrorSums
+
+MOST_EPOCHS = 4  # that wait for each other
+MOST_BYTES = 32 * 2**20  # of the weights that wait
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Losses of some cells after an epoch, each of shape (len(cells),)."""
+
+    epoch: int
+    cells: NDArray[np.int64]
+    half_mse: NDArray[np.float64]
+    mae: NDArray[np.float64]
+
+
+class Validation:
+    """Weights that wait for the validation rows.
+
+    Parameters
+    ----------
+    n_cells, n_features
+        Of the weights of an epoch.
+    """
+
+    def __init__(self, n_cells: int, n_features: int, dtype: DTypeLike) -> None:
+        self._room = epochs_together(n_cells * n_features * np.dtype(dtype).itemsize) * n_cells
+        self._n_cells = n_cells
+        self._weights = np.empty((self._room, n_features), dtype)
+        self._bias = np.empty(self._room, dtype)
+        self._waiting: list[tuple[int, NDArray[np.int64]]] = []
+        self._n = 0
+        self._sums = ErrorSums(0)
+
+    def add(
+        self,
+        epoch: int,
+        cells: NDArray[np.int64],
+        weights: NDArray[Any],
+        bias: NDArray[np.float64],
+    ) -> None:
+        """Take the weights (n_cells, n_features) and bias of some cells after an epoch."""
+        added = slice(self._n, self._n + len(cells))
+        np.take(weights, cells, axis=0, out=self._weights[added], mode="clip")
+        self._bias[added] = bias[cells]
+        self._n = added.stop
+        self._waiting.append((epoch, cells))
+        self._sums = ErrorSums(self._n)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another epoch."""
+        return self._n + self._n_cells > self._room
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._n
+
+    def measure(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Predict some of the rows by all that wait."""
+        with np.errstate(over="ignore", invalid="ignore"):  # of cells that are about to diverge
+            predictions = self._weights[: self._n] @ rows.T
+            predictions += self._bias[: self._n, None]
+        self._sums.add(predictions, targets)
+
+    def take(self) -> Iterator[Validated]:
+        """The losses on all rows so far, of what has waited; then nothing waits any more."""
+        half_mse, mae = self._sums.half_mse, self._sums.mae
+        start = 0
+        for epoch, cells in self._waiting:
+            of_epoch = slice(start, start + len(cells))
+            yield Validated(epoch, cells, half_mse[of_epoch], mae[of_epoch])
+            start = of_epoch.stop
+        self._waiting, self._n = [], 0
+
+
+def epochs_together(weights_bytes: int) -> int:
+    """How many epochs wait for each other, by the bytes of the weights of one."""
+    return max(1, min(MOST_EPOCHS, MOST_BYTES // weights_bytes))
