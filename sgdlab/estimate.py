@@ -227,13 +227,23 @@ def _memory_bytes(each: Pass, shape: Shape, run: Run) -> int:
         held += min(held_chunks(each, shape, run) * each.chunk_rows, shape.n_train) * row_bytes
     held += (shape.folds or 0) * _chunk_bytes(each, shape)  # what each fold takes of a chunk
     held += sum(ARRAYS_OF_WEIGHTS[train.optimizer] for train in trains) * row_bytes
-    held += len(trains) * min(each.chunk_rows, shape.n_train) * _itemsize(each)  # predictions
+    held += _prediction_bytes(each, shape)
     held += sum(_window_bytes(block, each, shape) for block in each.blocks)
     for block in each.blocks:  # weights that wait for the validation rows
         n_bytes = _weights_bytes(block, each, shape)
         held += epochs_together(n_bytes) * n_bytes
     walked = min(READ_BYTES, 8 * shape.n_features * max(shape.n_validation, shape.n_test))
     return max(held, walked) + KEPT_OF_A_ROW * (shape.n_train + shape.n_validation)
+
+
+def _prediction_bytes(each: Pass, shape: Shape) -> int:
+    """Predictions of a chunk; residuals and derivatives of a tile."""
+    n_rows = min(each.chunk_rows, shape.n_train)
+    n_numbers = 0
+    for block in each.blocks:
+        of_tile = 0 if block.window_rows else 2 * min(n_rows, block.batch_sizes[-1])
+        n_numbers += len(block.trajectories) * (n_rows + of_tile)
+    return n_numbers * _itemsize(each)
 
 
 def _window_bytes(block: Block, each: Pass, shape: Shape) -> int:

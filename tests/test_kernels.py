@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlab.config import Train
+from sgdlab.engine import products
 from sgdlab.engine.blocked import BlockedKernel
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.walk import Walk
@@ -65,6 +66,38 @@ def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(
         assert kernel.bias[n] == pytest.approx(expected.bias, rel=1e-12)
         running_loss = kernel.squared_errors[n] / (2 * len(X))
         assert running_loss == pytest.approx(expected.running[-1], rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
+@pytest.mark.parametrize("train_bias", [False, True])
+@pytest.mark.parametrize("piece_rows", [1, 3, 10, 11])
+def test_a_tile_in_pieces_equals_the_plain_loop(piece_rows, train_bias, loss, monkeypatch):
+    monkeypatch.setattr(products, "CACHED_BYTES", piece_rows * X[0].nbytes)
+    trains = [cell(size, 0.02, 0.3, loss=loss, train_bias=train_bias) for size in (10, 20, 20)]
+    kernel = make_kernel(trains)
+    run(kernel, 4, 53)
+    for n, train in enumerate(trains):
+        expected = plain_sgd(train, X, y, X, y)
+        assert relative_distance(kernel.weights[n], expected.weights) < 1e-12
+        assert kernel.bias[n] == pytest.approx(expected.bias, rel=1e-12)
+        running_loss = kernel.squared_errors[n] / (2 * len(X))
+        assert running_loss == pytest.approx(expected.running[-1], rel=1e-12)
+
+
+@pytest.mark.parametrize("n_cells", [3, 20])
+@pytest.mark.parametrize("window_rows", [None, 20])
+def test_float32_equals_the_plain_loop_to_its_precision(window_rows, n_cells):
+    trains = [cell(10, 0.002 + 0.001 * n, 0.01, train_bias=True) for n in range(n_cells)]
+    kernel = make_kernel(trains, np.float32, window_rows)
+    for _ in range(4):
+        kernel.start_epoch(len(X))
+        kernel.step(X.astype(np.float32), y.astype(np.float32))
+    assert kernel.weights.dtype == np.float32
+    for n, train in enumerate(trains):
+        expected = plain_sgd(train, X, y, X, y)
+        assert relative_distance(kernel.weights[n], expected.weights) < 1e-5
+        running_loss = kernel.squared_errors[n] / (2 * len(X))
+        assert running_loss == pytest.approx(expected.running[-1], rel=1e-6)
 
 
 @settings(max_examples=150, deadline=None)

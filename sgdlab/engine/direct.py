@@ -2,7 +2,8 @@
 
 The rows of one batch size end their batches at the same places. A *tile* is what lies between two
 such places of any cell, so that within a tile no weights change and all cells share two matrix
-products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``.
+products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``. The rows of few cells are
+multiplied in pieces of a tile, each with both products in turn.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train, column
 from sgdlab.engine.kernels import Kernel, groups
+from sgdlab.engine.products import empty_predictions, pieces
 from sgdlab.optim.losses import derivative
 from sgdlab.optim.schedules import LearningRates
 from sgdlab.optim.updates import make_update
@@ -26,6 +28,11 @@ class DirectKernel(Kernel):
     ) -> None:
         super().__init__(trains, weights, dtype)
         self._total = np.empty_like(self._V)
+        self._part = np.empty_like(self._V)  # of it, by one piece
+        self._of_rows: tuple[NDArray[Any], NDArray[Any]] = (self._total[:, :0], self._total[:, :0])
+        self._factor = np.empty((len(trains), 1), self.dtype)  # of derivatives in a cell's batch
+        self._bias_derivative = np.zeros(len(trains))  # sum over the rows of a cell's batch so far
+        self._is_any_bias_trained = bool(column(trains, "train_bias").any())
         self._huber_delta = column(trains, "huber_delta").astype(self.dtype)[:, None]
         self._groups = [_Group(size, cells, trains[cells]) for size, cells in groups(trains)]
 
@@ -53,20 +60,59 @@ class DirectKernel(Kernel):
     def _tile(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         for group in self._groups:
             if self._position % group.batch_size == 0:
-                group.begin_batch(self._epoch, self._position, self._n_rows, self._scale)
-        residuals = self._predict(rows, slice(None))
-        residuals -= targets
-        self.squared_errors += np.vecdot(residuals, residuals, dtype=np.float64)
-        derivatives = derivative(self.loss, residuals, self._huber_delta)
-        for group in self._groups:
-            group.weigh(derivatives[group.cells])
-        np.matmul(derivatives, rows, out=self._total)
+                self._begin_batch(group)
+        self._multiply(rows, targets)
         self._position += len(rows)
         for group in self._groups:
             is_last = self._position % group.batch_size == 0 or self._position == self._n_rows
-            group.collect(self._total, is_last)
+            total = group.collect(self._total[group.cells], is_last)
             if is_last:
-                group.end_batch(self._V, self._scale, self.bias)
+                self._end_batch(group, total)
+
+    def _begin_batch(self, group: "_Group") -> None:
+        cells = group.cells
+        when = (self._epoch, self._position, self._n_rows)
+        self._factor[cells, 0] = group.begin_batch(*when, self._scale[cells])
+        if self._is_any_bias_trained:
+            self._bias_derivative[cells] = 0.0
+
+    def _multiply(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Both products, into the total of a tile; the losses and the bias have their parts."""
+        scale = self._scale.astype(self.dtype)[:, None]
+        offset = targets - self.bias.astype(self.dtype)[:, None]
+        all_residuals, weighed = self._arrays(len(rows))
+        total = self._total
+        for piece in pieces(len(scale), rows):
+            some = rows[piece]
+            residuals = np.matmul(self._V, some.T, out=all_residuals[:, piece])
+            residuals *= scale
+            residuals -= offset[:, piece]
+            derivatives = derivative(self.loss, residuals, self._huber_delta)
+            derivatives = np.multiply(derivatives, self._factor, out=weighed[:, piece])
+            np.matmul(derivatives, some, out=total)
+            if total is self._part:
+                self._total += total
+            total = self._part
+        self.squared_errors += np.vecdot(all_residuals, all_residuals, dtype=np.float64)
+        if self._is_any_bias_trained:
+            derivatives = derivative(self.loss, all_residuals, self._huber_delta)
+            self._bias_derivative += derivatives.sum(axis=1, dtype=np.float64)
+
+    def _arrays(self, n_rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Residuals and weighed derivatives of a tile; most tiles are as long as the one before."""
+        if self._of_rows[0].shape[1] != n_rows:
+            n_cells = len(self._V)
+            self._of_rows = (
+                empty_predictions(n_cells, n_rows, self.dtype),
+                empty_predictions(n_cells, n_rows, self.dtype),
+            )
+        return self._of_rows
+
+    def _end_batch(self, group: "_Group", total: NDArray[Any]) -> None:
+        cells = group.cells
+        group.move(self._V[cells], self._scale[cells], total)
+        if self._is_any_bias_trained:
+            group.move_bias(self.bias[cells], self._bias_derivative[cells])
 
 
 class _Group:
@@ -78,9 +124,8 @@ class _Group:
         self._learning_rates = LearningRates(trains)
         self._update = make_update(trains)
         self._trains_bias = column(trains, "train_bias")
-        self._some_train_bias = bool(self._trains_bias.any())
         self._collected: NDArray[Any] | None = None
-        self._total: NDArray[Any]
+        self._n_tiles = 0
 
     def freeze(self, cells: NDArray[np.bool_]) -> None:
         self._learning_rates.freeze(cells)
@@ -88,43 +133,35 @@ class _Group:
 
     def begin_batch(
         self, epoch: int, position: int, n_rows: int, scale: NDArray[np.float64]
-    ) -> None:
-        """Look forward to the batch that begins at a row of an epoch, both counted from 0."""
+    ) -> NDArray[np.float64]:
+        """Look forward to the batch that begins at a row of an epoch, both counted from 0.
+
+        Gives what the derivatives of its rows are multiplied with.
+        """
+        self._n_tiles = 0
         self._batch_rows = min(self.batch_size, n_rows - position)
         begin, end = epoch + position / n_rows, epoch + (position + self._batch_rows) / n_rows
         learning_rate = self._learning_rates.at(begin, end)
-        self._factor = self._update.begin(learning_rate, self._batch_rows, scale[self.cells])
-        if self._some_train_bias:
-            self._bias_derivative = np.zeros(len(self._factor))
-        self._n_tiles = 0
+        return self._update.begin(learning_rate, self._batch_rows, scale)
 
-    def weigh(self, derivatives: NDArray[Any]) -> None:
-        """Multiply the derivatives of a tile by their factor, once the bias has had its part."""
-        if self._some_train_bias:
-            self._bias_derivative += derivatives.sum(axis=1, dtype=np.float64)
-        derivatives *= self._factor.astype(derivatives.dtype)[:, None]
-
-    def collect(self, totals: NDArray[Any], is_last: bool) -> None:
-        """Add a tile's part of the batch; the only part of a batch is used where it is."""
-        total = totals[self.cells]
-        if self._n_tiles > 0:
-            self._total += total
-        elif is_last:
-            self._total = total
-        else:
-            if self._collected is None:
-                self._collected = np.empty_like(total)
+    def collect(self, total: NDArray[Any], is_last: bool) -> NDArray[Any]:
+        """Add a tile's part of the batch, and give all so far; a batch of one tile is that part."""
+        if self._n_tiles == 0 and is_last:
+            return total
+        if self._collected is None:
+            self._collected = np.empty_like(total)
+        if self._n_tiles == 0:
             self._collected[:] = total
-            self._total = self._collected
+        else:
+            self._collected += total
         self._n_tiles += 1
+        return self._collected
 
-    def end_batch(
-        self, V: NDArray[Any], scale: NDArray[np.float64], bias: NDArray[np.float64]
-    ) -> None:
+    def move(self, V: NDArray[Any], scale: NDArray[np.float64], total: NDArray[Any]) -> None:
         """Make the step, in place."""
-        self._update.move(V[self.cells], scale[self.cells], self._total)
-        if self._some_train_bias:
-            mean_derivative = np.where(
-                self._trains_bias, self._bias_derivative / self._batch_rows, 0.0
-            )
-            self._update.move_bias(bias[self.cells], mean_derivative)
+        self._update.move(V, scale, total)
+
+    def move_bias(self, bias: NDArray[np.float64], derivative: NDArray[np.float64]) -> None:
+        """Make the bias's step, in place; the derivative is a sum over the rows of the batch."""
+        mean_derivative = np.where(self._trains_bias, derivative / self._batch_rows, 0.0)
+        self._update.move_bias(bias, mean_derivative)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train, column
+from sgdlab.engine.products import predictions
 
 
 class Kernel(ABC):
@@ -62,16 +63,13 @@ class Kernel(ABC):
     def _freeze_groups(self, cells: NDArray[np.bool_]) -> None:
         """No more steps of some cells."""
 
+    @np.errstate(over="ignore", invalid="ignore")
     def predict(self, rows: NDArray[Any], cells: slice | NDArray[np.int64]) -> NDArray[Any]:
         """Predictions of some cells, shape (n_chosen_cells, n_rows); infinite ones are no error."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._predict(rows, cells)
-
-    def _predict(self, rows: NDArray[Any], cells: slice | NDArray[np.int64]) -> NDArray[Any]:
-        predictions: NDArray[Any] = self._V[cells] @ rows.T
-        predictions *= self._scale[cells].astype(self.dtype)[:, None]
-        predictions += self.bias[cells].astype(self.dtype)[:, None]
-        return predictions
+        found = predictions(self._V[cells], rows)
+        found *= self._scale[cells].astype(self.dtype)[:, None]
+        found += self.bias[cells].astype(self.dtype)[:, None]
+        return found
 
     def freeze(self, cells: NDArray[np.bool_]) -> None:
         """Set cells to zero for good; their rows stay, so that no product changes its shape."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.engine.evaluation import ErrorSums
+from sgdlab.engine.products import predictions
 
 MOST_EPOCHS = 4  # that wait for each other
 MOST_BYTES = 32 * 2**20  # of the weights that wait
@@ -71,9 +72,9 @@ class Validation:
     def measure(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Predict some of the rows by all that wait."""
         with np.errstate(over="ignore", invalid="ignore"):  # of cells that are about to diverge
-            predictions = self._weights[: self._n] @ rows.T
-            predictions += self._bias[: self._n, None]
-        self._sums.add(predictions, targets)
+            predicted = predictions(self._weights[: self._n], rows)
+            predicted += self._bias[: self._n, None]
+        self._sums.add(predicted, targets)
 
     def take(self) -> Iterator[Validated]:
         """The losses on all rows so far, of what has waited; then nothing waits any more."""
