@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 import sgdlab
 from sgdlab import system
+from sgdlab.blas import describe_blas
 
 
 def environment() -> dict[str, Any]:
@@ -22,17 +22,10 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": system.processor_name(),
         "processors": system.n_processors(),
-        "blas": _blas(),
+        "blas": describe_blas(),
         "git": _git_revision(Path(sgdlab.__file__).parent.parent),
         "command_line": sys.argv,
     }
-
-
-def _blas() -> list[dict[str, Any]]:
-    """What threadpoolctl sees; empty where it cannot see the BLAS, as with Apple's."""
-    keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
-    found = [each for each in threadpool_info() if each["user_api"] == "blas"]
-    return [{key: each.get(key) for key in keys} for each in found]
 
 
 def _git_revision(folder: Path) -> dict[str, Any] | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from sgdlab.blas import blas_threads
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset, array_paths, open_dataset
 from sgdlab.data.pairs import open_pairs, rows_of_pairs
@@ -111,7 +111,7 @@ def evaluate_run(
     model = _Model(*kept[None], experiment["constant"], config.select.metric)
     precision = result.cell.train.precision
     with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(n_threads(config.run), user_api="blas"))
+        stack.enter_context(blas_threads(n_threads(config.run)))
         if folder is None:
             dataset = stack.enter_context(_own_arrays(config, directory, experiment))
             named, files = _own_rows(dataset, precision), dataset.files

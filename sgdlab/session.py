@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from sgdlab import provenance, system
+from sgdlab.blas import blas_threads
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
@@ -227,7 +226,7 @@ def _session(
     experiment["status"] = "running"
     run.write_experiment(experiment)
     try:
-        with threadpool_limits(threads, user_api="blas"):
+        with blas_threads(threads):
             yield
     except BaseException as error:
         experiment["status"] = "failed" if isinstance(error, Exception) else "interrupted"

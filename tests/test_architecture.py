@@ -33,7 +33,7 @@ LAYERS = [
     {"data"},
     {"optim.losses", "provenance"},
     {"config_file"},
-    {"config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
+    {"blas", "config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
     {"errors", "__init__"},
 ]
 

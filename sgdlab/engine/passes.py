@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from sgdlab.blas import blas_threads
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.read_ahead import ReadAhead
 from sgdlab.data.rows import RowSet
@@ -63,7 +63,7 @@ def run_pass(
     rows = PassRows(plan, dataset, in_memory)
     running = [rows.start(block) for block in blocks]
     with (
-        threadpool_limits(plan.blas_threads, user_api="blas"),
+        blas_threads(plan.blas_threads),
         ThreadPoolExecutor(max(1, min(threads, len(blocks)))) as pool,
         ReadAhead(plan.chunk_rows, held_chunks) as ahead,
     ):

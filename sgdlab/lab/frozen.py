@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from sgdlab.blas import blas_threads
 from sgdlab.engine.blocks import initial_weights
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.estimate import memory_budget
@@ -50,7 +50,7 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
     run = subject.config.run
     if training.n_bytes <= memory_budget(run):
         training.load()
-    with threadpool_limits(n_threads(run), user_api="blas"):
+    with blas_threads(n_threads(run)):
         yield RowGradients(training, subject.train, weights, bias)
 
 

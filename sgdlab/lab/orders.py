@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from sgdlab.blas import blas_threads
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.lab.noise_floor import Problem, Start, excess_histories
@@ -173,7 +173,7 @@ def _train_all(
     observer.begin(progress(0))
     try:
         with (
-            threadpool_limits(1, user_api="blas"),
+            blas_threads(1),
             ThreadPoolExecutor(threads) as pool,
             closing(pool.map(work, jobs)) as stream,  # type: ignore[type-var]  # a generator
         ):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from threadpoolctl import threadpool_limits
-
+from sgdlab.blas import blas_threads
 from sgdlab.config import Config, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Dataset, Shape, open_dataset
@@ -75,7 +74,7 @@ def open_subject(
         raise UsageError(f"--cell {cell}: no such cell; expected 0 to {len(cells) - 1}")
     chosen = cells[cell or 0]
     synthesize_if_missing(config.data, observer)
-    limits = threadpool_limits(n_threads(config.run), user_api="blas")
+    limits = blas_threads(n_threads(config.run))
     with limits, open_dataset(config.data) as dataset:
         about = About(
             name=config.name,
