@@ -25,7 +25,10 @@ CHUNK_BYTES = 64 * 2**20
 SHUFFLED_CHUNK_BYTES = 16 * 2**20  # of rows gathered in every epoch: the next while these are used
 MAX_CHUNK_ROWS = 16_384
 
-MIN_PARALLEL_TRAJECTORIES = 8  # fewer are one block, whose products use all threads
+# Blocks of less work are trained one after the other, with products on all threads: side by side
+# they would wait for each other longer, since a thread's Python runs while no other thread's does.
+MIN_PARALLEL_TRAJECTORIES = 32
+MIN_PARALLEL_TILE = 10_000_000  # multiply-adds between two steps
 
 
 @dataclass(frozen=True)
@@ -241,15 +244,16 @@ def make_plan(
     numbers = itertools.count(first_block)
     folds = range(shape.folds) if shape.folds else (None,)
     for trajectories in by_pass.values():
-        stacks = _stacks(trajectories, shape, run, _threads_of_a_fold(threads, shape.folds))
+        largest = _largest(trajectories, shape, run, _threads_of_a_fold(threads, shape.folds))
+        stacks = _stacks(trajectories, shape, largest)
         blocks = tuple(
             Block(next(numbers), tuple(stack), window_rows, fold)
             for stack, window_rows in stacks
             for fold in folds
         )
-        is_alone = len(blocks) == 1 and run.trajectories_per_block == "auto"
-        chunk_rows = _chunk_rows(trajectories, shape)
-        passes.append(Pass(chunk_rows, threads if is_alone else 1, blocks))
+        is_fixed = run.trajectories_per_block != "auto"
+        blas_threads = 1 if is_fixed or _go_side_by_side(blocks, shape) else threads
+        passes.append(Pass(_chunk_rows(trajectories, shape), blas_threads, blocks))
     return Plan(tuple(passes))
 
 
@@ -286,10 +290,9 @@ def _canonical(trajectory: Trajectory) -> tuple[Any, ...]:
 
 
 def _stacks(
-    trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads: int
+    trajectories: Sequence[Trajectory], shape: Shape, largest: Largest
 ) -> list[tuple[list[Trajectory], int | None]]:
     """The trajectories of a pass cut into blocks, with the window of the blocked kernel."""
-    largest = _largest(len(trajectories), run, threads)
     repeats = trajectories[0].train.order in FIXED_ORDERS
     alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
     alike = defaultdict(lambda: defaultdict(list))
@@ -312,13 +315,28 @@ def _stacks(
     return stacks
 
 
-def _largest(n_together: int, run: Run, threads: int) -> Largest:
+def _largest(trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads: int) -> Largest:
     """Trajectories in a block. The blocked kernel's many small steps gain nothing from threads."""
     if run.trajectories_per_block != "auto":
         return Largest(run.trajectories_per_block, run.trajectories_per_block)
-    if n_together >= MIN_PARALLEL_TRAJECTORIES:
-        return Largest(math.ceil(n_together / threads), n_together)
+    n_together = len(trajectories)
+    of_a_thread = math.ceil(n_together / threads)
+    batch_size = sum(each.train.batch_size for each in trajectories) / n_together
+    if _is_worth_a_thread(of_a_thread, batch_size, shape):
+        return Largest(of_a_thread, n_together)
     return Largest(n_together, n_together)
+
+
+def _is_worth_a_thread(n_trajectories: int, batch_size: float, shape: Shape) -> bool:
+    """Whether a block that steps after so many rows, about, gains from a thread of its own."""
+    n_operations = 2 * n_trajectories * min(batch_size, shape.n_train) * shape.n_features
+    return n_trajectories >= MIN_PARALLEL_TRAJECTORIES and n_operations >= MIN_PARALLEL_TILE
+
+
+def _go_side_by_side(blocks: Sequence[Block], shape: Shape) -> bool:
+    return len(blocks) > 1 and all(
+        _is_worth_a_thread(len(each.trajectories), each.batch_sizes[0], shape) for each in blocks
+    )
 
 
 def _chunk_rows(trajectories: Sequence[Trajectory], shape: Shape) -> int:

@@ -12,7 +12,7 @@ from sgdlab.errors import UsageError
 from sgdlab.runs import RunDirectory
 
 # Raised whenever the results of some config change in any bit.
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 
 
 def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import SGDRegressor
 from sklearn.model_selection import KFold
 
+from sgdlab import plan as plan_module
 from sgdlab.config import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.npy import NpyFile
@@ -229,7 +230,10 @@ def test_five_folds_read_at_most_a_third_more_than_one_split(preprocess, data_di
 @pytest.mark.parametrize(
     ("threads", "folds", "n_blocks"), [(2, 5, 10), (2, 4, 4), (1, 5, 5), (4, 6, 12)]
 )
-def test_blocks_of_equal_size_keep_all_threads_at_work(threads, folds, n_blocks, data_dir):
+def test_blocks_of_equal_size_keep_all_threads_at_work(
+    threads, folds, n_blocks, data_dir, monkeypatch
+):
+    monkeypatch.setattr(plan_module, "MIN_PARALLEL_TILE", 1)
     axes = {"batch_size": [50], "learning_rate": np.linspace(1, 2, 64), "epochs": [1]}
     cells = make_cells(axes, optimizer="momentum")
     with open_dataset(Data(path=str(data_dir), validation={"folds": folds})) as dataset:

@@ -208,17 +208,27 @@ def test_a_window_that_cuts_a_batch_is_no_plan():
         Plan.from_log(log, cells_of())
 
 
-def test_few_trajectories_are_one_block_with_all_threads():
-    few, many = (
-        make_plan(
-            cells_of(l2=[0.1 * k for k in range(n)], optimizer=["adam"]), SMALL, AUTO, threads=3
-        )
-        for n in (7, 8)
-    )
-    assert [each.blas_threads for each in few.passes] == [3]
-    assert [each.blas_threads for each in many.passes] == [1]
-    assert [len(block.trajectories) for block in few.blocks] == [7]
-    assert [len(block.trajectories) for block in many.blocks] == [2, 3, 3]
+def blocks_of(shape, n_cells, **axes):
+    """Sizes of the blocks on three threads, and the threads of their products."""
+    cells = cells_of(l2=[0.01 * n for n in range(n_cells)], optimizer=["adam"], **axes)
+    [only] = make_plan(cells, shape, AUTO, threads=3).passes
+    return [len(block.trajectories) for block in only.blocks], only.blas_threads
+
+
+def test_blocks_are_side_by_side_only_with_much_work_each():
+    assert blocks_of(FACES, 93, batch_size=[160]) == ([93], 3)
+    assert blocks_of(FACES, 96, batch_size=[160]) == ([32, 32, 32], 1)
+    assert blocks_of(FACES, 96, batch_size=[67]) == ([96], 3)  # 9.9 million multiply-adds
+    assert blocks_of(FACES, 96, batch_size=[68]) == ([32, 32, 32], 1)
+    assert blocks_of(SMALL, 96, batch_size=[160]) == ([96], 3)
+
+
+def test_folds_with_little_work_are_trained_one_after_the_other():
+    shape = replace(FACES, folds=5)
+    cells = cells_of(batch_size=[160], l2=[0.01 * n for n in range(6)])
+    [only] = make_plan(cells, shape, AUTO, threads=2).passes
+    assert len(only.blocks) == 5
+    assert only.blas_threads == 2
 
 
 def test_small_batches_are_one_block_with_all_threads():

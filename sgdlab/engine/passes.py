@@ -62,12 +62,13 @@ def run_pass(
     """
     rows = PassRows(plan, dataset, in_memory)
     running = [rows.start(block) for block in blocks]
+    n_workers = max(1, min(threads // plan.blas_threads, len(blocks)))
     with (
         blas_threads(plan.blas_threads),
-        ThreadPoolExecutor(max(1, min(threads, len(blocks)))) as pool,
+        ThreadPoolExecutor(n_workers) as pool,
         ReadAhead(plan.chunk_rows, held_chunks) as ahead,
     ):
-        workers = _Workers(pool, ahead, plan.chunk_rows)
+        workers = _Workers(pool, n_workers, ahead, plan.chunk_rows)
         if starting := [block for block in running if block.starts_from_rows]:
             workers.hand_out(starting, RunningBlock.measure_start, rows.training, rows.own)
         for epoch in itertools.count(1):
@@ -83,6 +84,7 @@ class _Workers:
     """The threads of a pass: some compute, others read."""
 
     pool: ThreadPoolExecutor
+    n_workers: int
     ahead: ReadAhead
     chunk_rows: int
 
@@ -112,11 +114,15 @@ class _Workers:
         work: Callable[..., None],
         part: Callable[[int | None], Part],
     ) -> None:
-        if len(blocks) == 1:  # nothing is side by side; waking a thread takes longer than a batch
-            work(blocks[0], *part(blocks[0].plan.fold))
+        folds = dict.fromkeys(block.plan.fold for block in blocks)
+        if self.n_workers == 1:  # nothing is side by side; waking a thread takes as long as a batch
+            for fold in folds:
+                of_fold = part(fold)
+                for block in blocks:
+                    if block.plan.fold == fold:
+                        work(block, *of_fold)
             return
         # Parts stand before blocks in the queue, so that a block waits for nothing that waits.
-        folds = dict.fromkeys(block.plan.fold for block in blocks)
         parts = {fold: self.pool.submit(part, fold) for fold in folds}
         of_blocks = [parts[block.plan.fold] for block in blocks]
         list(self.pool.map(lambda block, part: work(block, *part.result()), blocks, of_blocks))

@@ -2,8 +2,11 @@
 
     python -m tests.benchmarks [NAME ...] [--write] [--runs N] [--busy]
 
-All ratios are of programs measured in turn in one process. It takes about ten minutes, on a machine
-that does nothing else. ``--write`` puts each table into the README, between its marks.
+All ratios are of programs measured in turn. It takes about twenty minutes, on a machine that does
+nothing else, and 8 GB of disk. ``--write`` puts each table into the README, between its marks.
+
+Where the variable OPENBLAS_CORETYPE is set, numpy uses other routines than it would choose itself;
+the last line of every table names those that it used.
 """
 
 import argparse
@@ -19,7 +22,17 @@ from tests.benchmarks.shown import machine
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.readme import README
 
-BENCHMARKS = ("speed", "winner", "small_batches", "growth", "precision", "folds")
+BENCHMARKS = (
+    "speed",
+    "winner",
+    "small_batches",
+    "growth",
+    "threads",
+    "precision",
+    "folds",
+    "streaming",
+    "prediction",
+)
 
 
 def main() -> None:

@@ -27,12 +27,12 @@ def machine() -> str:
     """What the figures were measured on; the BLAS is numpy's, whatever others have brought."""
     found = provenance.environment()
     blas = next(
-        f"{each['internal_api']} {each['version']}"
+        f"{each['internal_api']} {each['version']} ({each['architecture']})"
         for each in threadpool_info()
         if each["user_api"] == "blas" and "numpy" in each["filepath"]
     )
     processors = f"{found['processor']}, {found['processors']} processors"
-    return f"{processors}; Python {found['python']}, numpy {found['numpy']}, {blas}"
+    return f"{processors}; Python {found['python']}\nnumpy {found['numpy']}, {blas}"
 
 
 def versions(*packages: str) -> str:

@@ -1,40 +1,38 @@
 """Data larger than memory: seconds of an epoch beside the raw read and the arithmetic alone.
 
-    python -m tests.benchmarks.streaming [--gigabytes 8] [--cells 32] [--folder DIR] [--busy]
-
-Writes an array of that size, measures, and deletes it. An epoch reads the whole training file, rows
-to validate included; before each, and before each raw read, the file is dropped from the page
-cache. The arithmetic is that of the same plan on a part of the rows, which are held in memory. All
-are measured in turn, several times.
+Writes an array of 8 GB (into ``TMPDIR``), measures, and deletes it. An epoch reads the whole
+training file, rows to validate included; before each, and before each raw read, the file is dropped
+from the page cache. The arithmetic is that of the same plan on a part of the rows, which are held
+in memory. All are measured in turn, several times.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
-from rich.console import Console
+from rich.console import RenderableType
 
+from sgdlab.data.dataset import Dataset
 from sgdlab.report.layout import new_table
-from tests.benchmarks.idle import BusyError
-from tests.benchmarks.shown import machine
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.benchmarks.timed_search import drop_from_cache
 
+N_BYTES = 8 * 10**9
+N_CELLS = 32
 N_FEATURES = 2304
 WRITTEN_ROWS = 4000
 PART = 16  # of the rows, one in so many is held in memory to time the arithmetic
 BUFFER_BYTES = 8 * 2**20
 EPOCHS = 4  # the last of which measures the training loss too, and is not counted
-RUNS = 3
 BUDGET = "256MB"
 ORDERS = ("in_order", "shuffle_blocks")
 
@@ -47,23 +45,17 @@ class Row(NamedTuple):
     peak: int
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gigabytes", type=float, default=8)
-    parser.add_argument("--cells", type=int, default=32)
-    parser.add_argument("--folder", default=None, help="where the array is written")
-    parser.add_argument("--busy", action="store_true", help="measure whatever else runs")
-    options = parser.parse_args()
-    n_rows = int(options.gigabytes * 1e9 / (8 * N_FEATURES))
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+def tables(dataset: Dataset, stopwatch: Stopwatch) -> Iterator[RenderableType]:
+    n_rows = N_BYTES // (8 * N_FEATURES)
+    with tempfile.TemporaryDirectory() as name:
         whole, part = Path(name) / "whole", Path(name) / "part"
         write_arrays(part, n_rows // PART)
         write_arrays(whole, n_rows)
-        try:
-            found = measure(whole, part, options.cells, Stopwatch(RUNS, options.busy))
-        except BusyError as error:
-            sys.exit(f"not measured: {error}; expected an idle machine (close what else runs)")
-        show(found, options.gigabytes, options.cells)
+        yield epochs_table(measure(whole, part, stopwatch))
+    yield (
+        f"{N_BYTES / 1e9:g} GB of float64, {N_FEATURES} columns; {N_CELLS} models, batch size 128;"
+        f" budget {BUDGET}"
+    )
 
 
 def write_arrays(folder: Path, n_rows: int) -> None:
@@ -84,8 +76,8 @@ def write_arrays(folder: Path, n_rows: int) -> None:
     np.save(folder / "yte.npy", targets[-1])
 
 
-def write_config(folder: Path, n_cells: int) -> Path:
-    rates = np.geomspace(1e-5, 1e-4, n_cells).tolist()
+def write_config(folder: Path) -> Path:
+    rates = np.geomspace(1e-5, 1e-4, N_CELLS).tolist()
     config = {
         "data": {"path": "."},
         "train": {"batch_size": 128, "epochs": EPOCHS},
@@ -96,12 +88,12 @@ def write_config(folder: Path, n_cells: int) -> Path:
     return path
 
 
-def measure(whole: Path, part: Path, n_cells: int, stopwatch: Stopwatch) -> list[Row]:
+def measure(whole: Path, part: Path, stopwatch: Stopwatch) -> list[Row]:
     """Seconds of an epoch of all rows: medians of all epochs of all runs."""
     programs = {"raw read": lambda: ([raw_read(whole / "Xtr.npy")], 0)}
     for order in ORDERS:
         for name, folder, budget in (("in memory", part, "2GB"), ("streamed", whole, BUDGET)):
-            config = write_config(folder, n_cells)
+            config = write_config(folder)
             settings = (f"train.order={order}", f"run.memory_budget={budget}")
             programs[f"{order}, {name}"] = partial(timed_epochs, config, *settings)
     seconds: dict[str, list[float]] = {name: [] for name in programs}
@@ -136,7 +128,7 @@ def raw_read(path: Path) -> float:
     return time.perf_counter() - start
 
 
-def show(found: list[Row], gigabytes: float, n_cells: int) -> None:
+def epochs_table(found: Sequence[Row]) -> RenderableType:
     table = new_table("an epoch", "seconds", "GB/s", "/ the longer", "peak memory")
     seconds = {each.name: each.seconds for each in found}
     for each in found:
@@ -145,15 +137,6 @@ def show(found: list[Row], gigabytes: float, n_cells: int) -> None:
             arithmetic = seconds[each.name.replace("streamed", "in memory")]
             ratio = f"{each.seconds / max(seconds['raw read'], arithmetic):.2f}"
             peak = f"{each.peak / 1e6:.0f} MB"
-        speed = f"{gigabytes / each.seconds:.2f}"
+        speed = f"{N_BYTES / 1e9 / each.seconds:.2f}"
         table.add_row(each.name, f"{each.seconds:.2f}", speed, ratio, peak)
-    console = Console(width=80)
-    console.print(table)
-    console.print(
-        f"{gigabytes:g} GB of float64, {N_FEATURES} columns; {n_cells} models, batch size 128;"
-        f" budget {BUDGET}\n{machine()}"
-    )
-
-
-if __name__ == "__main__":
-    main()
+    return table
