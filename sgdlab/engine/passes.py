@@ -1,11 +1,12 @@
 """Walks the rows once an epoch and hands every chunk to all blocks, each on a thread."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.data.read_ahead import ReadAhead
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.blocks import BlockEpoch, Outcome, RunningBlock
+from sgdlab.engine.crew import Crew
 from sgdlab.engine.pass_rows import Part, PassRows
 from sgdlab.plan import Block, Pass
 
@@ -65,10 +67,10 @@ def run_pass(
     n_workers = max(1, min(threads // plan.blas_threads, len(blocks)))
     with (
         blas_threads(plan.blas_threads),
-        ThreadPoolExecutor(n_workers) as pool,
+        Crew(n_workers) as crew,
         ReadAhead(plan.chunk_rows, held_chunks) as ahead,
     ):
-        workers = _Workers(pool, n_workers, ahead, plan.chunk_rows)
+        workers = _Workers(crew, ahead, plan.chunk_rows)
         if starting := [block for block in running if block.starts_from_rows]:
             workers.hand_out(starting, RunningBlock.measure_start, rows.training, rows.own)
         for epoch in itertools.count(1):
@@ -83,8 +85,7 @@ def run_pass(
 class _Workers:
     """The threads of a pass: some compute, others read."""
 
-    pool: ThreadPoolExecutor
-    n_workers: int
+    crew: Crew
     ahead: ReadAhead
     chunk_rows: int
 
@@ -97,10 +98,7 @@ class _Workers:
         order: NDArray[np.int64] | None = None,
         ends: NDArray[np.int64] | None = None,
     ) -> None:
-        """Let every block work on its fold's part of every chunk, while the next chunks are read.
-
-        A part is made once for all blocks of a fold.
-        """
+        """Let every block work on its part of every chunk, while the next chunks are read."""
         numbers = row_set.numbers if order is None else row_set.numbers[order]
         starts = range(0, len(numbers), self.chunk_rows)
         with closing(self.ahead.chunks(row_set, order, ends)) as chunks:
@@ -114,18 +112,32 @@ class _Workers:
         work: Callable[..., None],
         part: Callable[[int | None], Part],
     ) -> None:
-        folds = dict.fromkeys(block.plan.fold for block in blocks)
-        if self.n_workers == 1:  # nothing is side by side; waking a thread takes as long as a batch
-            for fold in folds:
-                of_fold = part(fold)
-                for block in blocks:
-                    if block.plan.fold == fold:
-                        work(block, *of_fold)
-            return
-        # Parts stand before blocks in the queue, so that a block waits for nothing that waits.
-        parts = {fold: self.pool.submit(part, fold) for fold in folds}
-        of_blocks = [parts[block.plan.fold] for block in blocks]
-        list(self.pool.map(lambda block, part: work(block, *part.result()), blocks, of_blocks))
+        """A part is made once, by the first block of its fold; these go before all other blocks."""
+        of_folds: dict[int | None, list[RunningBlock]] = defaultdict(list)
+        for block in blocks:
+            of_folds[block.plan.fold].append(block)
+        parts = {fold: _Once(partial(part, fold)) for fold in of_folds}
+        in_turn = filter(None, itertools.chain(*itertools.zip_longest(*of_folds.values())))
+        self.crew.run(partial(_work_on_part, work, each, parts[each.plan.fold]) for each in in_turn)
+
+
+class _Once:
+    """A value that is made when it is asked for, by one of the threads that do."""
+
+    def __init__(self, make: Callable[[], Part]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._value: Part | None = None
+
+    def value(self) -> Part:
+        with self._lock:
+            if self._value is None:
+                self._value = self._make()
+            return self._value
+
+
+def _work_on_part(work: Callable[..., None], block: RunningBlock, part: _Once) -> None:
+    work(block, *part.value())
 
 
 def _run_epoch(

@@ -10,6 +10,7 @@ from typing import Any
 from tests.benchmarks.idle import BusyError, Idle
 
 ATTEMPTS = 4
+PAUSE_S = 0.3  # before every run: the threads of OpenBLAS and others stay awake for a while
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Stopwatch:
 
 
 def _timed(program: Callable[[], Any]) -> float:
+    time.sleep(PAUSE_S)
     start = time.perf_counter()
     program()
     return time.perf_counter() - start

@@ -1,0 +1,51 @@
+"""Runs tasks side by side."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, Self
+
+Task = Callable[[], Any]
+
+
+class Crew:
+    """The calling thread and helpers, who all take tasks from one queue.
+
+    The calling thread does not wait for a helper to wake up, which takes as long as a small batch.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._n_helpers = n_threads - 1
+        self._pool = ThreadPoolExecutor(max(1, self._n_helpers), "sgdlab-helper")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Do all tasks, begun in their order; if one fails, those not begun are left."""
+        waiting = deque(tasks)
+        n_helpers = min(self._n_helpers, len(waiting) - 1)
+        helpers = [self._pool.submit(_take_from, waiting) for _ in range(n_helpers)]
+        try:
+            _take_from(waiting)
+        finally:
+            waiting.clear()
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+
+
+def _take_from(waiting: deque[Task]) -> None:
+    try:
+        while waiting:
+            try:
+                task = waiting.popleft()
+            except IndexError:  # another thread has just taken the last one
+                return
+            task()
+    except BaseException:
+        waiting.clear()
+        raise

@@ -1,0 +1,50 @@
+"""Tasks side by side."""
+
+import threading
+import time
+
+import pytest
+
+from sgdlab.engine.crew import Crew
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("n_tasks", [0, 1, 2, 30])
+def test_every_task_is_done_once_and_in_the_end(n_threads, n_tasks):
+    done = []
+    with Crew(n_threads) as crew:
+        for _ in range(3):
+            crew.run([lambda n=n: done.append(n) for n in range(n_tasks)])
+            assert sorted(done) == list(range(n_tasks))
+            done.clear()
+
+
+def test_a_crew_of_one_works_in_order_in_the_calling_thread():
+    found = []
+    with Crew(1) as crew:
+        crew.run([lambda n=n: found.append((n, threading.current_thread())) for n in range(9)])
+    assert found == [(n, threading.current_thread()) for n in range(9)]
+
+
+def test_tasks_are_side_by_side():
+    both = threading.Barrier(2, timeout=10)  # broken if nobody else comes
+    with Crew(2) as crew:
+        crew.run([both.wait, both.wait])
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failure_is_raised_and_leaves_what_was_not_begun(failing):
+    both = threading.Barrier(2, timeout=10)
+    done = []
+
+    def fails():
+        both.wait()
+        raise ValueError("broken")
+
+    tasks = [fails, both.wait][:: -1 if failing else 1]
+    with Crew(2) as crew:
+        with pytest.raises(ValueError, match="broken"):
+            crew.run([*tasks, *[lambda: done.append(1) or time.sleep(0.05)] * 50])
+        assert len(done) < 10
+        crew.run([lambda: done.clear()])
+    assert done == []
