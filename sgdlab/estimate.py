@@ -102,6 +102,17 @@ def fits_in_memory(each: Pass, shape: Shape, run: Run) -> bool:
     return _row_bytes(each, shape) <= memory_budget(run)
 
 
+def keeps_parts(each: Pass, shape: Shape, run: Run) -> bool:
+    """Whether there is room for what each fold trains on, beside the rows that all folds share.
+
+    It saves a copy in every epoch, where the order of the rows is the same in all.
+    """
+    if not each.is_folded or each.train.order not in FIXED_ORDERS:
+        return False
+    # All parts together are as large as all rows but one time less than there are folds.
+    return len(each.folds) * _row_bytes(each, shape) <= memory_budget(run)
+
+
 def held_chunks(each: Pass, shape: Shape, run: Run) -> int:
     """For how many chunks of rows there is room that are read or gathered in every epoch.
 
@@ -225,7 +236,10 @@ def _memory_bytes(each: Pass, shape: Shape, run: Run) -> int:
     held = _row_bytes(each, shape) if in_memory else _piece_bytes(each, shape)
     if not in_memory or each.train.order not in FIXED_ORDERS:
         held += min(held_chunks(each, shape, run) * each.chunk_rows, shape.n_train) * row_bytes
-    held += (shape.folds or 0) * _chunk_bytes(each, shape)  # what each fold takes of a chunk
+    if keeps_parts(each, shape, run):
+        held += (len(each.folds) - 1) * _row_bytes(each, shape)
+    else:
+        held += len(each.folds) * _chunk_bytes(each, shape)  # what each fold takes of a chunk
     held += sum(ARRAYS_OF_WEIGHTS[train.optimizer] for train in trains) * row_bytes
     held += _prediction_bytes(each, shape)
     held += sum(_window_bytes(block, each, shape) for block in each.blocks)

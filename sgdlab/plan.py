@@ -101,9 +101,14 @@ class Pass:
         return self.blocks[0].trajectories[0].replicate
 
     @property
+    def folds(self) -> set[int]:
+        """Of its blocks; none where they see all rows to train."""
+        return {block.fold for block in self.blocks if block.fold is not None}
+
+    @property
     def is_folded(self) -> bool:
         """Whether its blocks are those of folds."""
-        return self.blocks[0].fold is not None
+        return bool(self.folds)
 
     @property
     def epochs(self) -> int:

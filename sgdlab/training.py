@@ -9,7 +9,13 @@ from sgdlab.config import Run
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
-from sgdlab.estimate import fits_in_memory, held_chunks, random_reads, random_reads_warning
+from sgdlab.estimate import (
+    fits_in_memory,
+    held_chunks,
+    keeps_parts,
+    random_reads,
+    random_reads_warning,
+)
 from sgdlab.observer import Observer, Progress
 from sgdlab.plan import Block, Pass, n_threads
 
@@ -44,8 +50,8 @@ def train_blocks(
     try:
         for each, blocks in passes:
             in_memory = fits_in_memory(each, dataset.shape, run)
-            n_held = held_chunks(each, dataset.shape, run)
-            for record in run_pass(each, blocks, dataset, in_memory, n_threads(run), n_held):
+            room = (held_chunks(each, dataset.shape, run), keeps_parts(each, dataset.shape, run))
+            for record in run_pass(each, blocks, dataset, in_memory, n_threads(run), *room):
                 for block in record.blocks:
                     if block.outcomes:
                         yield Trained(block.block, record.epoch, tuple(block.outcomes))

@@ -8,6 +8,7 @@ from sklearn.model_selection import KFold
 from sgdlab import plan as plan_module
 from sgdlab.config import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
+from sgdlab.data.folds import Fold
 from sgdlab.data.npy import NpyFile
 from sgdlab.engine.passes import run_pass
 from sgdlab.grid import Cell
@@ -28,7 +29,7 @@ FOLD_GRIDS = GRIDS | {
 
 
 def train_folds(
-    folder, cells, run=None, in_memory=True, threads=2, window_rows="auto", chunk_rows=None, **data
+    folder, cells, run=None, in_memory=True, threads=2, window_rows="auto", keeps=False, **data
 ):
     """The outcomes of all cells, by (cell, replicate, fold)."""
     data.setdefault("validation", {"folds": FOLDS, "take": "random"})
@@ -39,7 +40,7 @@ def train_folds(
         outcomes = [
             outcome
             for each in plan.passes
-            for record in run_pass(each, each.blocks, dataset, in_memory, threads)
+            for record in run_pass(each, each.blocks, dataset, in_memory, threads, 3, keeps)
             for outcome in record.outcomes
         ]
         held_out = dataset.held_out
@@ -143,6 +144,31 @@ def test_streamed_rows_and_other_threads_give_the_same_bits(grid, preprocess, da
             for name in ("running_history", "validation_history", "validation_mae_history"):
                 assert getattr(outcome, name).tobytes() == getattr(other[key], name).tobytes()
             assert outcome.train_loss == other[key].train_loss
+
+
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+@pytest.mark.parametrize("order", ["in_order", "shuffle_once"])
+def test_parts_that_are_kept_give_the_same_bits(order, preprocess, data_dir, monkeypatch):
+    monkeypatch.setattr("sgdlab.plan.MAX_CHUNK_ROWS", 30)
+    axes = {"batch_size": [4, 30], "learning_rate": [0.01], "epochs": [2, 5]}
+    cells = make_cells(axes, order=order)
+    n_made = 0
+    training = Fold.training
+
+    def counting(*arguments):
+        nonlocal n_made
+        n_made += 1
+        return training(*arguments)
+
+    monkeypatch.setattr(Fold, "training", counting)
+    made, _ = train_folds(data_dir, cells, preprocess=preprocess)
+    assert n_made == 5 * FOLDS * (5 + 2)  # of each chunk in every epoch, and at both stops
+    n_made = 0
+    kept, _ = train_folds(data_dir, cells, preprocess=preprocess, keeps=True)
+    assert n_made == 5 * FOLDS
+    for key, outcome in made.items():
+        assert outcome.weights.tobytes() == kept[key].weights.tobytes()
+        assert outcome.train_loss == kept[key].train_loss
 
 
 def test_validation_losses_are_known_where_a_training_stops(data_dir):

@@ -22,6 +22,8 @@ CASES = {
     "single precision": {"precision": "float32", "memory_budget": BUDGET // 2},
     "many models": {"order": "shuffle_each_epoch", "optimizer": "adam", "n_cells": 200},
     "small batches": {"order": "shuffle_each_epoch", "batch_size": 1},
+    "held, with folds": {"memory_budget": 250_000_000, "validation": {"folds": 3}},
+    "held, with parts of folds": {"memory_budget": "1GB", "validation": {"folds": 3}},
 }
 
 
@@ -38,10 +40,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def write_config(folder, data, memory_budget=BUDGET, n_cells=4, **train):
+def write_config(folder, data, memory_budget=BUDGET, n_cells=4, validation=None, **train):
     rates = np.geomspace(1e-6, 1e-5, n_cells).tolist()
     config = {
-        "data": {"path": data},
+        "data": {"path": data, "validation": validation or {}},
         "train": {"batch_size": 100, "epochs": 2, **train},
         "grid": {"learning_rate": rates},
         "run": {"memory_budget": memory_budget},

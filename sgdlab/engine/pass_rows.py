@@ -17,6 +17,13 @@ Part = tuple[NDArray[Any], ...]  # rows and targets; or two of each
 class PassRows:
     """What a pass reads, and what the blocks of each fold see of it.
 
+    Parameters
+    ----------
+    in_memory
+        Whether the rows are held in memory.
+    keeps_parts
+        Whether what each fold trains on is held too; the order has to be the same in every epoch.
+
     Attributes
     ----------
     training
@@ -26,7 +33,11 @@ class PassRows:
         None where there are none, or where each fold holds out its own.
     """
 
-    def __init__(self, plan: Pass, dataset: Dataset, in_memory: bool) -> None:
+    def __init__(
+        self, plan: Pass, dataset: Dataset, in_memory: bool, keeps_parts: bool = False
+    ) -> None:
+        self._keeps_parts = keeps_parts
+        self._kept: dict[tuple[int, int], Part] = {}  # by fold, and number of a chunk's first row
         self._train, self._replicate = plan.train, plan.replicate
         self._blocks = Blocks(self._train.block_rows, self._train.buffer_blocks)
         self._is_fixed = self._train.order in FIXED_ORDERS
@@ -72,11 +83,18 @@ class PassRows:
 
     def own(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
         """Of a chunk of the training rows those on which a fold trains."""
-        return chunk if fold is None else self._folds[fold].training(chunk, numbers)
+        if fold is None:
+            return chunk
+        key = (fold, int(numbers[0]))
+        if key in self._kept:
+            return self._kept[key]
+        part = self._folds[fold].training(chunk, numbers)
+        if self._keeps_parts:
+            self._kept[key] = part
+        return part
 
     def both(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
         """The same, followed by those that the fold holds out."""
         if fold is None:
             return chunk
-        held_out = self._folds[fold].validation(chunk, numbers)
-        return (*self._folds[fold].training(chunk, numbers), *held_out)
+        return (*self.own(fold, chunk, numbers), *self._folds[fold].validation(chunk, numbers))

@@ -42,6 +42,7 @@ def run_pass(
     in_memory: bool,
     threads: int,
     held_chunks: int = 3,
+    keeps_parts: bool = False,
 ) -> Iterator[EpochRecord]:
     """Train some blocks of a pass; yields a record after every epoch.
 
@@ -56,13 +57,15 @@ def run_pass(
         On which the blocks run side by side; the results do not depend on it.
     held_chunks
         Of rows that are not held in memory, at most: one in use, the others read ahead.
+    keeps_parts
+        Whether what each fold trains on is held in memory, where the order never changes.
 
     Raises
     ------
     DataError
         If the files hold a value that is not finite, or change.
     """
-    rows = PassRows(plan, dataset, in_memory)
+    rows = PassRows(plan, dataset, in_memory, keeps_parts)
     running = [rows.start(block) for block in blocks]
     n_workers = max(1, min(threads // plan.blas_threads, len(blocks)))
     with (

@@ -18,7 +18,7 @@ from sgdlab.engine.blocked import keeps_products
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.evaluation import prediction_errors
 from sgdlab.engine.validation import MOST_EPOCHS
-from sgdlab.estimate import MOST_CHUNKS_HELD, estimate, held_chunks
+from sgdlab.estimate import MOST_CHUNKS_HELD, estimate, held_chunks, keeps_parts
 from sgdlab.observer import Observer, Progress
 from sgdlab.plan import Pass, Plan
 from sgdlab.prediction.sample import (
@@ -73,16 +73,18 @@ def measure_pace(each: Pass, source: Source, run: Run, in_memory: bool, budget_s
     """Train the blocks of a pass on samples: a small one, then one that takes the time given."""
     sample = sample_blocks(each.blocks, source.shape.n_features, _order(each, source.shape.n_train))
     n_held = held_chunks(each, source.shape, run)
+    keeps = keeps_parts(each, source.shape, run)
     n_rows = min(PILOT_ROWS, _most_rows(source, in_memory))
     with sample_dataset(source, n_rows) as dataset:
-        pilot = _timed(each, sample, dataset, _held(run, each, dataset, in_memory, n_held), 0.0)
+        held = _held(run, each, dataset, in_memory, n_held, keeps)
+        pilot = _timed(each, sample, dataset, held, 0.0)
     wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
     n_rows = _whole_batches(min(wanted, _most_rows(source, in_memory)), each, source.shape.n_train)
     if not in_memory:
         together = min(each.chunk_rows, math.ceil(n_rows / CHUNKS_OF_A_STREAM))
         each = replace(each, chunk_rows=max(1, together))
     with sample_dataset(source, n_rows) as dataset:
-        held = _held(run, each, dataset, in_memory, n_held)
+        held = _held(run, each, dataset, in_memory, n_held, keeps)
         return _timed(each, sample, dataset, held, budget_s)
 
 
@@ -100,12 +102,16 @@ def _order(each: Pass, n_rows: int) -> str:
     return order if is_kept or order not in FIXED_ORDERS else "shuffle_each_epoch"
 
 
-def _held(run: Run, each: Pass, dataset: Dataset, in_memory: bool, n_held: int) -> Run:
-    """With a budget for all rows of the sample, or for as many chunks as there is room for."""
-    if in_memory:
-        return run.model_copy(update={"memory_budget": 2**62})
-    row_bytes = dataset.shape.n_features * np.dtype(each.train.precision).itemsize
-    return run.model_copy(update={"memory_budget": n_held * each.chunk_rows * row_bytes})
+def _held(
+    run: Run, each: Pass, dataset: Dataset, in_memory: bool, n_held: int, keeps_parts: bool
+) -> Run:
+    """With a budget for what the pass holds: some chunks, all rows, or parts of all folds too."""
+    shape = dataset.shape
+    n_rows = shape.n_train + shape.n_validation if in_memory else n_held * each.chunk_rows
+    row_bytes = shape.n_features * np.dtype(each.train.precision).itemsize
+    is_enough = in_memory and (keeps_parts or not each.is_folded)
+    budget = 2**62 if is_enough else n_rows * row_bytes
+    return run.model_copy(update={"memory_budget": budget})
 
 
 def _most_rows(source: Source, in_memory: bool) -> int:
