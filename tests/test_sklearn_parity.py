@@ -17,10 +17,11 @@ SKLEARN_LOSSES = {
 }
 
 
+@pytest.mark.parametrize("window_rows", [None, 16])
 @pytest.mark.parametrize("loss", SKLEARN_LOSSES)
 @pytest.mark.parametrize("l2", [0.0, 0.02])
 @pytest.mark.parametrize("train_bias", [True, False])
-def test_single_rows_equal_scikit_learn(loss, l2, train_bias, data_dir, arrays):
+def test_single_rows_equal_scikit_learn(loss, l2, train_bias, window_rows, data_dir, arrays):
     trains = [
         Train(
             loss=loss,
@@ -35,7 +36,8 @@ def test_single_rows_equal_scikit_learn(loss, l2, train_bias, data_dir, arrays):
         for rate in (0.001, 0.01)
         for epochs in (1, 6)
     ]
-    outcomes = train_all(data_dir, [Cell(n, train) for n, train in enumerate(trains)])
+    cells = [Cell(n, train) for n, train in enumerate(trains)]
+    outcomes = train_all(data_dir, cells, window_rows=window_rows)
     X, y, _, _ = split(arrays)
     for n, train in enumerate(trains):
         model = SGDRegressor(
