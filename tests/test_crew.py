@@ -28,8 +28,11 @@ def test_a_crew_of_one_works_in_order_in_the_calling_thread():
 
 def test_tasks_are_side_by_side():
     both = threading.Barrier(2, timeout=10)  # broken if nobody else comes
+    found = []
     with Crew(2) as crew:
-        crew.run([both.wait, both.wait])
+        crew.run([lambda: found.append((both.wait(), threading.current_thread()))] * 2)
+    assert sorted(place for place, _ in found) == [0, 1]
+    assert threading.current_thread() in {thread for _, thread in found}
 
 
 @pytest.mark.parametrize("failing", [0, 1])

@@ -41,6 +41,15 @@ def cell(batch_size, learning_rate=0.05, l2=0.0, epochs=4, **others):
     return Train(order="in_order", **values, **others)
 
 
+def check_against_plain_loop(kernel, trains):
+    for n, train in enumerate(trains):
+        expected = plain_sgd(train, X, y, X, y)
+        assert relative_distance(kernel.weights[n], expected.weights) < 1e-12
+        assert kernel.bias[n] == pytest.approx(expected.bias, rel=1e-12)
+        running_loss = kernel.squared_errors[n] / (2 * len(X))
+        assert running_loss == pytest.approx(expected.running[-1], rel=1e-12)
+
+
 WINDOWS = [None, 1, 8, 20, 60]
 
 
@@ -60,12 +69,7 @@ def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(
     ]
     kernel = make_kernel(trains, window_rows=window_rows)
     run(kernel, 4, chunk_rows)
-    for n, train in enumerate(trains):
-        expected = plain_sgd(train, X, y, X, y)
-        assert relative_distance(kernel.weights[n], expected.weights) < 1e-12
-        assert kernel.bias[n] == pytest.approx(expected.bias, rel=1e-12)
-        running_loss = kernel.squared_errors[n] / (2 * len(X))
-        assert running_loss == pytest.approx(expected.running[-1], rel=1e-12)
+    check_against_plain_loop(kernel, trains)
 
 
 @pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
@@ -76,12 +80,7 @@ def test_a_tile_in_pieces_equals_the_plain_loop(piece_rows, train_bias, loss, mo
     trains = [cell(size, 0.02, 0.3, loss=loss, train_bias=train_bias) for size in (10, 20, 20)]
     kernel = make_kernel(trains)
     run(kernel, 4, 53)
-    for n, train in enumerate(trains):
-        expected = plain_sgd(train, X, y, X, y)
-        assert relative_distance(kernel.weights[n], expected.weights) < 1e-12
-        assert kernel.bias[n] == pytest.approx(expected.bias, rel=1e-12)
-        running_loss = kernel.squared_errors[n] / (2 * len(X))
-        assert running_loss == pytest.approx(expected.running[-1], rel=1e-12)
+    check_against_plain_loop(kernel, trains)
 
 
 @pytest.mark.parametrize("n_cells", [3, 20])

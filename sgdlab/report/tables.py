@@ -181,8 +181,8 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
     is_folded = any(each.is_folded for each in planned.plan.passes)
     fold = ["\nfold"] if is_folded else []
     blocks = new_table(
-        "\nblock", *fold, "trajec-\ntories", "batch\nsizes", "\nepochs", "kernel,\nwindow", "\nthreads",
-        "\norder", "preci-\nsion",
+        "\nblock", *fold, "trajec-\ntories", "batch\nsizes", "\nepochs", "kernel,\nwindow",
+        "\nthreads", "\norder", "preci-\nsion",
     )  # fmt: skip
     for each in planned.plan.passes:
         for block in each.blocks:
