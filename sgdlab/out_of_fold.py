@@ -74,7 +74,7 @@ def out_of_fold(
         numbers = np.arange(first * chunk_rows, first * chunk_rows + len(chunk[0]))
         for fold, (weights, bias) in zip(dataset.folds, models, strict=True):
             held_out = fold.validation(chunk, numbers)
-            where = numbers[fold.held_out[numbers]]
+            where = numbers[~fold.trains_on(numbers)]
             errors[:, where] = prediction_errors(weights, bias, [held_out])
     targets = rows.targets.astype(np.float64)
     exact = dataset.pooled(np.float64).targets

@@ -11,11 +11,12 @@ rng = np.random.default_rng(3)
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_cells", [1, 2, 5, 8, 9, 40])
+@pytest.mark.parametrize("n_rows", [0, 1, 23])
 @pytest.mark.parametrize("cached_bytes", [1, 500, 10**6])
-def test_predictions_are_the_product(cached_bytes, n_cells, dtype, monkeypatch):
+def test_predictions_are_the_product(cached_bytes, n_rows, n_cells, dtype, monkeypatch):
     monkeypatch.setattr(products, "CACHED_BYTES", cached_bytes)
     weights = rng.standard_normal((n_cells, 7)).astype(dtype)
-    rows = rng.standard_normal((23, 7)).astype(dtype)
+    rows = rng.standard_normal((n_rows, 7)).astype(dtype)
     found = predictions(weights, rows)
     assert found.dtype == dtype
     expected = weights.astype(np.float64) @ rows.astype(np.float64).T

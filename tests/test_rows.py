@@ -46,7 +46,7 @@ def collected(row_set, chunk_rows, order=None):
 def statistics(array, numbers, tmp_path, divide_by=1.0, with_scale=True):
     np.save(tmp_path / "X.npy", array)
     with NpyFile(tmp_path / "X.npy") as file:
-        [found] = column_statistics(file, [np.asarray(numbers)], divide_by, with_scale)
+        [found] = column_statistics(file, np.asarray(numbers), divide_by, with_scale)
         return found
 
 

@@ -151,7 +151,7 @@ class Dataset:
     @cached_property
     def transform(self) -> Transform:
         """What is done to X, with statistics of the training rows alone."""
-        [(mean, scale)] = self._statistics([self._split[0]])
+        [(mean, scale)] = self._statistics(None) or [(None, None)]
         return Transform(self.config.divide_by, mean, scale)
 
     @cached_property
@@ -163,11 +163,11 @@ class Dataset:
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
         """Each with the statistics of its own training rows; the file is read once for all."""
-        masks = [self.held_out == fold for fold in range(self.shape.folds or 0)]
-        statistics = self._statistics([np.flatnonzero(~mask) for mask in masks])
+        n_folds = self.shape.folds or 0
+        statistics = self._statistics(self.held_out) or [(None, None)] * n_folds
         return tuple(
-            Fold(self.files["Xtr"], mask, Transform(mean=mean, scale=scale))
-            for mask, (mean, scale) in zip(masks, statistics, strict=True)
+            Fold(self.files["Xtr"], self.held_out, number, Transform(mean=mean, scale=scale))
+            for number, (mean, scale) in enumerate(statistics)
         )
 
     @cached_property
@@ -192,13 +192,14 @@ class Dataset:
         n_train, n_validation = self.shape.n_train, self.shape.n_validation
         return np.sort(numbers[:n_train]), np.sort(numbers[len(numbers) - n_validation :])
 
-    def _statistics(self, subsets: Sequence[NDArray[np.int64]]) -> Sequence[Statistics]:
-        """What the config wants to know of the columns of some rows."""
+    def _statistics(self, held_out: NDArray[np.int64] | None) -> Sequence[Statistics]:
+        """What the config wants to know of the columns of the training rows, or of each fold's."""
         data = self.config
         if data.preprocess == "none":
-            return [(None, None)] * len(subsets)
+            return []
         with_scale = data.preprocess == "standardize"
-        return column_statistics(self.files["Xtr"], subsets, data.divide_by, with_scale)
+        file, numbers = self.files["Xtr"], self._split[0]
+        return column_statistics(file, numbers, data.divide_by, with_scale, held_out)
 
     def _rows(self, part: str, numbers: NDArray[np.int64], targets: NDArray[Any]) -> RowSet:
         return RowSet(self.files[part], numbers, targets, self.transform)

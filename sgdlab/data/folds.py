@@ -38,27 +38,31 @@ class Fold:
     ----------
     file
         Holds the rows.
-    held_out : bool array, shape (n_rows,)
-        Which rows of the file it holds out; it trains on the others.
+    held_out : int64 array, shape (n_rows,)
+        For every row of the file the fold that holds it out; the same array for all folds.
+    number
+        Of this fold; it trains on the rows that others hold out.
     transform
         With statistics of the rows that it trains on, for rows that are divided already.
     """
 
     file: NpyFile
-    held_out: NDArray[np.bool_]
+    held_out: NDArray[np.int64]
+    number: int
     transform: Transform
 
-    def n_training(self, numbers: NDArray[np.int64]) -> int:
-        """How many of some rows of the file it trains on; rows may stand there repeatedly."""
-        return int(np.count_nonzero(~self.held_out[numbers]))
+    def trains_on(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """On which of some rows of the file it trains."""
+        is_in: NDArray[np.bool_] = self.held_out[numbers] != self.number
+        return is_in
 
     def training(self, chunk: Chunk, numbers: NDArray[np.int64]) -> Chunk:
         """The rows and targets that it trains on, of a chunk with these numbers in the file."""
-        return self._part(chunk, ~self.held_out[numbers])
+        return self._part(chunk, self.trains_on(numbers))
 
     def validation(self, chunk: Chunk, numbers: NDArray[np.int64]) -> Chunk:
         """The rows and targets that it holds out."""
-        return self._part(chunk, self.held_out[numbers])
+        return self._part(chunk, ~self.trains_on(numbers))
 
     def _part(self, chunk: Chunk, is_in: NDArray[np.bool_]) -> Chunk:
         rows, targets = chunk[0][is_in], chunk[1][is_in]

@@ -172,8 +172,7 @@ class RowSet:
     def prepare(self, raw: NDArray[Any], piece: Piece, out: NDArray[Any]) -> NDArray[Any]:
         """Check the rows of a piece and transform them into ``out``, or into ``raw`` itself."""
         check_finite(self._file, raw, piece.numbers)
-        with _no_overflow(self._file, self.dtype):
-            self._transform.apply(raw, out)
+        transform_rows(self._file, raw, self._transform, out)
         return out
 
     def _from_file(self, positions: Rows) -> NDArray[Any]:
@@ -217,66 +216,80 @@ def check_finite(file: NpyFile, values: NDArray[Any], numbers: Rows) -> None:
 
 
 def column_statistics(
-    file: NpyFile, subsets: Sequence[NDArray[np.int64]], divide_by: float, with_scale: bool
+    file: NpyFile,
+    numbers: NDArray[np.int64],
+    divide_by: float,
+    with_scale: bool,
+    held_out: NDArray[np.int64] | None = None,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-    """Mean and population standard deviation of the columns of ``x / divide_by``, of each subset.
+    """Mean and population standard deviation of the columns of ``x / divide_by``.
 
     The deviation of a constant column is given as 1, so that dividing by it changes nothing.
-    Shapes (n_features,); two passes over the rows of all subsets, the second only ``with_scale``.
+    Shapes (n_features,); two walks through the rows, the second only ``with_scale``.
 
     Parameters
     ----------
-    subsets
-        Row numbers; a row may be in several.
+    numbers
+        Of the rows, each once.
+    held_out : int64 array
+        For every row of the file the fold that holds it out. Then there are statistics of each
+        fold, of the rows that it does not hold out.
     """
-    subsets = [np.sort(numbers) for numbers in subsets]
+    walk = _Walk(file, np.sort(numbers), divide_by, held_out)
     # Relative to the first row, so that a constant column deviates by exactly 0.
-    firsts = [
-        _read_transformed(file, numbers[:1], Transform(divide_by), np.float64)[0]
-        for numbers in subsets
-    ]
-    deviations = _column_means(file, subsets, divide_by, firsts, square=False)
+    firsts = [walk.read(walk.numbers[is_in][:1])[0] for is_in in walk.members(walk.numbers)]
+    deviations = walk.means(firsts, square=False)
     means = [first + deviation for first, deviation in zip(firsts, deviations, strict=True)]
     if not with_scale:
         return [(mean, None) for mean in means]
-    scales = [np.sqrt(each) for each in _column_means(file, subsets, divide_by, means, square=True)]
+    scales = [np.sqrt(each) for each in walk.means(means, square=True)]
     for scale in scales:
         scale[scale == 0] = 1.0
     return list(zip(means, scales, strict=True))
 
 
-def _column_means(
-    file: NpyFile,
-    subsets: Sequence[NDArray[np.int64]],
-    divide_by: float,
-    centres: Sequence[NDArray[np.float64]],
-    square: bool,
-) -> list[NDArray[np.float64]]:
-    """Of the deviations of each subset's rows from its centre, or of their squares."""
-    numbers = np.unique(np.concatenate(subsets))
-    totals = [np.zeros(file.n_features) for _ in subsets]
-    step = rows_in(READ_BYTES, file.n_features)
-    for start in range(0, len(numbers), step):
-        piece = numbers[start : start + step]
-        rows = _read_transformed(file, piece, Transform(divide_by), np.float64)
-        for subset, centre, total in zip(subsets, centres, totals, strict=True):
-            inside = slice(*np.searchsorted(subset, (piece[0], piece[-1] + 1)))
-            chosen = rows[np.searchsorted(piece, subset[inside])]
-            with _no_overflow(file, np.float64):
-                chosen -= centre
-                total += np.square(chosen, out=chosen).sum(axis=0) if square else chosen.sum(axis=0)
-        del rows, chosen  # before the next are read
-    return [total / len(subset) for total, subset in zip(totals, subsets, strict=True)]
+@dataclass(frozen=True)
+class _Walk:
+    """Through some rows of a file, in its order; for all folds at a time, if there are folds."""
 
+    file: NpyFile
+    numbers: NDArray[np.int64]
+    divide_by: float
+    held_out: NDArray[np.int64] | None
 
-def _read_transformed(
-    file: NpyFile, numbers: NDArray[np.int64], transform: Transform, dtype: DTypeLike
-) -> NDArray[Any]:
-    raw = file.read_rows(numbers)
-    check_finite(file, raw, numbers)
-    rows = raw if raw.dtype == dtype else np.empty(raw.shape, dtype)
-    transform_rows(file, raw, transform, rows)
-    return rows
+    def members(self, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Which of some rows belong to each fold, or to all that is walked through."""
+        if self.held_out is None:
+            yield np.ones(len(numbers), dtype=bool)
+            return
+        for fold in range(self.held_out.max() + 1):
+            yield self.held_out[numbers] != fold
+
+    def means(
+        self, centres: Sequence[NDArray[np.float64]], square: bool
+    ) -> list[NDArray[np.float64]]:
+        """Of the deviations of each fold's rows from its centre, or of their squares."""
+        totals = [np.zeros(self.file.n_features) for _ in centres]
+        counts = [0] * len(centres)
+        step = rows_in(READ_BYTES, self.file.n_features)
+        for start in range(0, len(self.numbers), step):
+            piece = self.numbers[start : start + step]
+            rows = self.read(piece)
+            for n, (is_in, centre) in enumerate(zip(self.members(piece), centres, strict=True)):
+                chosen = rows[is_in]
+                with _no_overflow(self.file, np.float64):
+                    chosen -= centre
+                    totals[n] += (np.square(chosen, out=chosen) if square else chosen).sum(axis=0)
+                counts[n] += len(chosen)
+            del rows, chosen  # before the next are read
+        return [total / count for total, count in zip(totals, counts, strict=True)]
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        raw = self.file.read_rows(numbers)
+        check_finite(self.file, raw, numbers)
+        rows = raw if raw.dtype == np.float64 else np.empty(raw.shape)
+        transform_rows(self.file, raw, Transform(self.divide_by), rows)
+        return rows
 
 
 def transform_rows(

@@ -73,13 +73,13 @@ class PassRows:
     def start(self, block: Block) -> RunningBlock:
         targets = self.training.targets
         if block.fold is not None:
-            targets = targets[~self._folds[block.fold].held_out[self.training.numbers]]
+            targets = targets[self._folds[block.fold].trains_on(self.training.numbers)]
         return RunningBlock(block, self.training.n_features, targets)
 
     def n_training(self, fold: int | None, order: NDArray[np.int64] | None) -> int:
         """Rows on which the blocks of a fold train in an epoch."""
         numbers = self.training.numbers if order is None else self.training.numbers[order]
-        return len(numbers) if fold is None else self._folds[fold].n_training(numbers)
+        return len(numbers) if fold is None else int(self._folds[fold].trains_on(numbers).sum())
 
     def own(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
         """Of a chunk of the training rows those on which a fold trains."""

@@ -19,7 +19,7 @@ SMALL_PRODUCT = 1_000_000  # multiply-adds, at most, of OpenBLAS's routines for 
 
 def pieces(n_cells: int, rows: NDArray[Any]) -> Iterator[slice]:
     """Parts of some rows, shape (n_rows, n_features), that are multiplied at a time."""
-    n_rows, step = len(rows), len(rows)
+    n_rows, step = len(rows), max(1, len(rows))
     if 1 < n_cells <= FEW_CELLS:
         n_features = rows.shape[1]
         cached = CACHED_BYTES // (n_features * rows.itemsize)
