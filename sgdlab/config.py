@@ -93,7 +93,12 @@ Text = Annotated[str, Field(pattern=f"^[^{_CONTROL_CHARACTERS}]*$", max_length=1
 class Validation(Model):
     """Which of the training file's rows are held out."""
 
-    fraction: float = Field(0.2, gt=0, lt=1, description="share of the rows that is held out")
+    fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of the rows that is held out; their number is rounded up",
+    )
     folds: Folds = Field(
         None, description="instead of fraction: cross-validation, every row held out by one fold"
     )

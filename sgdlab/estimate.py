@@ -14,10 +14,12 @@ from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows
 from sgdlab.engine.blocked import MAX_KEPT_BYTES
 from sgdlab.engine.validation import epochs_together
+from sgdlab.engine.walk import power_numbers
 from sgdlab.plan import Block, Pass, Plan
 
 MAX_BUDGET_BYTES = 2 * 10**9
 MOST_CHUNKS_HELD = 4  # more than one or two that wait for the arithmetic make nothing faster
+KEPT_OF_AN_EPOCH = 150  # bytes a trajectory: 3 losses as numbers, twice, and as a log's text
 KEPT_OF_A_ROW = 32  # bytes: its target, its number in the file, its place in an order
 
 # As large as the weights: they themselves, gradients, their averages, and what is on its way.
@@ -208,7 +210,7 @@ def _weights_bytes(block: Block, each: Pass, shape: Shape) -> int:
 
 
 def _chunk_bytes(each: Pass, shape: Shape) -> int:
-    return each.chunk_rows * shape.n_features * _itemsize(each)
+    return min(each.chunk_rows, shape.n_train) * shape.n_features * _itemsize(each)
 
 
 def _buffer_rows(each: Pass, shape: Shape) -> int:
@@ -251,13 +253,15 @@ def _memory_bytes(each: Pass, shape: Shape, run: Run) -> int:
 
 
 def _prediction_bytes(each: Pass, shape: Shape) -> int:
-    """Predictions of a chunk; residuals and derivatives of a tile."""
-    n_rows = min(each.chunk_rows, shape.n_train)
-    n_numbers = 0
+    """Predictions of a chunk; residuals and derivatives of a tile; losses of all epochs."""
+    n_rows, n_validation = (min(each.chunk_rows, n) for n in (shape.n_train, shape.n_validation))
+    n_numbers = n_epochs = 0
     for block in each.blocks:
         of_tile = 0 if block.window_rows else 2 * min(n_rows, block.batch_sizes[-1])
-        n_numbers += len(block.trajectories) * (n_rows + of_tile)
-    return n_numbers * _itemsize(each)
+        together = min(epochs_together(_weights_bytes(block, each, shape)), block.epochs)
+        n_numbers += len(block.trajectories) * (max(n_rows, together * n_validation) + of_tile)
+        n_epochs += len(block.trajectories) * block.epochs
+    return n_numbers * _itemsize(each) + n_epochs * KEPT_OF_AN_EPOCH
 
 
 def _window_bytes(block: Block, each: Pass, shape: Shape) -> int:
@@ -267,4 +271,9 @@ def _window_bytes(block: Block, each: Pass, shape: Shape) -> int:
     itemsize, n_rows = _itemsize(each), min(block.window_rows, shape.n_train)
     held = n_rows * (shape.n_features + 2 * n_rows + 6 * len(block.trajectories)) * itemsize
     kept = len(block.batch_sizes) * shape.n_train * n_rows * itemsize
-    return held + (kept if each.train.order in FIXED_ORDERS and kept <= MAX_KEPT_BYTES else 0)
+    if each.train.order not in FIXED_ORDERS or kept > MAX_KEPT_BYTES:
+        return held
+    trains = [each.train for each in block.trajectories]
+    if trains[0].loss == "squared" and not any(train.train_bias for train in trains):
+        kept += sum(map(power_numbers, block.batch_sizes)) * shape.n_train * itemsize
+    return held + kept

@@ -128,12 +128,7 @@ class Plan:
     @property
     def cells(self) -> set[int]:
         """Which cells it trains, by their indices."""
-        return {
-            stop.cell
-            for block in self.blocks
-            for trajectory in block.trajectories
-            for stop in trajectory.stops
-        }
+        return cells_of(self.blocks)
 
     @property
     def n_trajectories(self) -> int:
@@ -192,6 +187,11 @@ class Plan:
         ]
         if planned != wanted:
             raise ValueError("the plan does not train each cell once")
+
+
+def cells_of(blocks: Iterable[Block]) -> set[int]:
+    """Which cells some blocks train, by their indices."""
+    return {stop.cell for each in blocks for path in each.trajectories for stop in path.stops}
 
 
 def _block_log(block: Block) -> dict[str, Any]:

@@ -207,20 +207,20 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
         raise NothingToSelectError(f"selection: {message} (try smaller learning rates)")
     if rule == "minimum":
         return best
-    return min(within_one_standard_error(results, metric), key=_complexity)
+    return min(within_one_standard_error(results, metric), key=_complexity)  # the first, if equal
 
 
 def within_one_standard_error(results: Iterable[CellResult], metric: str) -> list[CellResult]:
-    """The cells whose validation metric is at most the smallest plus its standard error."""
+    """The cells whose validation metric is at most the smallest plus its standard error, ranked."""
     ranked, name = rank(results, metric), METRICS[metric]
     limit = ranked[0].mean(name) + ranked[0].standard_error(name)
     return [each for each in ranked if each.mean(name) <= limit]
 
 
-def _complexity(result: CellResult) -> tuple[float, float, int]:
+def _complexity(result: CellResult) -> tuple[float, float]:
     """Least where training is most restrained: by L2, then by the way that it can go."""
     train = result.cell.train
-    return (-train.l2, train.learning_rate * train.epochs, result.cell.index)
+    return (-train.l2, train.learning_rate * train.epochs)
 
 
 def result_row(

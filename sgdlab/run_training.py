@@ -9,7 +9,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.grid import Cell
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun
-from sgdlab.plan import Block, Plan, make_plan, n_threads
+from sgdlab.plan import Block, Plan, cells_of, make_plan, n_threads
 from sgdlab.training import train_blocks
 
 
@@ -28,7 +28,7 @@ class RunTraining:
         unlogged = [block for block in plan.blocks if not self.run.has_results(block)]
         if unlogged and self.run.n_cells:
             before = f"going on with {counted(self.run.n_cells)} finished before"
-            self._note(f"{before}, training {counted(_n_cells(unlogged))}")
+            self._note(f"{before}, training {counted(len(cells_of(unlogged)))}")
         self._train(plan, unlogged)
 
     def train_weightless(self, plan: Plan, cells: Collection[int]) -> None:
@@ -36,7 +36,7 @@ class RunTraining:
         weightless = [block for block in plan.blocks if not self.run.has_weights(block, cells)]
         if weightless:
             again = "again, whose weights are not there"
-            self._note(f"training {counted(_n_cells(weightless))} {again}")
+            self._note(f"training {counted(len(cells_of(weightless)))} {again}")
         self._train(plan, weightless)
 
     def train_final(self, plan: Plan) -> None:
@@ -82,7 +82,3 @@ class RunTraining:
 
 def counted(n_cells: int) -> str:
     return f"{n_cells} cells" if n_cells != 1 else "1 cell"
-
-
-def _n_cells(blocks: Sequence[Block]) -> int:
-    return len({stop.cell for each in blocks for path in each.trajectories for stop in path.stops})

@@ -1,6 +1,7 @@
 """Hands passes to the engine, and yields what became of every block."""
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from sgdlab.estimate import (
     random_reads_warning,
 )
 from sgdlab.observer import Observer, Progress
-from sgdlab.plan import Block, Pass, n_threads
+from sgdlab.plan import Block, Pass, cells_of, n_threads
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ def train_blocks(
         for each, blocks in passes:
             in_memory = fits_in_memory(each, dataset.shape, run)
             room = (held_chunks(each, dataset.shape, run), keeps_parts(each, dataset.shape, run))
-            for record in run_pass(each, blocks, dataset, in_memory, n_threads(run), *room):
-                for block in record.blocks:
-                    if block.outcomes:
-                        yield Trained(block.block, record.epoch, tuple(block.outcomes))
-                tracker.advance(record, each.is_folded)
+            records = run_pass(each, blocks, dataset, in_memory, n_threads(run), *room)
+            with closing(records):
+                for record in records:
+                    for block in record.blocks:
+                        if block.outcomes:
+                            yield Trained(block.block, record.epoch, tuple(block.outcomes))
+                    tracker.advance(record, each.is_folded)
     finally:
         observer.end()
 
@@ -70,13 +73,7 @@ class _Tracker:
         metric: str,
         observer: Observer,
     ) -> None:
-        blocks = [block for _, blocks in passes for block in blocks]
-        self._cells = {
-            stop.cell
-            for block in blocks
-            for trajectory in block.trajectories
-            for stop in trajectory.stops
-        }
+        self._cells = cells_of([block for _, blocks in passes for block in blocks])
         self._n_epochs = sum(max(block.epochs for block in blocks) for _, blocks in passes)
         self._n_rows = n_rows
         self._metric = metric

@@ -35,6 +35,25 @@ def test_tasks_are_side_by_side():
     assert threading.current_thread() in {thread for _, thread in found}
 
 
+def test_a_failure_waits_for_what_others_have_begun():
+    both = threading.Barrier(2, timeout=10)
+    done = []
+
+    def fails():
+        both.wait()
+        raise ValueError("broken")
+
+    def goes_on():
+        both.wait()
+        time.sleep(0.2)
+        done.append(1)
+
+    with Crew(2) as crew:
+        with pytest.raises(ValueError, match="broken"):
+            crew.run([fails, goes_on])
+        assert done == [1]
+
+
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_failure_is_raised_and_leaves_what_was_not_begun(failing):
     both = threading.Barrier(2, timeout=10)

@@ -163,9 +163,9 @@ def test_one_standard_error_takes_the_simplest_of_the_near_ones(pairs):
     simplest = None
     for n, (_, (l2, rate, epochs)) in enumerate(pairs):
         if means[n] <= limit:
-            rival = (-l2, rate * epochs, n)
+            rival = (-l2, rate * epochs, means[n], n)
             simplest = rival if simplest is None else min(simplest, rival)
-    assert select(cells, "half_mse", "one_standard_error").cell.index == simplest[2]
+    assert select(cells, "half_mse", "one_standard_error").cell.index == simplest[3]
     assert select(cells, "half_mse", "minimum").cell.index == best
 
 

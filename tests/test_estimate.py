@@ -35,10 +35,10 @@ def test_an_estimate_by_hand():
     assert found.flops == 17_200
     assert found.in_memory
     # Rows; 4 matrices of 2 x 5 weights; predictions of 2 for each of 100 rows; those rows as a
-    # window, its products twice and 6 numbers a row and trajectory; products that are kept; and
-    # weights of 4 epochs that wait for the validation rows.
+    # window, its products twice and 6 numbers a row and trajectory; products that are kept;
+    # weights of 4 epochs that wait for the validation rows; and the losses of 3 epochs.
     of_window = 100 * (5 + 2 * 100 + 6 * 2) * 8 + 100 * 100 * 8
-    matrices = 4800 + (4 + 4) * 2 * 5 * 8 + 2 * 100 * 8 + of_window
+    matrices = 4800 + (4 + 4) * 2 * 5 * 8 + 2 * 100 * 8 + of_window + 2 * 3 * 150
     assert found.memory_bytes == matrices + 32 * 120  # targets and numbers of every row
 
 

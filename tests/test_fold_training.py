@@ -105,13 +105,14 @@ def test_any_number_of_folds(folds, order, take, data_dir, arrays):
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-@pytest.mark.parametrize("order", ["shuffle_once", "with_replacement"])
-def test_chunks_of_any_length(in_memory, order, data_dir, arrays, monkeypatch):
+@pytest.mark.parametrize("order", ["in_order", "shuffle_once", "with_replacement"])
+@pytest.mark.parametrize("n_rates", [1, 3, 9])
+def test_chunks_of_any_length(n_rates, in_memory, order, data_dir, arrays, monkeypatch):
     """Parts of a chunk are uneven, and some are empty."""
     monkeypatch.setattr("sgdlab.plan.MAX_CHUNK_ROWS", 3)
-    cells = make_cells(
-        {"batch_size": [1, 2, 7], "learning_rate": [0.01], "epochs": [2]}, order=order
-    )
+    rates = np.linspace(0.01, 0.02, n_rates).tolist()
+    axes = {"batch_size": [2, 7], "learning_rate": rates, "epochs": [2]}
+    cells = make_cells(axes, order=order, initial_weights="normal", initial_scale=0.5)
     outcomes, held_out = train_folds(data_dir, cells, in_memory=in_memory)
     for (cell, _, _), outcome in outcomes.items():
         judge(outcome, cells[cell].train, arrays, held_out, "none")

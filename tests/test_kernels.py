@@ -58,7 +58,7 @@ WINDOWS = [None, 1, 8, 20, 60]
 @pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
 @pytest.mark.parametrize("sizes", [(1, 4, 10, 10), (1, 16, 16), (53,), (200, 200)])
 @pytest.mark.parametrize("learning_rate", [0.02, 0.002])
-@pytest.mark.parametrize("every", [2, 100])  # so manieth bias is trained
+@pytest.mark.parametrize("every", [2, 100])  # of so many cells one bias is trained
 def test_any_batch_sizes_in_any_chunks_equal_the_plain_loop(
     every, learning_rate, sizes, loss, chunk_rows, window_rows
 ):
@@ -119,19 +119,25 @@ def test_every_decay_from_minus_one_to_one_equals_the_plain_loop(
     assert relative_distance(kernel.weights[trains.index(train)], expected.weights) < 1e-9
 
 
-def test_a_diverging_cell_leaves_its_neighbours_as_they_are():
+@pytest.mark.parametrize("window_rows", [None, 20])
+def test_a_diverging_cell_leaves_its_neighbours_as_they_are(window_rows):
     steady = cell(10)
-    alone, beside = make_kernel([steady, steady]), make_kernel([steady, cell(10, 1e300)])
+    alone, beside = (
+        make_kernel([steady, other], window_rows=window_rows) for other in (steady, cell(10, 1e300))
+    )
     run(alone, 2, 53)
     run(beside, 2, 53)
     assert not np.isfinite(beside.weights[1]).any()
     assert beside.weights[0].tobytes() == alone.weights[0].tobytes()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam"])
-def test_a_frozen_cell_stays_zero_and_changes_nobody_else(optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "window_rows"),
+    [("sgd", None), ("sgd", 40), ("momentum", None), ("nesterov", None), ("adam", None)],
+)
+def test_a_frozen_cell_stays_zero_and_changes_nobody_else(optimizer, window_rows):
     trains = [cell(10, l2=0.5, optimizer=optimizer), cell(20, l2=0.5, optimizer=optimizer)]
-    kernel, other = make_kernel(trains), make_kernel(trains)
+    kernel, other = (make_kernel(trains, window_rows=window_rows) for _ in range(2))
     for each in (kernel, other):
         run(each, 1, 53)
     kernel.freeze(np.array([False, True]))

@@ -22,6 +22,8 @@ CASES = {
     "single precision": {"precision": "float32", "memory_budget": BUDGET // 2},
     "many models": {"order": "shuffle_each_epoch", "optimizer": "adam", "n_cells": 200},
     "small batches": {"order": "shuffle_each_epoch", "batch_size": 1},
+    "held, narrow": {"memory_budget": "1GB", "n_cells": 1000, "data": "narrow"},
+    "held, long": {"memory_budget": "1GB", "n_cells": 100, "data": "short", "epochs": 20_000},
     "held, with folds": {"memory_budget": 250_000_000, "validation": {"folds": 3}},
     "held, with parts of folds": {"memory_budget": "1GB", "validation": {"folds": 3}},
 }
@@ -30,10 +32,15 @@ CASES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("memory")
-    for name, n_rows in (("tiny", 200), ("data", N_ROWS)):
+    for name, n_rows, n_features in (
+        ("tiny", 200, N_FEATURES),
+        ("data", N_ROWS, N_FEATURES),
+        ("narrow", 40_000, 5),
+        ("short", 200, 5),
+    ):
         (folder / name).mkdir()
         rng = np.random.default_rng(0)
-        X, y = rng.standard_normal((n_rows, N_FEATURES)), rng.standard_normal(n_rows)
+        X, y = rng.standard_normal((n_rows, n_features)), rng.standard_normal(n_rows)
         for part, rows in (("tr", slice(None)), ("te", slice(0, 100))):
             np.save(folder / name / f"X{part}.npy", X[rows])
             np.save(folder / name / f"y{part}.npy", y[rows])
@@ -57,7 +64,7 @@ def write_config(folder, data, memory_budget=BUDGET, n_cells=4, validation=None,
 @pytest.mark.parametrize("case", CASES)
 def test_the_plan_says_how_much_memory_a_run_takes(case, folder):
     tiny = write_config(folder, "tiny")
-    config = write_config(folder, "data", **CASES[case])
+    config = write_config(folder, **{"data": "data"} | CASES[case])
     cost = workflows.plan_search(config).cost
     command = [sys.executable, "-m", "tests.memory_probe", str(tiny), str(config)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)

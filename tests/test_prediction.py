@@ -68,9 +68,9 @@ def test_measuring_is_short_and_needs_no_arrays(in_an_empty_folder, tmp_path):
         "grid: {batch_size: [1, 7, 64, 1000], learning_rate: [1e-3, 1e-2], l2: [0, 1],\n"
         "  loss: [squared, huber], precision: [float32, float64]}\n"
     )
-    start = time.perf_counter()
+    start = time.process_time()
     found = predicted(config)
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 10.0  # of two processors; a search takes minutes
     assert found.elapsed_s > 0.1
     assert list(tmp_path.iterdir()) == [config]
 
@@ -123,8 +123,10 @@ def test_a_sample_has_the_dtype_of_the_file(source, dtype):
     assert rows.std() > 0.1
 
 
-def test_sample_blocks_have_the_shapes_of_the_plan_and_its_decay(source):
-    source, cells = source
+def test_sample_blocks_have_the_shapes_of_the_plan_and_its_decay(write_config):
+    config = load_config(write_config(grid=GRID | {"l2": [0.0, 3.0, 140.0]}))
+    with open_source(config.data) as (source, _):
+        cells = expand(config).cells
     plan = make_plan(cells, source.shape, Run(), 2)
     sample = sample_blocks(plan.blocks, source.shape.n_features, "in_order")
     assert sample.share == 1.0
@@ -132,8 +134,27 @@ def test_sample_blocks_have_the_shapes_of_the_plan_and_its_decay(source):
         assert same.window_rows == block.window_rows
         assert same.batch_sizes == block.batch_sizes
         for one, other in zip(block.trajectories, same.trajectories, strict=True):
-            decay = other.train.learning_rate * other.train.l2
-            assert decay == pytest.approx(one.train.learning_rate * one.train.l2)
+            assert other.train.learning_rate == one.train.learning_rate
+            decays = [each.train.learning_rate * each.train.l2 for each in (one, other)]
+            assert decays[1] == pytest.approx(min(decays[0], 1.5))
+
+
+HOSTILE = {
+    "decay": {"learning_rate": [0.001, 1.0], "l2": [0.0, 3.0, 1e9]},
+    "weight decay": {"optimizer": ["adam", "momentum"], "weight_decay": [0.0, 400.0]},
+    "values": {"initial_bias": [1e200], "initial_scale": [1e200], "initial_weights": ["normal"]},
+    "steps": {"learning_rate": [1e200], "loss": ["squared", "huber"]},
+}
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("axes", HOSTILE.values(), ids=HOSTILE)
+def test_what_diverges_can_be_predicted(axes, precision, write_config, in_an_empty_folder):
+    grid = {"batch_size": [1, 10]} | axes
+    config = write_config(grid=grid, train={"epochs": 3, "precision": precision})
+    assert predicted(config).elapsed_s > 0
+    assert predicted(config, "data.divide_by=1e-200").elapsed_s > 0
+    assert predicted(config, "data.validation={folds: 3}").elapsed_s > 0
 
 
 def test_of_very_many_trajectories_some_stand_for_all():
@@ -144,6 +165,15 @@ def test_of_very_many_trajectories_some_stand_for_all():
     sample = sample_blocks(plan.blocks, 10**6, "in_order")
     n_sampled = sum(len(block.trajectories) for block in sample.blocks)
     assert sample.share == n_sampled / 99 < 0.1
+
+
+def test_of_many_folds_a_few_stand_for_all():
+    shape = Shape(n_train=1000, n_validation=0, n_test=10, n_features=50, folds=100)
+    cells = [Cell(n, Train(batch_size=8, learning_rate=1e-3, epochs=n + 1)) for n in range(2)]
+    plan = make_plan(cells, shape, Run(), 1)
+    sample = sample_blocks(plan.blocks, 50, "in_order")
+    assert {block.fold for block in sample.blocks} == {0, 1, 2, 3}
+    assert sample.share == 4 / 100
 
 
 def test_a_pace_is_that_of_all_blocks(source):

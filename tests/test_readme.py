@@ -72,4 +72,7 @@ def test_every_command_of_the_program_is_in_the_readme():
 
 def test_every_benchmark_has_its_place():
     text = readme.README.read_text()
-    assert re.findall(r"<!-- benchmark (\w+) -->\n```text\n", text) == list(BENCHMARKS)
+    blocks = re.findall(r"<!-- benchmark (\w+) -->\n```text\n(.*?)```\n", text, re.DOTALL)
+    assert [name for name, _ in blocks] == list(BENCHMARKS)
+    for name, shown in blocks:
+        assert re.search(r"\n.+ processors; Python .+\nnumpy .+\(\w+\)\n$", shown), name

@@ -33,6 +33,17 @@ def test_losses_of_every_epoch_are_those_of_its_own_weights():
         np.testing.assert_allclose(each.mae, np.mean(np.abs(errors), axis=1), rtol=1e-13)
 
 
+def test_so_many_epochs_wait_however_few_cells_are_left():
+    waiting = Validation(3, 5, np.float64)
+    found = []
+    for epoch in range(1, 2 * validation.MOST_EPOCHS + 1):
+        waiting.add(epoch, np.array([1]), RNG.standard_normal((3, 5)), RNG.standard_normal(3))
+        if waiting.is_full:
+            found.append(epoch)
+            list(waiting.take())
+    assert found == [validation.MOST_EPOCHS, 2 * validation.MOST_EPOCHS]
+
+
 def test_what_was_taken_waits_no_more():
     waiting = Validation(3, 5, np.float64)
     assert waiting.is_empty

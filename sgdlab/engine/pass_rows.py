@@ -1,5 +1,6 @@
 """The rows of a pass: in which order they come, and which of them each fold sees."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,15 @@ class PassRows:
             targets = targets[self._folds[block.fold].trains_on(self.training.numbers)]
         return RunningBlock(block, self.training.n_features, targets)
 
-    def n_training(self, fold: int | None, order: NDArray[np.int64] | None) -> int:
-        """Rows on which the blocks of a fold train in an epoch."""
+    def n_training(
+        self, folds: Iterable[int | None], order: NDArray[np.int64] | None
+    ) -> dict[int | None, int]:
+        """Rows on which the blocks of each fold train in an epoch."""
         numbers = self.training.numbers if order is None else self.training.numbers[order]
-        return len(numbers) if fold is None else int(self._folds[fold].trains_on(numbers).sum())
+        return {
+            fold: len(numbers) if fold is None else int(self._folds[fold].trains_on(numbers).sum())
+            for fold in folds
+        }
 
     def own(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
         """Of a chunk of the training rows those on which a fold trains."""

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,6 @@ class EpochRecord:
     """One epoch of one pass; epochs count from 1."""
 
     epoch: int
-    n_rows: int
     blocks: tuple[BlockEpoch, ...]
 
     @property
@@ -43,7 +42,7 @@ def run_pass(
     threads: int,
     held_chunks: int = 3,
     keeps_parts: bool = False,
-) -> Iterator[EpochRecord]:
+) -> Generator[EpochRecord, None, None]:
     """Train some blocks of a pass; yields a record after every epoch.
 
     Parameters
@@ -78,7 +77,7 @@ def run_pass(
             workers.hand_out(starting, RunningBlock.measure_start, rows.training, rows.own)
         for epoch in itertools.count(1):
             records = _run_epoch(running, workers, rows, epoch - 1)
-            yield EpochRecord(epoch, rows.training.n_rows, records)
+            yield EpochRecord(epoch, records)
             running = [block for block in running if not block.is_done]
             if not running:
                 return
@@ -150,8 +149,9 @@ def _run_epoch(
     epoch: int,
 ) -> tuple[BlockEpoch, ...]:
     order = rows.order(epoch)
+    counts = rows.n_training({block.plan.fold for block in running}, order)
     for block in running:
-        block.start_epoch(rows.n_training(block.plan.fold, order))
+        block.start_epoch(counts[block.plan.fold])
     ends = rows.ends(epoch)
     workers.hand_out(running, RunningBlock.train, rows.training, rows.own, order, ends)
     for block in running:

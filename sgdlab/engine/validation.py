@@ -37,10 +37,10 @@ class Validation:
     """
 
     def __init__(self, n_cells: int, n_features: int, dtype: DTypeLike) -> None:
-        self._room = epochs_together(n_cells * n_features * np.dtype(dtype).itemsize) * n_cells
-        self._n_cells = n_cells
-        self._weights = np.empty((self._room, n_features), dtype)
-        self._bias = np.empty(self._room, dtype)
+        self._n_together = epochs_together(n_cells * n_features * np.dtype(dtype).itemsize)
+        n_rows = self._n_together * n_cells
+        self._weights = np.empty((n_rows, n_features), dtype)
+        self._bias = np.empty(n_rows, dtype)
         self._waiting: list[tuple[int, NDArray[np.int64]]] = []
         self._n = 0
         self._sums = ErrorSums(0)
@@ -62,8 +62,8 @@ class Validation:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for another epoch."""
-        return self._n + self._n_cells > self._room
+        """Whether no other epoch is to wait."""
+        return len(self._waiting) == self._n_together
 
     @property
     def is_empty(self) -> bool:

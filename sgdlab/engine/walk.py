@@ -279,6 +279,12 @@ class Walk:
         return _Batch(start, rows, known, *views)
 
 
+def power_numbers(batch_size: int) -> int:
+    """Of the powers of all pieces, for each row of a window, at most."""
+    n_batches = max(1, PIECE_ROWS // batch_size)
+    return n_batches * batch_size * (n_batches - 1).bit_length()
+
+
 def _powers(N: NDArray[Any], n_batches: int) -> list[NDArray[Any]]:
     """``N, N^2, N^4, ...`` as long as they are not 0 for so many batches."""
     powers: list[NDArray[Any]] = []

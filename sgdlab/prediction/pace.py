@@ -3,12 +3,10 @@
 import math
 import statistics
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sgdlab.config import Run
 from sgdlab.data.dataset import Dataset
@@ -81,7 +79,7 @@ def measure_pace(each: Pass, source: Source, run: Run, in_memory: bool, budget_s
     wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
     n_rows = _whole_batches(min(wanted, _most_rows(source, in_memory)), each, source.shape.n_train)
     if not in_memory:
-        together = min(each.chunk_rows, math.ceil(n_rows / CHUNKS_OF_A_STREAM))
+        together = min(each.chunk_rows, math.ceil(n_rows / max(CHUNKS_OF_A_STREAM, n_held + 1)))
         each = replace(each, chunk_rows=max(1, together))
     with sample_dataset(source, n_rows) as dataset:
         held = _held(run, each, dataset, in_memory, n_held, keeps)
@@ -115,8 +113,9 @@ def _held(
 
 
 def _most_rows(source: Source, in_memory: bool) -> int:
-    n_bytes = SAMPLE_BYTES if in_memory else STREAMED_SAMPLE_BYTES
-    return min(source.shape.n_train, max(1, n_bytes // (8 * source.shape.n_features)))
+    n_bytes, shape = SAMPLE_BYTES if in_memory else STREAMED_SAMPLE_BYTES, source.shape
+    share = shape.n_train / (shape.n_train + shape.n_validation)
+    return min(shape.n_train, max(1, int(share * n_bytes / (8 * shape.n_features))))
 
 
 def _whole_batches(wanted: float, each: Pass, n_train: int) -> int:
@@ -129,32 +128,38 @@ def _whole_batches(wanted: float, each: Pass, n_train: int) -> int:
     return n_rows
 
 
+class _EnoughError(Exception):
+    """Enough epochs were timed."""
+
+
 class _Clock(Observer):
-    """When training began and when each epoch ended."""
+    """When training began and when each epoch ended; ends it after the time given."""
+
+    def __init__(self, budget_s: float) -> None:
+        self._budget_s = budget_s
 
     def begin(self, progress: Progress) -> None:
         self.times = [time.perf_counter()]
 
     def advance(self, progress: Progress) -> None:
         self.times.append(time.perf_counter())
+        is_late = self.times[-1] - self.times[0] > self._budget_s
+        if is_late and len(self.times) > FEWEST_EPOCHS:
+            raise _EnoughError
 
 
 def _timed(each: Pass, sample: SampleBlocks, dataset: Dataset, run: Run, budget_s: float) -> Pace:
     """Train for the time given, or a few epochs."""
     start = time.perf_counter()
-    _ = dataset.transform
+    _ = dataset.folds if each.is_folded else dataset.transform
     transform_s = time.perf_counter() - start
-    clock = _Clock()
+    clock = _Clock(budget_s)
     outcomes: list[Outcome] = []
     sampled = replace(each, blocks=sample.blocks)
-    with closing(
-        train_blocks([(sampled, sample.blocks)], dataset, run, "half_mse", clock)
-    ) as stream:
+    stream = train_blocks([(sampled, sample.blocks)], dataset, run, "half_mse", clock)
+    with suppress(_EnoughError), closing(stream):
         for trained in stream:
             outcomes += trained.outcomes[:1]
-            is_late = clock.times[-1] - clock.times[0] > budget_s
-            if is_late and len(clock.times) > FEWEST_EPOCHS:
-                break
     epochs = np.diff(clock.times)
     setup_s = max(0.0, epochs[0] - statistics.median(epochs[1 : CYCLE - 1]))
     epochs[0] -= setup_s
@@ -166,15 +171,15 @@ def _timed(each: Pass, sample: SampleBlocks, dataset: Dataset, run: Run, budget_
         setup_s=setup_s,
         epoch_s=without_stop.mean() / sample.share,
         stop_s=max(0.0, with_stop[-1] - without_stop[-1]) / sample.share,
-        held_out_s=_held_out_s(each, dataset, outcomes[0].weights),
+        held_out_s=_held_out_s(each, dataset),
         memory_bytes=estimate(Plan((sampled,)), 1, dataset.shape, run).memory_bytes,
         outcome=outcomes[0],
     )
 
 
-def _held_out_s(each: Pass, dataset: Dataset, weights: NDArray[Any] | None) -> float:
-    assert weights is not None  # nothing diverges here
+def _held_out_s(each: Pass, dataset: Dataset) -> float:
     rows = dataset.test(each.train.precision)
+    weights = np.zeros((1, rows.n_features), rows.dtype)
     start = time.perf_counter()
-    prediction_errors(weights[None], np.zeros(1), rows.chunks(rows_in(READ_BYTES, rows.n_features)))
+    prediction_errors(weights, np.zeros(1), rows.chunks(rows_in(READ_BYTES, rows.n_features)))
     return (time.perf_counter() - start) / rows.n_rows

@@ -14,7 +14,7 @@ from sgdlab.data.dataset import Shape
 from sgdlab.data.npy import HASHED_WHOLE_BYTES
 from sgdlab.estimate import Prediction, epochs_validated_together, fits_in_memory
 from sgdlab.grid import Cell
-from sgdlab.plan import Block, Pass, make_plan, n_threads
+from sgdlab.plan import Block, Pass, cells_of, make_plan, n_threads
 from sgdlab.prediction.pace import Pace, measure_pace
 from sgdlab.prediction.reading import seconds_a_row
 from sgdlab.prediction.sample import Source
@@ -190,5 +190,5 @@ def _writing_s(work: Work, pace: Pace, runs_dir: Path) -> float:
     n_epochs = math.ceil(sum(stop.epoch for stop in stops) / len(stops))
     together = round(len(stops) / n_commits)
     writing = measure_writing(runs_dir, trajectories[0].train, pace.outcome, n_epochs, together)
-    n_cells = len({stop.cell for stop in stops})
+    n_cells = len(cells_of(blocks))
     return len(stops) * writing.outcome_s + n_cells * writing.result_s + writing.end_s

@@ -24,7 +24,9 @@ EPOCHS_OF_A_STOP = 2 * MOST_EPOCHS  # a validation without a stop comes between 
 LARGEST_WEIGHTS_BYTES = 32 * 2**20  # of more trajectories, evenly spread ones stand for all
 REPEATED_BYTES = 2**20  # of random rows, of which a sample is made
 TEST_ROWS = 100
-LEARNING_RATE = 1e-12  # so that nothing diverges, whatever the rows
+MOST_FOLDS = 4
+LARGEST_LEARNING_RATE = 1e6  # of a larger one float32 makes infinities
+LARGEST_DECAY = 1.5  # of a step: a stronger one takes as long, but makes scales infinite
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ def sample_dataset(source: Source, n_train: int) -> Iterator[Dataset]:
             if part.startswith("X"):
                 _write_rows(path, source, n)
             else:
-                np.save(path, np.linspace(-1.0, 1.0, n))
-        with open_dataset(source.config.model_copy(update={"path": name, "prefix": ""})) as dataset:
+                np.save(path, np.zeros(n))  # so that no weights change, and nothing diverges
+        divide_by = 1.0 if source.config.divide_by == 1 else 2.0
+        changed = {"path": name, "prefix": "", "divide_by": divide_by}
+        with open_dataset(source.config.model_copy(update=changed)) as dataset:
             yield dataset
 
 
@@ -99,13 +103,14 @@ class SampleBlocks:
 
 
 def sample_blocks(blocks: Sequence[Block], n_features: int, order: str) -> SampleBlocks:
-    """The same kernels on the same stacks, with steps so small that no cell diverges.
+    """The same kernels on the same stacks; weights start at zero.
 
-    ``order`` is that in which they see the rows.
+    ``order`` is that in which they see the rows. Of many folds a few stand for all.
     """
     n_trajectories = sum(len(block.trajectories) for block in blocks)
     step = math.ceil(n_trajectories * n_features * 8 / LARGEST_WEIGHTS_BYTES)
     numbers = itertools.count()
+    folds = sorted({block.fold for block in blocks if block.fold is not None})[:MOST_FOLDS]
     thinned = tuple(
         replace(
             block,
@@ -115,20 +120,25 @@ def sample_blocks(blocks: Sequence[Block], n_features: int, order: str) -> Sampl
             ),
         )
         for block in blocks
+        if block.fold is None or block.fold in folds
     )
     return SampleBlocks(thinned, next(numbers) / n_trajectories)
 
 
 def _sample_trajectory(trajectory: Trajectory, number: int, order: str) -> Trajectory:
     train = trajectory.train
-    factor = train.learning_rate / LEARNING_RATE  # the decay of a step chooses how it is computed
-    small = {"l2": train.l2 * factor, "weight_decay": train.weight_decay * factor}
+    learning_rate = min(train.learning_rate, LARGEST_LEARNING_RATE)
+    decay = learning_rate * (train.l2 + train.weight_decay)  # chooses how steps are computed
+    factor = min(1.0, LARGEST_DECAY / decay) if decay else 1.0
     changed = {
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": learning_rate,
+        "l2": train.l2 * factor,
+        "weight_decay": train.weight_decay * factor,
+        "initial_scale": 0.0,
+        "initial_bias": 0.0,
         "epochs": EPOCHS,
         "replicates": 1,
         "order": order,
-        **small,
     }
     ends = range(EPOCHS_OF_A_STOP, EPOCHS + 1, EPOCHS_OF_A_STOP)
     stops = tuple(Stop(epoch, number) for epoch in ends)

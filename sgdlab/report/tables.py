@@ -175,7 +175,9 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
     if predicted is not None:
         figures |= {"predicted time": seconds(predicted.elapsed_s)}
         if predicted.peak_memory_bytes is not None:
-            figures |= {"predicted peak memory": n_bytes(predicted.peak_memory_bytes)}
+            figures |= {
+                "predicted peak memory of the process": n_bytes(predicted.peak_memory_bytes)
+            }
     for name, value in figures.items():
         totals.add_row(name, value)
     is_folded = any(each.is_folded for each in planned.plan.passes)

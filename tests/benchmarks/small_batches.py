@@ -43,6 +43,7 @@ def tables(dataset: Dataset, stopwatch: Stopwatch) -> Iterator[RenderableType]:
             programs = scikit_learn(dataset, cells), partial(data.outcomes, dataset, cells)
             seconds = list(once.medians(dict(zip(names, programs, strict=True))).values())
             distance = largest_distance(dataset, cells, data.outcomes(dataset, cells))
+            assert distance < 1e-9, f"weights differ from scikit-learn's by {distance:.1g}"
             what = (str(n_cells), ", ".join(map(str, epochs)), "trained" if train_bias else "fixed")
             ratio = f"{seconds[0] / seconds[1]:.1f}"
             table.add_row(*what, *seconds_cells(seconds), ratio, f"{distance:.1g}")

@@ -4,7 +4,7 @@ The script and PyTorch train one model at a time and take minutes, and their tim
 learning rate nor L2; one pair of them in sixteen is run, and the time is multiplied by sixteen.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -61,7 +61,7 @@ def _programs(dataset, dtype, judge) -> dict[str, Callable]:
     found: dict[str, Callable] = {}
     for threads in (1, 2):
         found[f"{SCRIPT}, {threads} threads"] = partial(script, arrays, threads)
-        found[f"{PYTORCH}, {threads} threads"] = partial(pytorch, tensors, threads)
+        found[f"{PYTORCH}, {threads} threads"] = partial(pytorch, tensors, threads, judge)
     for name, program in jax_program.programs(*arrays).items():
         found[name] = partial(judge, name, program)
         found[name]()
@@ -73,6 +73,8 @@ def _programs(dataset, dtype, judge) -> dict[str, Callable]:
 def _seconds(medians: dict[str, float], judge: "_Judge") -> dict[str, float]:
     """Of the whole grid, by what the table shows."""
     jax_seconds = [medians[name] for name in judge.distances if judge.is_right(name)]
+    if not jax_seconds:
+        raise AssertionError("no JAX program finds the losses of sgdlab")
     return {
         SCRIPT: SHARE * min(medians[f"{SCRIPT}, {threads} threads"] for threads in (1, 2)),
         PYTORCH: SHARE * min(medians[f"{PYTORCH}, {threads} threads"] for threads in (1, 2)),
@@ -141,6 +143,15 @@ class _Judge:
         )
         self.distances[name] = max(distance, self.distances.get(name, 0.0))
 
+    def check(self, batch_size: int, losses: Sequence[float]) -> None:
+        """The losses of the sample's model of a batch size."""
+        expected = self._losses[batch_size][
+            :,
+            homework.LEARNING_RATES.index(SAMPLE[0]) * len(homework.L2)
+            + homework.L2.index(SAMPLE[1]),
+        ]
+        np.testing.assert_allclose(losses, expected, rtol=self._tolerance)
+
     def is_right(self, name: str) -> bool:
         return self.distances[name] <= self._tolerance
 
@@ -153,10 +164,11 @@ def script(arrays, threads: int) -> None:
         homework.grid_search(X, y.astype(float), X_validation, y_validation.astype(float), grid)
 
 
-def pytorch(tensors, threads: int) -> None:
+def pytorch(tensors, threads: int, judge: _Judge) -> None:
+    """A sample of the grid, whose losses have to be sgdlab's."""
     torch.set_num_threads(threads)
     for size in homework.BATCH_SIZES:
-        torch_program.losses(*tensors, size, *SAMPLE, max(homework.EPOCHS))
+        judge.check(size, torch_program.losses(*tensors, size, *SAMPLE, max(homework.EPOCHS)))
 
 
 def bare_products(X) -> None:
