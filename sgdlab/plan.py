@@ -326,14 +326,14 @@ def _largest(trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads
         return Largest(run.trajectories_per_block, run.trajectories_per_block)
     n_together = len(trajectories)
     of_a_thread = math.ceil(n_together / threads)
-    batch_size = sum(each.train.batch_size for each in trajectories) / n_together
+    batch_size = min(each.train.batch_size for each in trajectories)
     if _is_worth_a_thread(of_a_thread, batch_size, shape):
         return Largest(of_a_thread, n_together)
     return Largest(n_together, n_together)
 
 
-def _is_worth_a_thread(n_trajectories: int, batch_size: float, shape: Shape) -> bool:
-    """Whether a block that steps after so many rows, about, gains from a thread of its own."""
+def _is_worth_a_thread(n_trajectories: int, batch_size: int, shape: Shape) -> bool:
+    """Whether a block gains from a thread of its own, by its smallest batch size."""
     n_operations = 2 * n_trajectories * min(batch_size, shape.n_train) * shape.n_features
     return n_trajectories >= MIN_PARALLEL_TRAJECTORIES and n_operations >= MIN_PARALLEL_TILE
 

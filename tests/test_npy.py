@@ -161,6 +161,7 @@ def test_announcing_never_fails(tmp_path, monkeypatch):
     np.save(path, np.zeros((9, 5), order="F"))
     with NpyFile(path) as file:
         file.announce(slice(0, 9))
+        assert file.read_rows(slice(0, 9)).shape == (9, 5)
 
 
 # Hashes

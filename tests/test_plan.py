@@ -219,6 +219,8 @@ def test_blocks_are_side_by_side_only_with_much_work_each():
     assert blocks_of(FACES, 96, batch_size=[67]) == ([96], 3)  # 9.9 million multiply-adds
     assert blocks_of(FACES, 96, batch_size=[68]) == ([32, 32, 32], 1)
     assert blocks_of(SMALL, 96, batch_size=[160]) == ([96], 3)
+    assert blocks_of(FACES, 48, batch_size=[160, 320]) == ([32, 32, 32], 1)
+    assert blocks_of(FACES, 48, batch_size=[16, 320])[1] == 3  # the smallest batches count
 
 
 def test_folds_with_little_work_are_trained_one_after_the_other():

@@ -233,9 +233,10 @@ def test_a_run_without_a_measurement_logs_the_outcome(write_config, tmp_path):
 
 def test_a_finished_run_is_not_measured(write_config, tmp_path, monkeypatch):
     options = SearchOptions(tmp_path / "runs", measure=True)
-    workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
+    first = workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
     monkeypatch.setattr("sgdlab.session.predict", pytest.fail)
-    workflows.grid_search(write_config(), (), options)
+    again = workflows.grid_search(write_config(), (), options)
+    assert again.directory.path == first.directory.path
 
 
 def test_the_dry_run_shows_it(sgdlab, write_config):
