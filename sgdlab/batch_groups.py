@@ -53,7 +53,7 @@ def group_batch_sizes(
     n_rows: int,
     n_features: int,
     largest: Largest,
-    is_sgd: bool,
+    is_plain: bool,
     repeats: bool,
 ) -> list[Group]:
     """Put batch sizes together as long as that makes an epoch cheaper.
@@ -68,13 +68,13 @@ def group_batch_sizes(
         Trajectories of each batch size.
     largest
         Trajectories in a block.
-    is_sgd
-        Whether the optimizer is one that the blocked kernel knows.
+    is_plain
+        Whether the optimizer is one that the windowed kernel knows.
     repeats
         Whether every epoch has the same rows in the same order.
     """
     sizes = sorted(counts)
-    cost = _Cost(min(n_rows, MAX_COUNTED_ROWS), n_features, largest, is_sgd, repeats)
+    cost = _Cost(min(n_rows, MAX_COUNTED_ROWS), n_features, largest, is_plain, repeats)
     groups: list[Group] = []
     for first in range(0, len(sizes), MAX_COMPARED_SIZES):
         groups += _joined(sizes[first : first + MAX_COMPARED_SIZES], counts, cost)
@@ -99,12 +99,12 @@ class _Cost:
     n_rows: int
     n_features: int
     largest: Largest
-    is_sgd: bool
+    is_plain: bool
     repeats: bool
 
     def __call__(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
         direct = self.direct(totals, ends)
-        return np.minimum(direct, self.blocked(totals)) if self.is_sgd else direct
+        return np.minimum(direct, self.blocked(totals)) if self.is_plain else direct
 
     def direct(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
         n_cells = totals[..., 0]

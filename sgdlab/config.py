@@ -1,17 +1,16 @@
 """What a config file may say: frozen models, one field a key, and their JSON Schema.
 
-``Train`` holds every hyperparameter of one cell. The section ``train`` of a file may leave any
-of them out, and ``grid`` may give a list of values for any of them but two, so both are derived
-from ``Train`` and a new hyperparameter is written down once.
+``Train`` holds every hyperparameter of one cell, with those that belong to a single word of
+:mod:`sgdlab.words`. The section ``train`` of a file may leave any of them out, and ``grid`` may
+give a list of values for any of them but two, so both are derived from ``Train`` and a new
+hyperparameter is written down once.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -24,6 +23,13 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+from sgdlab.words.losses import LOSSES
+from sgdlab.words.optimizers import OPTIMIZERS
+from sgdlab.words.orders import ORDERS
+from sgdlab.words.registry import Registry
+from sgdlab.words.schedules import SCHEDULES
+from sgdlab.words.starts import STARTS
 
 MAX_CELLS = 1_000_000
 MAX_FOLDS = 10_000
@@ -135,62 +141,73 @@ class Data(Model):
     )
 
 
-class Train(Model):
-    """Every hyperparameter of one cell."""
+class _Train(Model):
+    """The hyperparameters that every cell has, whatever its words are."""
 
-    loss: Literal["squared", "absolute", "huber"] = Field(
+    loss: str = Field(
         "squared", description="half the squared error, the absolute error, or huber's mix of both"
     )
-    huber_delta: float = Field(
-        1.0, gt=0, description="residual at which huber turns from squared to absolute"
-    )
-    order: Literal[
-        "in_order", "shuffle_once", "shuffle_each_epoch", "with_replacement", "shuffle_blocks"
-    ] = Field("shuffle_once", description="in which the rows are seen")
-    block_rows: int = Field(
-        256, ge=1, lt=2**31, description="of shuffle_blocks: rows that are neighbours in the file"
-    )
-    buffer_blocks: int = Field(
-        16, ge=1, lt=2**31, description="of shuffle_blocks: blocks whose rows are mixed"
-    )
+    order: str = Field("shuffle_once", description="in which the rows are seen")
     batch_size: int = Field(
         ge=1, lt=2**31, description="rows a step; the last batch may be shorter"
     )
     learning_rate: float = Field(gt=0, description="step size")
     epochs: int = Field(ge=1, le=10**6, description="passes over the training rows")
     l2: float = Field(0.0, ge=0, description="adds l2/2 * w.w to the objective; never to the bias")
-    optimizer: Literal["sgd", "momentum", "nesterov", "adam"] = Field(
-        "sgd", description="how gradients become steps, as PyTorch defines them"
-    )
-    momentum: float = Field(
-        0.9, ge=0, lt=1, description="of momentum and nesterov: share of the last step that is kept"
-    )
-    beta1: float = Field(0.9, ge=0, lt=1, description="of adam: of the mean gradient")
-    beta2: float = Field(0.999, ge=0, lt=1, description="of adam: of the mean squared gradient")
-    epsilon: float = Field(1e-8, ge=1e-30, description="of adam: added to the root")
+    optimizer: str = Field("sgd", description="how gradients become steps, as PyTorch defines them")
     weight_decay: float = Field(
         0.0,
         ge=0,
         description="shrinks w by learning_rate * weight_decay a step; not in the loss",
     )
-    schedule: Literal["constant", "exponential", "step", "inverse_time", "cosine"] = Field(
+    schedule: str = Field(
         "constant", description="of the learning rate, from 1 to final_factor times what is given"
     )
-    final_factor: float = Field(0.01, gt=0, le=1, description="of every schedule but constant")
-    schedule_steps: int = Field(3, ge=1, le=10**6, description="drops of the schedule step")
     warmup: float = Field(
         0.0, ge=0, lt=1, description="share of the epochs in which the learning rate rises from 0"
     )
-    initial_weights: Literal["zeros", "normal"] = Field(
-        "zeros", description="normal: standard normal times initial_scale"
-    )
-    initial_scale: float = Field(0.01, gt=0, description="standard deviation of normal weights")
+    initial_weights: str = Field("zeros", description="normal: standard normal times initial_scale")
     initial_bias: float = Field(0.0, description="the bias at the start")
     train_bias: bool = Field(True, description="false: the bias stays at initial_bias")
     precision: Literal["float64", "float32"] = Field("float64", description="of the arithmetic")
     seed: int = Field(0, ge=0, lt=2**32, description="of the order of rows and of initial weights")
     replicates: int = Field(
         1, ge=1, le=10_000, description="trainings of each cell, each with its own random numbers"
+    )
+
+
+# The keys that take words, with the objects that the words stand for.
+WORDS: dict[str, Registry[Any]] = {
+    "loss": LOSSES,
+    "order": ORDERS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "initial_weights": STARTS,
+}
+
+
+def _hyperparameters() -> Iterator[tuple[str, Any]]:
+    """Every key of ``train`` with its field; a word's own keys follow the key of the word."""
+    for name, plain in _Train.model_fields.items():
+        if name not in WORDS:
+            yield name, (plain.annotation, plain)
+            continue
+        names = WORDS[name].names_for_config()
+        yield name, (Literal[names], plain)
+        for own, declared in WORDS[name].hyperparameters().items():
+            bounds: dict[str, Any] = dict(declared.bounds)
+            field = Field(declared.default, description=declared.description, **bounds)
+            yield own, (type(declared.default), field)
+
+
+if TYPE_CHECKING:
+    Train = _Train  # what can be asked of a cell without knowing its words
+else:
+    Train = create_model(
+        "Train",
+        __base__=Model,
+        __doc__="Every hyperparameter of one cell.",
+        **dict(_hyperparameters()),
     )
 
 
@@ -218,11 +235,6 @@ class Select(Model):
         description="the smallest value, ties: the earlier; or, with folds, of the cells within one"
         " standard error of it that with the largest l2, then the smallest learning_rate * epochs",
     )
-
-
-def column(trains: Sequence[Train], name: str) -> NDArray[Any]:
-    """One hyperparameter of several cells, a new array of shape (n_cells,)."""
-    return np.array([getattr(train, name) for train in trains])
 
 
 def _value_type(field: FieldInfo) -> Any:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.grid import Cell, matters
+from sgdlab.grid import Cell
+from sgdlab.objects import matters
 
 # Of a standard error: below this, nothing is called better or worse.
 CLEAR_DIFFERENCE = 2.0

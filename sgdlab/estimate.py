@@ -214,7 +214,7 @@ def _chunk_bytes(each: Pass, shape: Shape) -> int:
 
 
 def _buffer_rows(each: Pass, shape: Shape) -> int:
-    return min(each.train.block_rows * each.train.buffer_blocks, shape.n_train)
+    return each.order.mixed_rows(shape.n_train)
 
 
 def _piece_rows(shape: Shape) -> int:

@@ -12,29 +12,6 @@ FIRST_NAMES = ("batch_size", "learning_rate", "epochs", "l2")
 NAMES = FIRST_NAMES + tuple(name for name in Train.model_fields if name not in FIRST_NAMES)
 
 
-# Hyperparameters that do nothing but with some values of another one.
-NEEDED_BY = {
-    "huber_delta": ("loss", ("huber",)),
-    "block_rows": ("order", ("shuffle_blocks",)),
-    "buffer_blocks": ("order", ("shuffle_blocks",)),
-    "initial_scale": ("initial_weights", ("normal",)),
-    "momentum": ("optimizer", ("momentum", "nesterov")),
-    "beta1": ("optimizer", ("adam",)),
-    "beta2": ("optimizer", ("adam",)),
-    "epsilon": ("optimizer", ("adam",)),
-    "final_factor": ("schedule", ("exponential", "step", "inverse_time", "cosine")),
-    "schedule_steps": ("schedule", ("step",)),
-}
-
-
-def matters(train: Train, name: str) -> bool:
-    """Whether a hyperparameter has any influence on a cell."""
-    if name not in NEEDED_BY:
-        return True
-    other, values = NEEDED_BY[name]
-    return getattr(train, other) in values
-
-
 @dataclass(frozen=True)
 class Cell:
     """One setting of all hyperparameters; ``index`` counts from 0 in the order of the grid."""

@@ -17,9 +17,11 @@ from sgdlab import system
 from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
-from sgdlab.data.orders import FIXED_ORDERS
-from sgdlab.grid import Cell, matters
-from sgdlab.optim.schedules import depends_on_epochs
+from sgdlab.grid import Cell
+from sgdlab.objects import order_of
+from sgdlab.optim.learning_rates import depends_on_epochs
+from sgdlab.words.optimizers import OPTIMIZERS
+from sgdlab.words.orders import Order
 
 CHUNK_BYTES = 64 * 2**20
 SHUFFLED_CHUNK_BYTES = 16 * 2**20  # of rows gathered in every epoch: the next while these are used
@@ -97,8 +99,9 @@ class Pass:
         return self.blocks[0].trajectories[0].train
 
     @property
-    def replicate(self) -> int:
-        return self.blocks[0].trajectories[0].replicate
+    def order(self) -> Order:
+        """In which its rows are seen."""
+        return order_of(self.train, self.blocks[0].trajectories[0].replicate)
 
     @property
     def folds(self) -> set[int]:
@@ -241,10 +244,11 @@ def make_plan(
     first_block
         From which blocks are counted.
     """
-    by_pass: dict[tuple[Any, ...], list[Trajectory]] = defaultdict(list)
+    by_pass: dict[tuple[Order, str], list[Trajectory]] = defaultdict(list)
     for trajectory in _trajectories(cells):
         train = trajectory.train
-        by_pass[(*_order_of(train), trajectory.replicate, train.precision)].append(trajectory)
+        order = order_of(train, trajectory.replicate)
+        by_pass[order, train.precision].append(trajectory)
     passes: list[Pass] = []
     numbers = itertools.count(first_block)
     folds = range(shape.folds) if shape.folds else (None,)
@@ -265,12 +269,6 @@ def make_plan(
 def _threads_of_a_fold(threads: int, folds: int | None) -> int:
     """Into how many blocks a fold is cut so that all blocks together keep all threads at work."""
     return threads // math.gcd(threads, folds or 1)
-
-
-def _order_of(train: Train) -> tuple[Any, ...]:
-    """What the order of the rows depends on, beside the replicate and the epoch."""
-    names = ("order", "seed", "block_rows", "buffer_blocks")
-    return tuple(getattr(train, name) if matters(train, name) else None for name in names)
 
 
 def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
@@ -298,7 +296,7 @@ def _stacks(
     trajectories: Sequence[Trajectory], shape: Shape, largest: Largest
 ) -> list[tuple[list[Trajectory], int | None]]:
     """The trajectories of a pass cut into blocks, with the window of the blocked kernel."""
-    repeats = trajectories[0].train.order in FIXED_ORDERS
+    repeats = order_of(trajectories[0].train, 0).repeats
     alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
     alike = defaultdict(lambda: defaultdict(list))
     for each in trajectories:
@@ -306,8 +304,14 @@ def _stacks(
     stacks: list[tuple[list[Trajectory], int | None]] = []
     for (_, optimizer), by_size in alike.items():
         counts = {size: len(members) for size, members in by_size.items()}
+        is_plain = OPTIMIZERS[optimizer].is_plain
         for group in group_batch_sizes(
-            counts, shape.n_fold_train, shape.n_features, largest, optimizer == "sgd", repeats
+            counts,
+            shape.n_fold_train,
+            shape.n_features,
+            largest,
+            is_plain,
+            repeats,
         ):
             members = [each for size in group.sizes for each in by_size[size]]
             most = largest.direct if group.window_rows is None else largest.blocked
@@ -349,8 +353,8 @@ def _chunk_rows(trajectories: Sequence[Trajectory], shape: Shape) -> int:
 
     Of a chunk every fold makes a copy of the rows that it does not hold out.
     """
-    is_fixed = trajectories[0].train.order in FIXED_ORDERS
-    n_bytes = CHUNK_BYTES if is_fixed else SHUFFLED_CHUNK_BYTES
+    repeats = order_of(trajectories[0].train, 0).repeats
+    n_bytes = CHUNK_BYTES if repeats else SHUFFLED_CHUNK_BYTES
     if shape.folds:
         n_bytes = min(n_bytes, CHUNK_BYTES // shape.folds)
     n_rows = max(1, min(MAX_CHUNK_ROWS, n_bytes // (8 * shape.n_features)))

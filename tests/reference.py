@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgdlab.config import Train
-from sgdlab.data.orders import Blocks, epoch_order
+from sgdlab.objects import order_of
 
 
 class Reference(NamedTuple):
@@ -32,11 +32,11 @@ def plain_sgd(
     ``left_out`` are positions that have their place in the order of rows but are not seen.
     """
     w = np.zeros(X.shape[1]) if weights is None else weights.copy()
-    blocks = Blocks(train.block_rows, train.buffer_blocks)
+    order = order_of(train, replicate)
     b, running, validation = train.initial_bias, [], []
     steps = [plain_optimizer(train), plain_optimizer(train)]  # of the weights and of the bias
     for epoch in range(until or train.epochs):
-        rows = epoch_order(train.order, len(X), train.seed, replicate, epoch, blocks)
+        rows = order.positions(len(X), epoch)
         rows = rows[~np.isin(rows, left_out)]
         squares = 0.0
         for start in range(0, len(rows), train.batch_size):

@@ -47,11 +47,11 @@ def test_age_train_is_the_winning_cell(search):
 def test_the_engine_agrees_with_the_homeworks_own_loop(search):
     """One cell of the grid, by the script that this project began with."""
     from sgdlab.data.dataset import open_dataset
-    from sgdlab.data.orders import epoch_order
+    from sgdlab.words.orders import ShuffleOnce
 
     found = search("age")
     with open_dataset(found.config.data) as dataset:
-        order = epoch_order("shuffle_once", 3200, 0, 0, 0)
+        order = ShuffleOnce().positions(3200, 0)
         ((X, y),) = dataset.training("float64", order).chunks(3200)
         ((X_validation, y_validation),) = dataset.validation("float64").chunks(800)
     setting = (200, 16, 3e-3, 1e-3)

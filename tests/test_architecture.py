@@ -33,8 +33,10 @@ LAYERS = [
     {"data"},
     {"optim.losses", "provenance"},
     {"config_file"},
+    {"objects"},
     {"blas", "config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
-    {"errors", "__init__"},
+    {"words"},
+    {"errors", "random_streams", "__init__"},
 ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sgdlab.config import Train
 from sgdlab.engine import products
-from sgdlab.engine.blocked import BlockedKernel
+from sgdlab.engine.blocked import WindowedKernel
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.walk import Walk
 from tests.reference import plain_sgd, relative_distance
@@ -20,13 +20,13 @@ y = rng.standard_normal(53) * 3
 
 
 def make_kernel(trains, dtype=np.float64, window_rows=None):
-    """The direct kernel, or where a window is given the blocked one, with windows that fit it."""
+    """The direct kernel, or where a window is given the windowed one, with windows that fit it."""
     weights = np.zeros((len(trains), X.shape[1]))
     if window_rows is None:
         return DirectKernel(trains, weights, dtype)
     together = math.lcm(*{train.batch_size for train in trains})
     fitting = max(window_rows - window_rows % together, together)
-    return BlockedKernel(trains, weights, dtype, fitting, repeats=True)
+    return WindowedKernel(trains, weights, dtype, fitting, repeats=True)
 
 
 def run(kernel, n_epochs, chunk_rows):
@@ -186,3 +186,43 @@ def test_residuals_are_solved_for_only_where_that_is_exact(others, is_solved):
     settings = {"learning_rate": 0.003, "train_bias": False} | others
     walk = Walk([cell(1, **settings)], 40, np.float64)
     assert bool(walk.products(X[:40] @ X[:40].T).powers) == is_solved
+
+
+@pytest.mark.parametrize("is_diverging", [False, True])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize(
+    ("optimizer", "window_rows"),
+    [("sgd", None), ("sgd", 40), ("momentum", None), ("nesterov", None), ("adam", None)],
+)
+def test_a_state_from_anywhere_in_an_epoch_goes_on_with_the_same_bits(
+    optimizer, window_rows, schedule, is_diverging
+):
+    settings = {"optimizer": optimizer, "schedule": schedule, "l2": 0.5, "train_bias": True}
+    trains = [cell(size, **settings) for size in (4, 10, 20)]
+    whole = make_kernel(trains, window_rows=window_rows)
+    run(whole, 1, 53)
+    if is_diverging:
+        whole.freeze(np.array([False, True, False]))
+    for stop in range(0, 54, 3):
+        whole.start_epoch(len(X))
+        whole.step(X[:stop], y[:stop])
+        other = make_kernel(trains, window_rows=window_rows)
+        other.restore(whole.state())
+        for kernel in (whole, other):
+            kernel.step(X[stop:], y[stop:])
+            run(kernel, 1, 20)
+        assert other.weights.tobytes() == whole.weights.tobytes()
+        assert {name: array.tobytes() for name, array in other.state().items()} == {
+            name: array.tobytes() for name, array in whole.state().items()
+        }
+
+
+def test_a_state_is_a_copy_and_that_of_another_stack_is_refused():
+    kernel = make_kernel([cell(10), cell(20)])
+    state = kernel.state()
+    run(kernel, 1, 53)
+    assert not state["V"].any()
+    with pytest.raises(ValueError, match=r"shape \(2, 6\) in the place of float64 of shape \(3, 6"):
+        make_kernel([cell(10)] * 3).restore(state)
+    with pytest.raises(KeyError, match=r"batch_10\.n_updates"):
+        make_kernel([cell(10, optimizer="momentum"), cell(20, optimizer="momentum")]).restore(state)

@@ -10,7 +10,8 @@ from sgdlab.lab import noise_remedies
 from sgdlab.lab.noise_remedies import Remedy, measure_remedies
 from sgdlab.lab.row_gradients import RowGradients
 from sgdlab.lab.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
-from sgdlab.lab.update_rules import adam, averaged, momentum
+from sgdlab.lab.update_rules import averaged, of_optimizer
+from sgdlab.words.optimizers import Adam, Momentum
 from tests.row_gradients import Rows, problem, row_gradient
 
 M = 4  # rows of a minibatch
@@ -127,12 +128,12 @@ def test_rules_by_hand():
     steps = [np.array([[1.0, -2.0]]), np.array([[3.0, 2.0]]), np.array([[5.0, 6.0]])]
     rule = averaged(2)
     assert [rule(step)[0].tolist() for step in steps] == [[1, -2], [2, 0], [4, 4]]
-    rule = momentum(0.5)
+    rule = of_optimizer(Momentum(0.5))
     assert [rule(step)[0].tolist() for step in steps] == [[1, -2], [3.5, 1], [6.75, 6.5]]
-    rule, state = adam(0.9, 0.999, 1e-8), {}
+    rule, state = of_optimizer(Adam(0.9, 0.999, 1e-8)), {}
     for n, step in enumerate(steps, start=1):
         np.testing.assert_allclose(rule(step), plain_adam(step, state, n), rtol=1e-12)
-    np.testing.assert_allclose(adam(0.9, 0.999, 1e-8)(steps[0]), [[1, -1]], rtol=1e-7)
+    np.testing.assert_allclose(of_optimizer(Adam(0.9, 0.999, 1e-8))(steps[0]), [[1, -1]], rtol=1e-7)
 
 
 def test_the_length_of_the_mean_update_is_not_biased_by_noise():

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from sgdlab.data.orders import Blocks, Purpose, buffer_ends, epoch_order, generator
 from sgdlab.errors import UsageError
+from sgdlab.random_streams import Purpose, generator
+from sgdlab.words.orders import ORDERS, ShuffleBlocks
 
 SHUFFLES = ["shuffle_once", "shuffle_each_epoch"]
 RANDOM = [*SHUFFLES, "with_replacement"]
 
 
 def order_of(order, n_rows=200, seed=3, replicate=0, epoch=0):
-    return epoch_order(order, n_rows, seed, replicate, epoch).tolist()
+    return ORDERS.make(order, seed=seed, replicate=replicate).positions(n_rows, epoch).tolist()
 
 
 def test_in_order_is_the_order_of_the_file():
@@ -50,14 +51,14 @@ def test_first_epoch_of_both_shuffles_is_the_same():
 
 def test_seed_replicate_and_epoch_are_not_interchangeable():
     places = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0)]
-    orders = {tuple(epoch_order("shuffle_each_epoch", 200, *place)) for place in places}
+    orders = {tuple(order_of("shuffle_each_epoch", 200, *place)) for place in places}
     assert len(orders) == len(places)
 
 
 def test_orders_are_those_of_the_documented_stream():
     sequence = np.random.SeedSequence([7, 1, 2, 5])  # seed, purpose, replicate, epoch
     expected = np.random.default_rng(sequence).permutation(50)
-    assert epoch_order("shuffle_each_epoch", 50, 7, 2, 5).tolist() == expected.tolist()
+    assert order_of("shuffle_each_epoch", 50, 7, 2, 5) == expected.tolist()
 
 
 def test_streams_of_different_purposes_differ():
@@ -70,7 +71,7 @@ def test_rows_missed_with_replacement_are_as_many_as_theory_says(n_rows):
     n_epochs = 2000
     missed = np.zeros(n_epochs)  # the share of rows that an epoch does not see
     for epoch in range(n_epochs):
-        order = epoch_order("with_replacement", n_rows, 0, 0, epoch)
+        order = ORDERS.make("with_replacement").positions(n_rows, epoch)
         assert len(order) == n_rows
         assert order.min() >= 0
         assert order.max() < n_rows
@@ -81,7 +82,7 @@ def test_rows_missed_with_replacement_are_as_many_as_theory_says(n_rows):
 
 
 def test_rows_drawn_with_replacement_are_equally_likely():
-    draws = [epoch_order("with_replacement", 10, 0, 0, epoch) for epoch in range(2000)]
+    draws = [order_of("with_replacement", 10, 0, 0, epoch) for epoch in range(2000)]
     counts = np.bincount(np.concatenate(draws), minlength=10)
     standard_error = np.sqrt(20_000 * 0.1 * 0.9)
     assert np.all(np.abs(counts - 2000) < 4 * standard_error)
@@ -95,9 +96,8 @@ BLOCKS = [
 
 
 def block_order(n_rows, block_rows, buffer_blocks, seed=3, replicate=0, epoch=0):
-    blocks = Blocks(block_rows, buffer_blocks)
-    order = epoch_order("shuffle_blocks", n_rows, seed, replicate, epoch, blocks)
-    return order, buffer_ends(n_rows, seed, replicate, epoch, blocks)
+    order = ShuffleBlocks(seed, replicate, block_rows, buffer_blocks)
+    return order.positions(n_rows, epoch), order.mixture_ends(n_rows, epoch)
 
 
 @pytest.mark.parametrize(("n_rows", "block_rows", "buffer_blocks"), BLOCKS)
@@ -159,5 +159,24 @@ def test_a_buffer_for_all_rows_is_a_full_shuffle():
 
 
 def test_unknown_order_is_refused_with_those_that_exist():
-    with pytest.raises(UsageError, match=r"'backwards': unknown; expected in_order, .*replacement"):
+    expected = r"train.order 'backwards': unknown; expected one of in_order, .*with_replacement"
+    with pytest.raises(UsageError, match=expected):
         order_of("backwards")
+
+
+def test_orders_are_equal_where_their_rows_come_in_the_same_sequence():
+    for name in ORDERS:
+        assert ORDERS.make(name, seed=1) == ORDERS.make(name, seed=1)
+        assert ORDERS.make(name, seed=1) != ORDERS.make(name, seed=1, replicate=1)
+    assert len({ORDERS.make(name) for name in ORDERS}) == len(ORDERS)
+    assert ShuffleBlocks(block_rows=8) != ShuffleBlocks(block_rows=16)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_an_order_says_of_itself_is_so(name):
+    order = ORDERS.make(name, seed=3)
+    epochs = [order.positions(500, epoch).tolist() for epoch in range(3)]
+    other = ORDERS.make(name, seed=3, replicate=1).positions(500, 0).tolist()
+    assert (epochs[0] == epochs[1] == epochs[2]) == order.repeats
+    assert (other != epochs[0]) == order.is_random
+    assert (epochs[0] == list(range(500))) == (order.mixed_rows(500) == 1)

@@ -93,7 +93,7 @@ def test_orders_precisions_and_replicates_are_passes_of_their_own():
     orders = ["in_order", "shuffle_each_epoch"]
     cells = cells_of(order=orders, precision=["float64", "float32"], replicates=[3], l2=[0.0, 1.0])
     plan = make_plan(cells, SMALL, AUTO, threads=2)
-    kinds = [(each.train.order, each.train.precision, each.replicate) for each in plan.passes]
+    kinds = [(each.train.order, each.train.precision, each.order.replicate) for each in plan.passes]
     assert len(kinds) == len(set(kinds)) == 2 * 2 * 3
     assert [block.index for block in plan.blocks] == list(range(12))
     assert plan.n_trajectories == 24
@@ -278,7 +278,7 @@ def test_every_cell_and_replicate_is_trained_exactly_once(axes, run, threads):
     for each in plan.passes:
         for block in each.blocks:
             for trajectory in block.trajectories:
-                assert trajectory.replicate == each.replicate
+                assert trajectory.replicate == each.order.replicate
                 assert trajectory.train.loss == loss_of(block)
                 assert (trajectory.train.order, trajectory.train.precision) == (
                     each.train.order,

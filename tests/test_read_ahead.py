@@ -10,10 +10,10 @@ import pytest
 from sgdlab.config import Data
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.npy import NpyFile
-from sgdlab.data.orders import Blocks, buffer_ends, epoch_order
 from sgdlab.data.read_ahead import ReadAhead
 from sgdlab.data.rows import RowSet
 from sgdlab.errors import DataError
+from sgdlab.words.orders import ShuffleBlocks
 
 N_TRAIN = 104  # of the fixture's 130 rows
 
@@ -84,7 +84,7 @@ def test_chunks_are_those_of_the_plain_walk(
 
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("preprocess", ["none", "center"])
-@pytest.mark.parametrize("blocks", [Blocks(1, 1), Blocks(1, 5), Blocks(10, 2), Blocks(30, 9)])
+@pytest.mark.parametrize("blocks", [(1, 1), (1, 5), (10, 2), (30, 9)])
 @pytest.mark.parametrize("take", ["tail", "random"])
 def test_chunks_of_shuffled_blocks_are_those_of_the_plain_walk(
     blocks, preprocess, take, in_memory, data_dir, monkeypatch
@@ -114,13 +114,13 @@ def test_neighbours_may_lie_at_both_ends_of_the_ring(data_dir):
 
 
 def shuffled(blocks, epoch=0):
-    order = epoch_order("shuffle_blocks", N_TRAIN, 0, 0, epoch, blocks)
-    return order, buffer_ends(N_TRAIN, 0, 0, epoch, blocks)
+    order = ShuffleBlocks(0, 0, *blocks)
+    return order.positions(N_TRAIN, epoch), order.mixture_ends(N_TRAIN, epoch)
 
 
 @pytest.mark.parametrize("chunk_rows", [4, 7, 20])
 def test_every_block_is_read_once_and_in_one_go(chunk_rows, data_dir, reads):
-    blocks = Blocks(10, 3)
+    blocks = (10, 3)
     with (
         open_dataset(Data(path=str(data_dir))) as dataset,
         ReadAhead(chunk_rows, -(-30 // chunk_rows) + 1) as ahead,
@@ -141,7 +141,7 @@ def test_every_block_is_read_once_and_in_one_go(chunk_rows, data_dir, reads):
 def test_a_buffer_that_finds_no_room_is_read_chunk_by_chunk(data_dir, reads):
     with open_dataset(Data(path=str(data_dir))) as dataset, ReadAhead(5, 6) as ahead:
         training = dataset.training("float64")
-        order, ends = shuffled(Blocks(10, 3))
+        order, ends = shuffled((10, 3))
         reads.clear()
         same_chunks(copied(ahead.chunks(training, order, ends)), list(training.chunks(5, order)))
         assert len(reads) > 30
@@ -150,7 +150,7 @@ def test_a_buffer_that_finds_no_room_is_read_chunk_by_chunk(data_dir, reads):
 def test_the_next_buffer_is_read_while_one_is_used(data_dir, reads):
     with open_dataset(Data(path=str(data_dir))) as dataset, ReadAhead(10, 6) as ahead:
         training = dataset.training("float64")
-        order, ends = shuffled(Blocks(10, 2))
+        order, ends = shuffled((10, 2))
         reads.clear()
         chunks = ahead.chunks(training, order, ends)
         next(chunks)

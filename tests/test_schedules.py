@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from sgdlab.config import Train
-from sgdlab.optim.schedules import SCHEDULES, LearningRates, depends_on_epochs
+from sgdlab.errors import UsageError
+from sgdlab.optim.learning_rates import LearningRates, depends_on_epochs
+from sgdlab.words.registry import hyperparameters_of
+from sgdlab.words.schedules import SCHEDULES
 
 
 def train(**others):
@@ -12,7 +15,9 @@ def train(**others):
 
 
 def rates(begin, end=None, **others):
-    (rate,) = LearningRates([train(**others)]).at(begin, begin + 0.1 if end is None else end)
+    (rate,) = LearningRates.of_stack([train(**others)]).at(
+        begin, begin + 0.1 if end is None else end
+    )
     return rate
 
 
@@ -45,10 +50,11 @@ def test_steps_drop_by_equal_factors_after_equal_times():
 @pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "constant"])
 def test_every_schedule_falls_from_one_to_the_final_factor(schedule):
     fraction = np.linspace(0, 1, 101)[:-1]
-    factors = SCHEDULES[schedule](fraction, np.full(100, 0.02), np.full(100, 4.0))
+    made = SCHEDULES.make(schedule, {"final_factor": 0.02, "schedule_steps": 4}.get)
+    factors = made.factor(fraction)
     assert factors[0] == 1.0
     assert (np.diff(factors) <= 0).all()
-    end = SCHEDULES[schedule](np.array([1 - 1e-12]), np.array([0.02]), np.array([4.0]))
+    end = made.factor(np.array([1 - 1e-12]))
     assert end[0] == pytest.approx(0.02, rel=1e-6)
 
 
@@ -66,19 +72,25 @@ def test_a_batch_that_ends_after_the_warm_up_gets_no_more_than_the_full_rate():
 
 def test_cells_of_a_stack_have_schedules_of_their_own():
     stack = [train(schedule=name, learning_rate=n + 1.0) for n, name in enumerate(SCHEDULES)]
-    together = LearningRates(stack).at(3.0, 3.1)
-    alone = [LearningRates([each]).at(3.0, 3.1)[0] for each in stack]
+    together = LearningRates.of_stack(stack).at(3.0, 3.1)
+    alone = [LearningRates.of_stack([each]).at(3.0, 3.1)[0] for each in stack]
     assert together.tolist() == alone
     assert len(set(alone)) == 5
-
-
-def test_a_frozen_cell_makes_no_steps():
-    learning_rates = LearningRates([train(), train(schedule="cosine")])
-    learning_rates.freeze(np.array([False, True]))
-    assert learning_rates.at(1.0, 1.1).tolist() == [2.0, 0.0]
 
 
 def test_only_a_constant_rate_does_not_depend_on_the_number_of_epochs():
     assert not depends_on_epochs(train())
     assert depends_on_epochs(train(warmup=0.1))
     assert all(depends_on_epochs(train(schedule=name)) for name in SCHEDULES if name != "constant")
+
+
+def test_hyperparameters_belong_to_the_schedules_that_use_them():
+    assert hyperparameters_of(SCHEDULES["constant"]) == {}
+    assert list(hyperparameters_of(SCHEDULES["cosine"])) == ["final_factor"]
+    assert list(hyperparameters_of(SCHEDULES["step"])) == ["final_factor", "schedule_steps"]
+
+
+def test_an_unknown_schedule_is_refused():
+    unknown = train().model_copy(update={"schedule": "linear"})
+    with pytest.raises(UsageError, match=r"train.schedule 'linear': unknown; expected one of"):
+        LearningRates.of_stack([unknown])

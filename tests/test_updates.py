@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sgdlab.config import Train
+from sgdlab.errors import UsageError
 from sgdlab.optim.updates import make_update
 
 GRADIENT = np.array([[2.0, -4.0]])
@@ -19,7 +20,7 @@ def train(optimizer, **others):
 
 def positions(optimizer, n_steps=3, learning_rate=0.1, **others):
     """The weights and the bias after each step down a constant slope."""
-    update = make_update([train(optimizer, **others)])
+    update = make_update([train(optimizer, **others)], START)
     V, scale, bias, found = START.copy(), np.ones(1), np.array([1.0]), []
     for _ in range(n_steps):
         factor = update.begin(np.array([learning_rate]), 1, scale)
@@ -70,7 +71,7 @@ def test_l2_is_in_the_gradient_that_adam_normalises():
 
 @pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam"])
 def test_a_frozen_cell_is_forgotten(optimizer):
-    update = make_update([train(optimizer), train(optimizer)])
+    update = make_update([train(optimizer), train(optimizer)], np.ones((2, 2)))
     V, scale, bias = np.ones((2, 2)), np.ones(2), np.ones(2)
     infinite = np.array([[1.0, 1.0], [np.inf, np.nan]])
     with np.errstate(invalid="ignore"):
@@ -78,10 +79,16 @@ def test_a_frozen_cell_is_forgotten(optimizer):
         update.move(V, scale, infinite)
         update.move_bias(bias, infinite[:, 0])
     V[1], bias[1] = 0.0, 0.0  # as the kernel does
-    update.freeze(np.array([False, True]))
+    update.forget(np.array([False, True]))
     update.begin(np.array([0.1, 0.0]), 1, scale)
     update.move(V, scale, np.ones((2, 2)))
     update.move_bias(bias, np.ones(2))
     assert V[1].tolist() == [0.0, 0.0]
     assert bias[1] == 0.0
     assert (V[0] < 1).all()
+
+
+def test_an_unknown_optimizer_is_refused():
+    unknown = train("sgd").model_copy(update={"optimizer": "rmsprop"})
+    with pytest.raises(UsageError, match=r"train.optimizer 'rmsprop': unknown; .* sgd, momentum"):
+        make_update([unknown], START)

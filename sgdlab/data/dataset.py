@@ -16,9 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 from sgdlab.config import Data, Validation
 from sgdlab.data.folds import Fold, assign_folds
 from sgdlab.data.npy import NpyFile
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics
 from sgdlab.errors import DataError, UsageError
+from sgdlab.random_streams import Purpose, generator
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
 PAIRS = (("Xtr", "ytr"), ("Xte", "yte"))

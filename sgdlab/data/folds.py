@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from sgdlab.config import Validation
 from sgdlab.data.npy import NpyFile
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.data.rows import Chunk, Transform, transform_rows
+from sgdlab.random_streams import Purpose, generator
 
 
 def assign_folds(n_rows: int, n_folds: int, validation: Validation) -> NDArray[np.int64]:

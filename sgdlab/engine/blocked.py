@@ -9,22 +9,22 @@ twice a window instead of twice a batch, and every step is arithmetic on T-sized
 (Devarakonda and Demmel 2018, arXiv:1710.08883).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train
-from sgdlab.engine.kernels import Kernel, groups
+from sgdlab.engine.kernels import Arrays, Kernel, groups
 from sgdlab.engine.walk import Products, Walk
+from sgdlab.optim.updates import SMALLEST_SCALE
 
 MAX_KEPT_BYTES = 64 * 2**20  # of Gram matrices that are kept from one epoch to the next
-SMALLEST_SCALE = 1e-3  # smaller ones are multiplied into V before a window begins
 PIECE_COLUMNS = 1024  # of V that are updated at once, so that the product stays in the cache
 
 
-class BlockedKernel(Kernel):
+class WindowedKernel(Kernel):
     """The optimizer is ``sgd``; windows of ``window_rows`` rows from the start of every epoch.
 
     Parameters
@@ -88,19 +88,21 @@ class BlockedKernel(Kernel):
             for (walk, cells), products in zip(self._walks, self._products(X), strict=True):
                 scale = self._scale[cells]
                 when = (self._epoch, self._position, self._n_rows)
-                walk.go(when, products, P[:, cells] * scale.astype(P.dtype), y, self.bias[cells])
-                np.divide(walk.coefficients, scale, out=C[:, cells], casting="same_kind")
-                squares = np.einsum("ij,ij->j", walk.residuals, walk.residuals, dtype=np.float64)
+                predictions = P[:, cells] * scale.astype(P.dtype)
+                walked = walk.go(when, products, predictions, y, self.bias[cells])
+                np.divide(walked.coefficients, scale, out=C[:, cells], casting="same_kind")
+                residuals = walked.residuals
+                squares = np.einsum("ij,ij->j", residuals, residuals, dtype=np.float64)
                 self.squared_errors[cells] += squares
-                walk.decay(self._V[cells])
-                self._scale[cells] *= walk.scale
+                walk.decay(self._V[cells], walked)
+                self._scale[cells] *= walked.scale
             for first in range(0, X.shape[1], PIECE_COLUMNS):
                 piece = slice(first, first + PIECE_COLUMNS)
                 self._V[:, piece] -= C.T @ X[:, piece]
         self._position += len(X)
 
     def _fold(self) -> None:
-        """Multiply small scales into V."""
+        """Multiply small scales into V before a window begins."""
         cells = np.abs(self._scale) < SMALLEST_SCALE
         if cells.any():
             self._V[cells] *= self._scale[cells].astype(self.dtype)[:, None]
@@ -118,9 +120,20 @@ class BlockedKernel(Kernel):
             self._kept[self._position] = products
         return products
 
-    def _freeze_groups(self, cells: NDArray[np.bool_]) -> None:
-        for walk, of_walk in self._walks:
-            walk.freeze(cells[of_walk])
+    def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._n_held = len(state["held_targets"])
+        if self._n_held and self._held_rows is None:
+            self._held_rows = np.empty((self._window_rows, self._V.shape[1]), self.dtype)
+
+    def _take_up(self) -> None:
+        for walk, cells in self._walks:
+            walk.stop(self._is_frozen[cells])
+
+    def _arrays(self) -> Arrays:
+        own = {"held_targets": self._held_targets[: self._n_held]}
+        if self._n_held and self._held_rows is not None:
+            own["held_rows"] = self._held_rows[: self._n_held]
+        return super()._arrays() | own
 
 
 def keeps_products(n_rows: int, window_rows: int, n_batch_sizes: int, dtype: DTypeLike) -> bool:

@@ -1,6 +1,6 @@
 """A block at work: its kernel, the losses of its cells, and which of them have diverged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train
-from sgdlab.data.orders import FIXED_ORDERS, Purpose, generator
-from sgdlab.engine.blocked import BlockedKernel
+from sgdlab.engine.blocked import WindowedKernel
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
-from sgdlab.engine.kernels import Kernel
+from sgdlab.engine.kernels import Arrays, Kernel, put_back
 from sgdlab.engine.validation import Validated, Validation
+from sgdlab.objects import start_of
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block
+from sgdlab.words.orders import ORDERS
 
 DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the start
 
@@ -89,7 +90,10 @@ class RunningBlock:
         trains = [each.train for each in block.trajectories]
         n_cells = len(trains)
         weights = np.stack(
-            [initial_weights(each.train, each.replicate, n_features) for each in block.trajectories]
+            [
+                start_of(each.train, each.replicate).weights(n_features)
+                for each in block.trajectories
+            ]
         )
         self._kernel = _kernel(block, trains, weights, targets.dtype)
         self._alive = np.ones(n_cells, dtype=bool)
@@ -100,6 +104,11 @@ class RunningBlock:
         self._start_loss = _loss_of_constants(self._kernel.bias, targets)
         self._validation = Validation(n_cells, n_features, targets.dtype)
         self._history: list[NDArray[np.float64]] = []  # an epoch: 3 losses of every trajectory
+        self._n_rows = 0  # of the epoch
+        self._running_loss = np.full(n_cells, np.nan)
+        self._diverged_now = np.zeros(n_cells, dtype=bool)
+        self._stopping = np.empty(0, np.int64)
+        self._training = ErrorSums(0)
 
     @property
     def is_done(self) -> bool:
@@ -109,7 +118,8 @@ class RunningBlock:
     @property
     def starts_from_rows(self) -> bool:
         """Whether the targets do not tell the loss at the start, since not all weights are zero."""
-        return any(each.train.initial_weights != "zeros" for each in self.plan.trajectories)
+        starts = (start_of(each.train, each.replicate) for each in self.plan.trajectories)
+        return not all(start.is_zero for start in starts)
 
     def measure_start(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         self._start.add(self._kernel.predict(rows, slice(None)), targets)
@@ -189,6 +199,39 @@ class RunningBlock:
             epoch.outcomes += self._outcomes(n, "completed", histories[:, n], **ended)
         return epoch
 
+    def state(self) -> Arrays:
+        """All that the training goes on from, by name, in new arrays.
+
+        It can be taken out between two epochs, and between two chunks of an epoch's training.
+        """
+        history = np.stack(self._history) if self._history else np.empty((0, 3, len(self._alive)))
+        own = {
+            "epoch": np.array([self._epoch, self._n_rows]),
+            "alive": self._alive.copy(),
+            "start_loss": self._start_loss.copy(),
+            "history": history,
+        }
+        return (
+            own
+            | {f"kernel.{name}": array for name, array in self._kernel.state().items()}
+            | {f"validation.{name}": array for name, array in self._validation.state().items()}
+        )
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from where the training of the same block had this state.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If it is not the state of such a block.
+        """
+        self._epoch, self._n_rows = state["epoch"].tolist()
+        put_back(self._alive, state["alive"])
+        put_back(self._start_loss, state["start_loss"])
+        self._history = list(state["history"])
+        self._kernel.restore(_part(state, "kernel."))
+        self._validation.restore(_part(state, "validation."))
+
     def _outcomes(
         self, n: int, status: str, histories: NDArray[np.float64], **ended: Any
     ) -> list[Outcome]:
@@ -203,24 +246,21 @@ class RunningBlock:
         ]
 
 
+def _part(state: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
+    """The arrays whose names begin with a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+
+
 def _kernel(
     block: Block, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
 ) -> Kernel:
     if block.window_rows is None:
         return DirectKernel(trains, weights, dtype)
-    repeats = trains[0].order in FIXED_ORDERS
-    return BlockedKernel(trains, weights, dtype, block.window_rows, repeats)
+    repeats = ORDERS[trains[0].order].repeats
+    return WindowedKernel(trains, weights, dtype, block.window_rows, repeats)
 
 
 def _loss_of_constants(bias: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:
     """Of predictions that are the bias alone, for each of several."""
     distinct, inverse = np.unique(bias, return_inverse=True)
     return np.array([losses_of(b - targets).half_mse for b in distinct])[inverse]
-
-
-def initial_weights(train: Train, replicate: int, n_features: int) -> NDArray[np.float64]:
-    """The weights from which a replicate of a cell starts, shape (n_features,)."""
-    if train.initial_weights == "zeros":
-        return np.zeros(n_features)
-    numbers = generator(train.seed, Purpose.INITIAL_WEIGHTS, replicate)
-    return train.initial_scale * numbers.standard_normal(n_features)

@@ -6,17 +6,17 @@ products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``. The r
 multiplied in pieces of a tile, each with both products in turn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train, column
-from sgdlab.engine.kernels import Kernel, groups
+from sgdlab.config import Train
+from sgdlab.engine.kernels import Arrays, Kernel, groups
 from sgdlab.engine.products import empty_predictions, pieces
-from sgdlab.optim.losses import derivative
-from sgdlab.optim.schedules import LearningRates
+from sgdlab.objects import column, loss_of_stack
+from sgdlab.optim.learning_rates import LearningRates
 from sgdlab.optim.updates import make_update
 
 
@@ -27,14 +27,16 @@ class DirectKernel(Kernel):
         self, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
     ) -> None:
         super().__init__(trains, weights, dtype)
+        self._loss = loss_of_stack(trains, self._put)
         self._total = np.empty_like(self._V)
         self._part = np.empty_like(self._V)  # of it, by one piece
         self._of_rows: tuple[NDArray[Any], NDArray[Any]] = (self._total[:, :0], self._total[:, :0])
         self._factor = np.empty((len(trains), 1), self.dtype)  # of derivatives in a cell's batch
         self._bias_derivative = np.zeros(len(trains))  # sum over the rows of a cell's batch so far
         self._is_any_bias_trained = bool(column(trains, "train_bias").any())
-        self._huber_delta = column(trains, "huber_delta").astype(self.dtype)[:, None]
-        self._groups = [_Group(size, cells, trains[cells]) for size, cells in groups(trains)]
+        self._groups = [
+            _Group(size, cells, trains[cells], self._V[cells]) for size, cells in groups(trains)
+        ]
 
     def step(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Train on the next rows of the epoch, shapes (n, n_features) and (n,), any n."""
@@ -44,9 +46,33 @@ class DirectKernel(Kernel):
                 tile = slice(self._position - first, stop - first)
                 self._tile(rows[tile], targets[tile])
 
-    def _freeze_groups(self, cells: NDArray[np.bool_]) -> None:
+    def _forget(self, cells: NDArray[np.bool_]) -> None:
         for group in self._groups:
-            group.freeze(cells[group.cells])
+            group.forget(cells)
+
+    def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
+        for group in self._groups:
+            group.make_room(self._is_inside(group), self._V[group.cells])
+
+    def _take_up(self) -> None:
+        for group in self._groups:
+            group.stop(self._is_frozen)
+            if self._is_inside(group):
+                self._begin_batch(group, self._position - self._position % group.batch_size)
+
+    def _arrays(self) -> Arrays:
+        own = {"bias_derivative": self._bias_derivative}
+        for group in self._groups:
+            own |= group.arrays()
+        return super()._arrays() | own
+
+    def _is_inside(self, group: "_Group") -> bool:
+        """Whether a batch of a group is begun and not ended."""
+        return self._position % group.batch_size > 0 and self._position < self._n_rows
+
+    def _put(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """One number a cell beside residuals of shape (n_cells, n_rows)."""
+        return numbers.astype(self.dtype)[:, None]
 
     def _tile_ends(self, n_rows: int) -> list[int]:
         """Where the next rows are cut: at the end of any cell's batch, and at their own end."""
@@ -60,7 +86,9 @@ class DirectKernel(Kernel):
     def _tile(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         for group in self._groups:
             if self._position % group.batch_size == 0:
-                self._begin_batch(group)
+                self._begin_batch(group, self._position)
+                if self._is_any_bias_trained:
+                    self._bias_derivative[group.cells] = 0.0
         self._multiply(rows, targets)
         self._position += len(rows)
         for group in self._groups:
@@ -69,25 +97,23 @@ class DirectKernel(Kernel):
             if is_last:
                 self._end_batch(group, total)
 
-    def _begin_batch(self, group: "_Group") -> None:
-        cells = group.cells
-        when = (self._epoch, self._position, self._n_rows)
-        self._factor[cells, 0] = group.begin_batch(*when, self._scale[cells])
-        if self._is_any_bias_trained:
-            self._bias_derivative[cells] = 0.0
+    def _begin_batch(self, group: "_Group", position: int) -> None:
+        """Begin the batch of a group whose first row stands there in the epoch."""
+        when = (self._epoch, position, self._n_rows)
+        self._factor[group.cells, 0] = group.begin_batch(*when, self._scale[group.cells])
 
     def _multiply(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Both products, into the total of a tile; the losses and the bias have their parts."""
         scale = self._scale.astype(self.dtype)[:, None]
         offset = targets - self.bias.astype(self.dtype)[:, None]
-        all_residuals, weighed = self._arrays(len(rows))
+        all_residuals, weighed = self._beside(rows)
         total = self._total
         for piece in pieces(len(scale), rows):
             some = rows[piece]
             residuals = np.matmul(self._V, some.T, out=all_residuals[:, piece])
             residuals *= scale
             residuals -= offset[:, piece]
-            derivatives = derivative(self.loss, residuals, self._huber_delta)
+            derivatives = self._loss.derivative(residuals)
             derivatives = np.multiply(derivatives, self._factor, out=weighed[:, piece])
             np.matmul(derivatives, some, out=total)
             if total is self._part:
@@ -95,16 +121,16 @@ class DirectKernel(Kernel):
             total = self._part
         self.squared_errors += np.vecdot(all_residuals, all_residuals, dtype=np.float64)
         if self._is_any_bias_trained:
-            derivatives = derivative(self.loss, all_residuals, self._huber_delta)
+            derivatives = self._loss.derivative(all_residuals)
             self._bias_derivative += derivatives.sum(axis=1, dtype=np.float64)
 
-    def _arrays(self, n_rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _beside(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Residuals and weighed derivatives of a tile; most tiles are as long as the one before."""
-        if self._of_rows[0].shape[1] != n_rows:
-            n_cells = len(self._V)
+        if self._of_rows[0].shape[1] != len(rows):
+            shape = (len(self._V), len(rows))
             self._of_rows = (
-                empty_predictions(n_cells, n_rows, self.dtype),
-                empty_predictions(n_cells, n_rows, self.dtype),
+                empty_predictions(*shape, self.dtype),
+                empty_predictions(*shape, self.dtype),
             )
         return self._of_rows
 
@@ -116,20 +142,36 @@ class DirectKernel(Kernel):
 
 
 class _Group:
-    """The cells of one batch size, between the beginning and the end of a batch."""
+    """The cells of one batch size, between the beginning and the end of a batch.
 
-    def __init__(self, batch_size: int, cells: slice, trains: Sequence[Train]) -> None:
+    Parameters
+    ----------
+    weights : float array, shape (n_cells, n_features)
+        Of all cells of the group, whose values play no part.
+    """
+
+    def __init__(
+        self, batch_size: int, cells: slice, trains: Sequence[Train], weights: NDArray[Any]
+    ) -> None:
         self.batch_size = batch_size
         self.cells = cells
-        self._learning_rates = LearningRates(trains)
-        self._update = make_update(trains)
+        self._learning_rates = LearningRates.of_stack(trains)
+        self._update = make_update(trains, weights)
         self._trains_bias = column(trains, "train_bias")
-        self._collected: NDArray[Any] | None = None
-        self._n_tiles = 0
+        self._moves = np.ones(len(trains))  # 0 for cells that are frozen
+        self._constant_rate = self._learning_rates.base
+        self._batch_rows = 0
+        self._collected: NDArray[Any] | None = None  # once a batch has had several tiles
+        self._is_inside = False  # a batch that has had a tile
 
-    def freeze(self, cells: NDArray[np.bool_]) -> None:
-        self._learning_rates.freeze(cells)
-        self._update.freeze(cells)
+    def forget(self, cells: NDArray[np.bool_]) -> None:
+        """Remember nothing more of some cells of the stack."""
+        self._update.forget(cells[self.cells])
+
+    def stop(self, is_frozen: NDArray[np.bool_]) -> None:
+        """Let the frozen cells of the stack move no more."""
+        self._moves = np.where(is_frozen[self.cells], 0.0, 1.0)
+        self._constant_rate = self._learning_rates.base * self._moves
 
     def begin_batch(
         self, epoch: int, position: int, n_rows: int, scale: NDArray[np.float64]
@@ -138,23 +180,24 @@ class _Group:
 
         Gives what the derivatives of its rows are multiplied with.
         """
-        self._n_tiles = 0
         self._batch_rows = min(self.batch_size, n_rows - position)
-        begin, end = epoch + position / n_rows, epoch + (position + self._batch_rows) / n_rows
-        learning_rate = self._learning_rates.at(begin, end)
+        learning_rate = self._constant_rate
+        if not self._learning_rates.is_constant:
+            begin, end = epoch + position / n_rows, epoch + (position + self._batch_rows) / n_rows
+            learning_rate = self._learning_rates.at(begin, end) * self._moves
         return self._update.begin(learning_rate, self._batch_rows, scale)
 
     def collect(self, total: NDArray[Any], is_last: bool) -> NDArray[Any]:
         """Add a tile's part of the batch, and give all so far; a batch of one tile is that part."""
-        if self._n_tiles == 0 and is_last:
+        is_first, self._is_inside = not self._is_inside, not is_last
+        if is_first and is_last:
             return total
         if self._collected is None:
             self._collected = np.empty_like(total)
-        if self._n_tiles == 0:
+        if is_first:
             self._collected[:] = total
         else:
             self._collected += total
-        self._n_tiles += 1
         return self._collected
 
     def move(self, V: NDArray[Any], scale: NDArray[np.float64], total: NDArray[Any]) -> None:
@@ -165,3 +208,16 @@ class _Group:
         """Make the bias's step, in place; the derivative is a sum over the rows of the batch."""
         mean_derivative = np.where(self._trains_bias, derivative / self._batch_rows, 0.0)
         self._update.move_bias(bias, mean_derivative)
+
+    def arrays(self) -> Arrays:
+        """What of the state is the group's own, by name."""
+        own = dict(self._update.arrays)
+        if self._is_inside and self._collected is not None:
+            own["collected"] = self._collected
+        return {f"batch_{self.batch_size}.{name}": array for name, array in own.items()}
+
+    def make_room(self, is_inside: bool, weights: NDArray[Any]) -> None:
+        """Have an array for what a state has collected of a batch, if it is inside one."""
+        self._is_inside = is_inside
+        if is_inside and self._collected is None:
+            self._collected = np.empty_like(weights)

@@ -1,14 +1,22 @@
-"""What every kernel is: a stack of cells that see the same rows, trained row after row."""
+"""What every kernel is: a stack of cells that see the same rows, trained row after row.
+
+A kernel is made from hyperparameters alone and does not change what it was made from. What training
+changes is a state of named arrays, which can be taken out and put into another kernel that was made
+in the same way.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train, column
+from sgdlab.config import Train
 from sgdlab.engine.products import predictions
+from sgdlab.objects import column
+
+Arrays = dict[str, NDArray[Any]]
 
 
 class Kernel(ABC):
@@ -17,7 +25,7 @@ class Kernel(ABC):
     Parameters
     ----------
     trains
-        Of every cell, by ascending batch size; loss and optimizer are those of all.
+        Those of the cells, by ascending batch size; all have the same loss and optimizer.
     weights : float64 array, shape (n_cells, n_features)
         At the start.
     dtype
@@ -34,12 +42,12 @@ class Kernel(ABC):
     def __init__(
         self, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
     ) -> None:
-        self.loss = trains[0].loss
         self.dtype = np.dtype(dtype)
         self.bias = column(trains, "initial_bias").astype(np.float64)
         self.squared_errors = np.zeros(len(trains))
         self._V = weights.astype(self.dtype)
         self._scale = np.ones(len(trains))  # w = scale * V
+        self._is_frozen = np.zeros(len(trains), dtype=bool)
         self._epoch = -1
         self._position = self._n_rows = 0
 
@@ -59,10 +67,6 @@ class Kernel(ABC):
     def step(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Train on the next rows of the epoch, shapes (n, n_features) and (n,), any n."""
 
-    @abstractmethod
-    def _freeze_groups(self, cells: NDArray[np.bool_]) -> None:
-        """No more steps of some cells."""
-
     @np.errstate(over="ignore", invalid="ignore")
     def predict(self, rows: NDArray[Any], cells: slice | NDArray[np.int64]) -> NDArray[Any]:
         """Predictions of some cells, shape (n_chosen_cells, n_rows); infinite ones are no error."""
@@ -76,7 +80,63 @@ class Kernel(ABC):
         self._V[cells] = 0.0
         self._scale[cells] = 1.0
         self.bias[cells] = 0.0
-        self._freeze_groups(cells)
+        self._is_frozen |= cells
+        self._forget(cells)
+        self._take_up()
+
+    def state(self) -> Arrays:
+        """All that training goes on from, by name, in new arrays.
+
+        It can be taken out whenever no rows are being worked on, also inside an epoch or a batch.
+        """
+        place = np.array([self._epoch, self._position, self._n_rows])
+        arrays = self._arrays() | {"place": place}
+        return {name: array.copy() for name, array in arrays.items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from where a kernel of the same hyperparameters had this state.
+
+        Raises
+        ------
+        ValueError
+            If an array of it has another shape or dtype than here.
+        KeyError
+            If one is not there.
+        """
+        self._epoch, self._position, self._n_rows = state["place"].tolist()
+        self._make_room(state)
+        for name, array in self._arrays().items():
+            put_back(array, state[name])
+        self._take_up()
+
+    def _forget(self, cells: NDArray[np.bool_]) -> None:  # noqa: B027 - most remember nothing
+        """Remember nothing more of some cells."""
+
+    @abstractmethod
+    def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Have arrays for what is only there inside a batch, after the place has changed."""
+
+    @abstractmethod
+    def _take_up(self) -> None:
+        """Have what follows from a state that has changed: which cells move no more."""
+
+    def _arrays(self) -> Arrays:
+        """The arrays of the state themselves, but for the place in the epoch."""
+        return {
+            "V": self._V,
+            "scale": self._scale,
+            "bias": self.bias,
+            "squared_errors": self.squared_errors,
+            "is_frozen": self._is_frozen,
+        }
+
+
+def put_back(array: NDArray[Any], saved: NDArray[Any]) -> None:
+    """Copy a saved array into the one that it was copied from, or into one that is alike."""
+    if array.shape != saved.shape or array.dtype != saved.dtype:
+        found = f"{saved.dtype} of shape {saved.shape}"
+        raise ValueError(f"{found} in the place of {array.dtype} of shape {array.shape}")
+    array[...] = saved
 
 
 def groups(trains: Sequence[Train]) -> Iterator[tuple[int, slice]]:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.orders import FIXED_ORDERS, Blocks, buffer_ends, epoch_order
 from sgdlab.data.rows import Chunk
 from sgdlab.engine.blocks import RunningBlock
 from sgdlab.plan import Block, Pass
@@ -39,14 +38,11 @@ class PassRows:
     ) -> None:
         self._keeps_parts = keeps_parts
         self._kept: dict[tuple[int, int], Part] = {}  # by fold, and number of a chunk's first row
-        self._train, self._replicate = plan.train, plan.replicate
-        self._blocks = Blocks(self._train.block_rows, self._train.buffer_blocks)
-        self._is_fixed = self._train.order in FIXED_ORDERS
+        self._order = plan.order
         self._n_rows = dataset.shape.n_train
         self._folds = dataset.folds if plan.is_folded else ()
-        precision = self._train.precision
-        is_shuffled = self._is_fixed and self._train.order != "in_order"
-        order = self._order(0) if is_shuffled else None
+        precision = plan.train.precision
+        order = self._order.positions(self._n_rows, 0) if self._order.repeats else None
         take = dataset.pooled if plan.is_folded else dataset.training
         self.training = take(precision, order)
         self.validation = dataset.validation(precision) if dataset.shape.n_validation else None
@@ -57,19 +53,11 @@ class PassRows:
 
     def order(self, epoch: int) -> NDArray[np.int64] | None:
         """The positions that an epoch, from 0, goes through; None: all, one after the other."""
-        return None if self._is_fixed else self._order(epoch)
+        return None if self._order.repeats else self._order.positions(self._n_rows, epoch)
 
     def ends(self, epoch: int) -> NDArray[np.int64] | None:
         """Of what is best read as a whole, in an epoch's order; None where chunks are."""
-        if self._train.order != "shuffle_blocks":
-            return None
-        return buffer_ends(self._n_rows, self._train.seed, self._replicate, epoch, self._blocks)
-
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        train = self._train
-        return epoch_order(
-            train.order, self._n_rows, train.seed, self._replicate, epoch, self._blocks
-        )
+        return self._order.mixture_ends(self._n_rows, epoch)
 
     def start(self, block: Block) -> RunningBlock:
         targets = self.training.targets

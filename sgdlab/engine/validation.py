@@ -3,7 +3,7 @@
 One product of the weights of several epochs reads the rows once, not once an epoch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.engine.evaluation import ErrorSums
+from sgdlab.engine.kernels import Arrays, put_back
 from sgdlab.engine.products import predictions
 
 MOST_EPOCHS = 4  # that wait for each other
@@ -68,6 +69,32 @@ class Validation:
     @property
     def is_empty(self) -> bool:
         return not self._n
+
+    def state(self) -> Arrays:
+        """What waits, by name, in new arrays; nothing may be half measured."""
+        return {
+            "epochs": np.array([epoch for epoch, _ in self._waiting], dtype=np.int64),
+            "n_cells": np.array([len(cells) for _, cells in self._waiting], dtype=np.int64),
+            "cells": np.concatenate([np.empty(0, np.int64), *(each for _, each in self._waiting)]),
+            "weights": self._weights[: self._n].copy(),
+            "bias": self._bias[: self._n].copy(),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Let wait what waited when this state was taken.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If it is not the state of a validation of as many cells.
+        """
+        self._n = len(state["bias"])
+        put_back(self._weights[: self._n], state["weights"])
+        put_back(self._bias[: self._n], state["bias"])
+        ends = np.cumsum(state["n_cells"])[:-1]
+        cells = np.split(state["cells"], ends) if len(state["n_cells"]) else []
+        self._waiting = list(zip(state["epochs"].tolist(), cells, strict=True))
+        self._sums = ErrorSums(self._n)
 
     def measure(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Predict some of the rows by all that wait."""

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train, column
-from sgdlab.optim.losses import derivative
-from sgdlab.optim.schedules import LearningRates
+from sgdlab.config import Train
+from sgdlab.objects import column, loss_of_stack
+from sgdlab.optim.learning_rates import LearningRates
+from sgdlab.optim.updates import decay
 
 # The scale shrinks within a window by at least exp(-2 * this); where the decay of a cell might be
 # stronger, or near 0, what is held of the window is multiplied by it at every step instead.
@@ -86,14 +87,49 @@ class _Rates:
     linear: NDArray[np.float64]
 
 
+@dataclass(slots=True)
+class _Window:
+    """A window that is being walked through.
+
+    ``offset`` (T, n_cells) is what residuals have beside predictions, over the scale;
+    ``bias_change`` (n_cells,) what the bias has moved by since the window's start.
+    """
+
+    rates: _Rates
+    offset: NDArray[Any]
+    bias_change: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What came of a window; the arrays hold it until the next one.
+
+    Attributes
+    ----------
+    coefficients : float array, shape (T, n_cells)
+        C at the window's end.
+    residuals : float array, shape (T, n_cells)
+        Of its rows, each before its own update.
+    scale : float64 array, shape (n_cells,)
+        What the scale has shrunk to.
+    decay : float array, shape (n_multiplied,)
+        What the weights of the cells whose scale stayed 1 are to be multiplied with.
+    """
+
+    coefficients: NDArray[Any]
+    residuals: NDArray[Any]
+    scale: NDArray[np.float64]
+    decay: NDArray[Any]
+
+
 class Walk:
     """Through one window after the other, for the cells of one batch size."""
 
     def __init__(self, trains: Sequence[Train], window_rows: int, dtype: DTypeLike) -> None:
-        self._loss = trains[0].loss
+        self._loss = loss_of_stack(trains, lambda numbers: numbers.astype(dtype))
         self._batch_size = trains[0].batch_size
-        self._huber_delta = column(trains, "huber_delta").astype(dtype)
-        self._learning_rates = LearningRates(trains)
+        self._learning_rates = LearningRates.of_stack(trains)
+        self._moves = np.ones(len(trains))  # 0 for cells that are frozen
         self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
         self._trains_bias = column(trains, "train_bias")
         self._is_any_bias_trained = bool(self._trains_bias.any())
@@ -105,7 +141,7 @@ class Walk:
         self._is_any_multiplied = bool(self._is_multiplied.any())
         steps_differ = self._is_any_bias_trained or self._is_any_multiplied
         self._is_linear = (
-            self._loss == "squared" and self._learning_rates.is_constant and not steps_differ
+            self._loss.is_linear and self._learning_rates.is_constant and not steps_differ
         )
         self._largest_rate = float(column(trains, "learning_rate").max())
         self._state = np.empty((window_rows, len(trains)), dtype)
@@ -116,8 +152,9 @@ class Walk:
         self._whole_window = self._pieces(window_rows)
         self._constant_rates: _Rates | None = None  # of a whole window
 
-    def freeze(self, cells: NDArray[np.bool_]) -> None:
-        self._learning_rates.freeze(cells)
+    def stop(self, is_frozen: NDArray[np.bool_]) -> None:
+        """Let frozen cells move no more."""
+        self._moves = np.where(is_frozen, 0.0, 1.0)
         self._constant_rates = None
 
     def products(self, K: NDArray[Any]) -> Products:
@@ -139,7 +176,7 @@ class Walk:
         P: NDArray[Any],
         targets: NDArray[Any],
         bias: NDArray[np.float64],
-    ) -> None:
+    ) -> Walked:
         """Make all steps of a window.
 
         Parameters
@@ -153,73 +190,62 @@ class Walk:
             Changed in place.
         """
         n, state, earlier = len(P), self._state[: len(P)], products.earlier
-        self._rates = rates = self._rates_of(when, n)
-        self._offset = (targets[:, None] - bias.astype(P.dtype)) / rates.minus_scale_of_rows
-        np.negative(P + self._offset, out=state)
-        self._bias_change = np.zeros(len(bias))
+        rates = self._rates_of(when, n)
+        offset = (targets[:, None] - bias.astype(P.dtype)) / rates.minus_scale_of_rows
+        window = _Window(rates, offset, np.zeros(len(bias)))
+        np.negative(P + offset, out=state)
         gain = (-products.unit * rates.linear).astype(P.dtype)
         k = 0
         for number, (piece, batches) in enumerate(self._pieces_of(n)):
             state[piece] += earlier[piece, : piece.start] @ state[: piece.start]
             if products.powers:
-                self._solve(piece, products.powers[number], gain)
+                self._solve(piece, products.powers[number], gain, rates)
             else:
                 for batch in batches:
                     np.dot(earlier[batch.rows, batch.known], batch.state, out=batch.residuals)
-                    self._step(k, batch)
+                    self._step(k, batch, window)
                     k += 1
-        bias += self._bias_change
+        bias += window.bias_change
+        return Walked(state, self._residuals[:n], rates.end, rates.decay.prod(axis=0))
 
-    @property
-    def coefficients(self) -> NDArray[Any]:
-        """C of the last window, shape (T, n_cells)."""
-        return self._state[: len(self._offset)]
-
-    @property
-    def residuals(self) -> NDArray[Any]:
-        """Of the last window's rows, each before its own update, shape (T, n_cells)."""
-        return self._residuals[: len(self._offset)]
-
-    @property
-    def scale(self) -> NDArray[np.float64]:
-        """By the end of the last window, shape (n_cells,)."""
-        return self._rates.end
-
-    def decay(self, V: NDArray[Any]) -> None:
+    def decay(self, V: NDArray[Any], walked: Walked) -> None:
         """Multiply the weights of the cells whose scale stayed 1, in place."""
         if self._is_any_multiplied:
-            V[self._is_multiplied] *= self._rates.decay.prod(axis=0)[:, None]
+            V[self._is_multiplied] *= walked.decay[:, None]
 
-    def _solve(self, piece: slice, powers: Sequence[NDArray[Any]], gain: NDArray[Any]) -> None:
+    def _solve(
+        self, piece: slice, powers: Sequence[NDArray[Any]], gain: NDArray[Any], rates: _Rates
+    ) -> None:
         """All steps of a piece at once; ``gain`` is -f in the unit of the powers."""
         rows = self._state[piece]
         for power in powers:
             rows += power @ (rows * gain)
             gain = np.square(gain)
-        np.multiply(rows, self._rates.minus_scale_of_rows[piece], out=self._residuals[piece])
-        np.multiply(self._residuals[piece], self._rates.factor_of_rows[piece], out=rows)
+        np.multiply(rows, rates.minus_scale_of_rows[piece], out=self._residuals[piece])
+        np.multiply(self._residuals[piece], rates.factor_of_rows[piece], out=rows)
 
-    def _step(self, k: int, batch: _Batch) -> None:
+    def _step(self, k: int, batch: _Batch, window: _Window) -> None:
         """The step of batch k, whose residuals are there but for scale and change of bias."""
         residuals = batch.residuals
-        residuals *= self._rates.minus_scale[k]
+        residuals *= window.rates.minus_scale[k]
         if self._is_any_bias_trained:
-            residuals += self._bias_change
-        derivatives = derivative(self._loss, residuals, self._huber_delta)
-        np.multiply(derivatives, self._rates.factor[k], out=batch.coefficients)
+            residuals += window.bias_change
+        derivatives = self._loss.derivative(residuals)
+        np.multiply(derivatives, window.rates.factor[k], out=batch.coefficients)
         if self._is_any_bias_trained:
             if self._batch_size > 1:
                 derivatives = np.add.reduce(derivatives, axis=0, dtype=np.float64)
-            self._bias_change -= self._rates.bias[k] * derivatives
+            window.bias_change -= window.rates.bias[k] * derivatives
         if self._is_any_multiplied:
-            self._multiply(k, slice(batch.start), slice(batch.known.stop, len(self._offset)))
+            self._multiply(k, slice(batch.start), slice(batch.known.stop, None), window)
 
-    def _multiply(self, k: int, earlier: slice, later: slice) -> None:
+    def _multiply(self, k: int, earlier: slice, later: slice, window: _Window) -> None:
         """The decay of cells whose scale stays 1: of earlier rows' coefficients, and of P."""
-        cells, decay = self._is_multiplied, self._rates.decay[k]
-        self._state[earlier, cells] *= decay
-        self._state[later, cells] *= decay
-        self._state[later, cells] -= (1 - decay) * self._offset[later, cells]
+        cells, shrunk = self._is_multiplied, window.rates.decay[k]
+        state, offset = self._state[: len(window.offset)], window.offset
+        state[earlier, cells] *= shrunk
+        state[later, cells] *= shrunk
+        state[later, cells] -= (1 - shrunk) * offset[later, cells]
 
     def _rates_of(self, when: When, n_rows: int) -> _Rates:
         """Of the batches in the next rows; in all whole windows the same without a schedule."""
@@ -238,18 +264,18 @@ class Walk:
     ) -> _Rates:
         dtype = self._state.dtype
         rate = learning_rate / batch_rows[:, None]
-        decay = 1.0 - learning_rate * self._decay_rate
-        after = np.cumprod(np.where(self._is_multiplied, 1.0, decay), axis=0)
+        shrunk = decay(learning_rate, self._decay_rate)
+        after = np.cumprod(np.where(self._is_multiplied, 1.0, shrunk), axis=0)
         before = np.concatenate([np.ones((1, len(self._decay_rate))), after[:-1]])
         return _Rates(
             minus_scale=-before.astype(dtype),
             factor=(rate / after).astype(dtype),
             bias=rate * self._trains_bias,
-            decay=decay[:, self._is_multiplied].astype(dtype),
+            decay=shrunk[:, self._is_multiplied].astype(dtype),
             minus_scale_of_rows=np.repeat(-before, batch_rows, axis=0).astype(dtype),
             factor_of_rows=np.repeat(rate / after, batch_rows, axis=0).astype(dtype),
             end=after[-1],
-            linear=rate[0] / decay[0] if self._is_linear else np.zeros(len(self._decay_rate)),
+            linear=rate[0] / shrunk[0] if self._is_linear else np.zeros(len(self._decay_rate)),
         )
 
     def _learning_rates_at(self, when: When, batch_rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -258,7 +284,7 @@ class Walk:
         ends = position + np.cumsum(batch_rows)[:, None]
         begins = ends - batch_rows[:, None]
         rates = self._learning_rates.at(epoch + begins / n_rows, epoch + ends / n_rows)
-        return np.broadcast_to(rates, (len(batch_rows), len(self._decay_rate)))
+        return np.broadcast_to(rates * self._moves, (len(batch_rows), len(self._decay_rate)))
 
     def _pieces_of(self, n_rows: int) -> _Pieces:
         """How a window of so many rows is cut."""

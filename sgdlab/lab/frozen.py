@@ -8,14 +8,14 @@ from typing import Generic
 import numpy as np
 
 from sgdlab.blas import blas_threads
-from sgdlab.engine.blocks import initial_weights
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.estimate import memory_budget
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
 from sgdlab.lab.trainer import train_until
+from sgdlab.objects import start_of
 from sgdlab.observer import Observer
-from sgdlab.optim.schedules import depends_on_epochs
+from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.plan import n_threads
 
 
@@ -57,7 +57,7 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
 def _weights_after(epochs: int, subject: Subject, observer: Observer) -> tuple[Vector, float]:
     train = subject.train
     if epochs == 0:
-        return initial_weights(train, 0, subject.dataset.shape.n_features), train.initial_bias
+        return start_of(train, 0).weights(subject.dataset.shape.n_features), train.initial_bias
     if epochs > train.epochs and depends_on_epochs(train):
         found = f"--at-epoch {epochs}: the schedule of the cell ends after {train.epochs} epochs"
         raise UsageError(f"{found}; expected at most that (or a larger train.epochs)")

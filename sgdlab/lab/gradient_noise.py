@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.errors import UsageError
 from sgdlab.lab.minibatches import IndexSets, gradient_deviations
 from sgdlab.lab.noise_scale import NoiseScales, measure_noise_scales
 from sgdlab.lab.power_law import Growth, Slope, fit_slope, measure_growth
 from sgdlab.lab.row_gradients import RowGradients, Vector
+from sgdlab.random_streams import Purpose, generator
 
 DEVIATION_BYTES = 256 * 2**20  # of minibatch gradients held at once
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config import Train
-from sgdlab.data.orders import epoch_order
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise
 from sgdlab.optim.moments import check_range, moments
+from sgdlab.words.orders import ORDERS
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def excess_histories(
     kernel = _kernel(problem, starts)
     epochs = np.array([each.epochs for each in starts])
     histories = np.full((len(starts), epochs.max()), np.nan)
-    n_rows = len(problem.y)
+    n_rows, shown = len(problem.y), ORDERS.make(order, seed=seed, replicate=replicate)
     for epoch in range(epochs.max()):
-        rows = epoch_order(order, n_rows, seed, replicate, epoch)
+        rows = shown.positions(n_rows, epoch)
         kernel.start_epoch(n_rows)
         kernel.step(np.take(problem.X, rows, axis=0), problem.y[rows])
         is_on = epochs > epoch

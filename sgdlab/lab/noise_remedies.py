@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.diagnosis import CLEAR_DIFFERENCE
 from sgdlab.errors import DataError
 from sgdlab.lab.minibatches import IndexSets, gradient_deviations
 from sgdlab.lab.row_gradients import Moments, RowGradients, Vector
 from sgdlab.lab.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
-from sgdlab.lab.update_rules import Rule, adam, averaged, momentum, scaled, shifted
+from sgdlab.lab.update_rules import Rule, averaged, of_optimizer, scaled, shifted
+from sgdlab.random_streams import Purpose, generator
+from sgdlab.words.optimizers import Adam, Momentum
 
 N_CHAINS, N_UPDATES = 32, 140
 N_FIRST_UPDATES = 60  # not counted: momentum forgets its start (0.9**60 is 0.002)
@@ -132,9 +133,14 @@ def _plans(gradients: RowGradients, moments: Moments) -> list[_Plan]:
         _Plan("L2", f"{L2:g} more", constant, shifted(penalty), 1.0, with_penalty),
         _Plan("larger batch", f"{LARGER} m", larger, averaged(LARGER), 1 / LARGER),
         _Plan(
-            "momentum", f"{BETA:g}", smooth, momentum(BETA), 1 / (1 - BETA**2), 1 / (1 - BETA) ** 2
+            "momentum",
+            f"{BETA:g}",
+            smooth,
+            of_optimizer(Momentum(BETA)),
+            1 / (1 - BETA**2),
+            1 / (1 - BETA) ** 2,
         ),
-        _Plan("adam", f"{BETA:g}, {BETA2:g}", divided, adam(BETA, BETA2, EPSILON)),
+        _Plan("adam", f"{BETA:g}, {BETA2:g}", divided, of_optimizer(Adam(BETA, BETA2, EPSILON))),
     ]
 
 

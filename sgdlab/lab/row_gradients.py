@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config import Train
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
-from sgdlab.optim.losses import derivative
+from sgdlab.objects import loss_of
 
 Vector = NDArray[np.float64]
 
@@ -60,6 +60,7 @@ class RowGradients:
     def __init__(self, rows: RowSet, train: Train, weights: NDArray[Any], bias: float) -> None:
         self._rows = rows
         self._train = train
+        self._loss = loss_of(train)
         self._bias = bias
         self.weights = weights.astype(np.float64)
         self.n_rows = rows.n_rows
@@ -69,7 +70,7 @@ class RowGradients:
     @property
     def has_known_hessian(self) -> bool:
         """Whether it is the mean of x x.T, plus l2: for the squared loss alone."""
-        return self._train.loss == "squared"
+        return self._loss.is_linear
 
     @property
     def parameters(self) -> Vector:
@@ -103,7 +104,7 @@ class RowGradients:
     def derivatives(self, inputs: Vector, targets: Vector) -> Vector:
         """psi of rows that may have been changed since they were handed out, shape (rows,)."""
         residuals = inputs[:, : len(self.weights)] @ self.weights + self._bias - targets
-        return derivative(self._train.loss, residuals, np.array(self._train.huber_delta))
+        return self._loss.derivative(residuals)
 
     def moments(self) -> Moments:
         """Mean and variance in one pass: Var = mean(psi**2 x**2) - mean(psi x)**2."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.errors import UsageError
 from sgdlab.lab.occupancy import (
     Sampling,
@@ -18,6 +17,7 @@ from sgdlab.lab.occupancy import (
     never_variance,
 )
 from sgdlab.observer import Observer
+from sgdlab.random_streams import Purpose, generator
 
 MANY_DRAWS = 2 * 10**9  # seconds: beyond, a note says that there is more to come
 MAX_DRAWS = 10**11  # minutes

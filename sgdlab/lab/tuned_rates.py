@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.engine.blocks import Outcome
 from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.lab.scaling_base import Base, Variant
+from sgdlab.random_streams import Purpose, generator
 
 SMALLEST_SHARE, LARGEST_SHARE = 2.0**-6, 2.0 ** (1 / 3)  # of the stability limit
 STEPS_PER_DOUBLING = 3

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sgdlab.lab.row_gradients import Vector
+from sgdlab.words.optimizers import Optimizer
 
 Rule = Callable[[Vector], Vector]
 
@@ -36,30 +37,16 @@ def averaged(n_minibatches: int) -> Rule:
     return rule
 
 
-def momentum(beta: float) -> Rule:
-    """``v = beta v + g`` (Polyak 1964; PyTorch's convention, without dampening)."""
-    velocity: Vector | float = 0.0
+def of_optimizer(optimizer: Optimizer) -> Rule:
+    """What an optimizer subtracts; an update holds until the next one is asked for."""
+    averages: dict[str, Vector] = {}
+    n_updates = 0
 
     def rule(gradients: Vector) -> Vector:
-        nonlocal velocity
-        velocity = beta * velocity + gradients
-        return velocity
-
-    return rule
-
-
-def adam(beta1: float, beta2: float, epsilon: float) -> Rule:
-    """Moment estimates with their bias corrections: Kingma and Ba 2015, arXiv:1412.6980."""
-    first: Vector | float = 0.0
-    second: Vector | float = 0.0
-    n_steps = 0
-
-    def rule(gradients: Vector) -> Vector:
-        nonlocal first, second, n_steps
-        n_steps += 1
-        first = beta1 * first + (1 - beta1) * gradients
-        second = beta2 * second + (1 - beta2) * np.square(gradients)
-        deviation = np.sqrt(second / (1 - beta2**n_steps))
-        return first / (1 - beta1**n_steps) / (deviation + epsilon)
+        nonlocal n_updates
+        n_updates += 1
+        for name in optimizer.averages:
+            averages.setdefault(name, np.zeros_like(gradients))
+        return optimizer.direction(gradients, averages, n_updates)
 
     return rule

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.orders import Purpose, generator
 from sgdlab.errors import UsageError
 from sgdlab.lab.xor import INPUTS, TARGETS
+from sgdlab.random_streams import Purpose, generator
 
 # Mean squared errors at which trainings come to rest. At 1/8 two points with unlike targets share
 # one output, the mean of their targets; at 1/6 three points do, at 1/4 all four.

@@ -1,8 +1,7 @@
-"""The losses that are reported, and the derivatives of those that can be minimised."""
+"""The losses that are reported of any model, whatever it minimised."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,26 +27,3 @@ def losses_of(errors: NDArray[np.float64]) -> Losses:
     Infinite or NaN where an error or its square is, as in a training that diverges.
     """
     return Losses(float(np.mean(np.square(errors)) / 2), float(np.mean(np.abs(errors))))
-
-
-def derivative(loss: str, residuals: NDArray[Any], delta: NDArray[Any]) -> NDArray[Any]:
-    r"""The derivative of each row's loss at residuals ``r = prediction - target``.
-
-    Parameters
-    ----------
-    loss
-        ``squared``: r**2 / 2, derivative r (the factor 1/2 is the homework's and Bishop's;
-        scikit-learn's mean squared error has none). ``absolute``: \|r\|, subgradient sign(r), and 0
-        at 0. ``huber``: r**2 / 2 up to \|r\| = delta, beyond it delta * (\|r\| - delta / 2)
-        (Huber 1964, doi:10.1214/aoms/1177703732).
-    residuals : float array, any shape
-        Itself given back for ``squared``.
-    delta : float array that broadcasts against the residuals
-        Used by ``huber`` alone.
-    """
-    derivatives = residuals
-    if loss == "absolute":
-        derivatives = np.sign(residuals)
-    elif loss == "huber":
-        derivatives = np.clip(residuals, -delta, delta)
-    return derivatives

@@ -1,7 +1,7 @@
-"""How the gradients of a stack of cells become steps, with the conventions of PyTorch's optimizers.
+"""How the gradients of a stack of cells become steps, in place and with little arithmetic.
 
-``l2`` is part of the gradient, and ``weight_decay`` shrinks the weights beside it; neither touches
-the bias. Every optimizer is elementwise, so that cells of a stack do not know of each other.
+What a step is says an :class:`~sgdlab.words.optimizers.Optimizer`; here it is made on the weights
+``w = scale * V`` and the bias of cells whose batches end together.
 """
 
 import math
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Train, column
+from sgdlab.config import Train
+from sgdlab.objects import column, optimizer_of
+from sgdlab.words.optimizers import Optimizer, as_column
 
 # L2 shrinks the weights w = scale * V by scale alone. Outside these limits the scale is multiplied
 # into V, so that dividing by it neither overflows nor loses digits.
@@ -21,12 +23,14 @@ LARGEST_SCALE = 1e3
 LARGEST_LOG = math.log(LARGEST_SCALE)
 
 Floats = NDArray[np.float64]
+Arrays = dict[str, NDArray[Any]]
 
 
 class Update(ABC):
     """The steps of some cells whose batches end together; ``n`` cells, ``d`` features.
 
-    For every batch ``begin`` is called before its first row, then ``move`` and ``move_bias``.
+    For every batch ``begin`` is called before its first row, then ``move`` and ``move_bias``. A
+    batch may be begun again: what ``begin`` gives depends on its arguments alone.
     """
 
     @abstractmethod
@@ -36,7 +40,7 @@ class Update(ABC):
         Parameters
         ----------
         learning_rate
-            Of this step, shape (n,).
+            Of this step, shape (n,); 0 for cells that move no more.
         n_rows
             Of the batch.
         scale
@@ -51,12 +55,16 @@ class Update(ABC):
     def move_bias(self, bias: Floats, mean_derivative: Floats) -> None:
         """Make the bias's step in place; shapes (n,)."""
 
-    @abstractmethod
-    def freeze(self, cells: NDArray[np.bool_]) -> None:
-        """Forget what is remembered of some cells."""
+    @property
+    def arrays(self) -> Arrays:
+        """What is remembered from step to step, by name; the arrays themselves."""
+        return {}
+
+    def forget(self, cells: NDArray[np.bool_]) -> None:  # noqa: B027 - some remember nothing
+        """Remember nothing more of some cells, which move no more."""
 
 
-class Sgd(Update):
+class PlainUpdate(Update):
     """``w -= learning_rate * (gradient + l2 * w)``, with the decay of w in its scale alone.
 
     With ``decay = 1 - learning_rate * l2`` and ``w = scale * V`` a step is ``scale *= decay`` and
@@ -67,12 +75,17 @@ class Sgd(Update):
     def __init__(self, trains: Sequence[Train]) -> None:
         self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
         self._learning_rate = self._decay = np.empty(0)
-        self._step_log = self._scale_log = 0.0  # no scale moved further from 1 than the latter
+        self._next_scale = self._folded_scale = np.empty(0)
+        self._is_folded = np.zeros(len(trains), dtype=bool)
+        self._folds = False
+        # Scales are looked at only when one may have left its limits: none moved further from 1
+        # than ``_scale_log``, and a step moves none by more than ``_step_log``.
+        self._step_log, self._scale_log = 0.0, math.inf
 
     def begin(self, learning_rate: Floats, n_rows: int, scale: Floats) -> Floats:
         if learning_rate is not self._learning_rate:  # the same array if it is constant
             self._learning_rate = learning_rate
-            self._decay = 1.0 - learning_rate * self._decay_rate
+            self._decay = decay(learning_rate, self._decay_rate)
             self._step_log = _largest_log(self._decay)
         self._next_scale = scale * self._decay
         self._scale_log += self._step_log
@@ -95,116 +108,65 @@ class Sgd(Update):
     def move_bias(self, bias: Floats, mean_derivative: Floats) -> None:
         bias -= self._learning_rate * mean_derivative
 
-    def freeze(self, cells: NDArray[np.bool_]) -> None:
-        self._decay_rate[cells] = 0.0
-        self._learning_rate = np.empty(0)
 
-
-class _Remembering(Update):
-    """Optimizers that keep averages of past gradients, for the weights and for the bias.
+class AveragingUpdate(Update):
+    """Any optimizer, with its averages of past gradients: of the weights and of the bias.
 
     The averages have shape (n, d), or (n, 1) of the bias. The scale of the weights stays 1.
     """
 
-    n_averages: int
-
-    def __init__(self, trains: Sequence[Train]) -> None:
+    def __init__(
+        self, optimizer: Optimizer, trains: Sequence[Train], weights: NDArray[Any]
+    ) -> None:
+        self._optimizer = optimizer
         self._l2 = column(trains, "l2")
         self._weight_decay = column(trains, "weight_decay")
-        self._averages: list[NDArray[Any]] = []
-        self._bias_averages = [np.zeros((len(trains), 1)) for _ in range(self.n_averages)]
-        self._n_updates = 0
+        self._averages = {name: np.zeros_like(weights) for name in optimizer.averages}
+        self._bias_averages = {name: np.zeros((len(trains), 1)) for name in optimizer.averages}
+        self._n_updates = np.zeros(1, dtype=np.int64)
+        self._learning_rate = np.empty(0)
 
     def begin(self, learning_rate: Floats, n_rows: int, scale: Floats) -> Floats:
         self._learning_rate = learning_rate
-        self._n_updates += 1
         return np.full(len(learning_rate), 1.0 / n_rows)
 
     def move(self, V: NDArray[Any], scale: Floats, total: NDArray[Any]) -> None:
-        if not self._averages:
-            self._averages = [np.zeros_like(V) for _ in range(self.n_averages)]
-        decay = 1.0 - self._learning_rate * self._weight_decay
-        gradient = total + _as_column(self._l2, V) * V
-        V *= _as_column(decay, V)
-        V -= _as_column(self._learning_rate, V) * self._direction(gradient, self._averages)
+        self._n_updates += 1
+        gradient = total + as_column(self._l2, V) * V
+        V *= as_column(decay(self._learning_rate, self._weight_decay), V)
+        V -= as_column(self._learning_rate, V) * self._direction(gradient, self._averages)
 
     def move_bias(self, bias: Floats, mean_derivative: Floats) -> None:
         direction = self._direction(mean_derivative[:, None], self._bias_averages)
         bias -= self._learning_rate * direction[:, 0]
 
-    def freeze(self, cells: NDArray[np.bool_]) -> None:
-        for average in (*self._averages, *self._bias_averages):
+    @property
+    def arrays(self) -> Arrays:
+        of_bias = {f"bias_{name}": array for name, array in self._bias_averages.items()}
+        return {"n_updates": self._n_updates} | self._averages | of_bias
+
+    def forget(self, cells: NDArray[np.bool_]) -> None:
+        for average in (*self._averages.values(), *self._bias_averages.values()):
             average[cells] = 0.0
 
-    @abstractmethod
-    def _direction(self, gradient: NDArray[Any], averages: list[NDArray[Any]]) -> NDArray[Any]:
-        """What is subtracted, apart from the learning rate; updates the averages in place."""
+    def _direction(self, gradient: NDArray[Any], averages: Arrays) -> NDArray[Any]:
+        return self._optimizer.direction(gradient, averages, int(self._n_updates[0]))
 
 
-class Momentum(_Remembering):
-    """``v = momentum * v + gradient; w -= learning_rate * v`` (Polyak 1964).
-
-    With ``nesterov`` the step is ``gradient + momentum * v`` (Sutskever et al. 2013, in PyTorch's
-    form).
-    """
-
-    n_averages = 1
-
-    def __init__(self, trains: Sequence[Train]) -> None:
-        super().__init__(trains)
-        self._momentum = column(trains, "momentum")
-        self._is_nesterov = trains[0].optimizer == "nesterov"
-
-    def _direction(self, gradient: NDArray[Any], averages: list[NDArray[Any]]) -> NDArray[Any]:
-        (velocity,) = averages
-        momentum = _as_column(self._momentum, gradient)
-        velocity *= momentum
-        velocity += gradient
-        return gradient + momentum * velocity if self._is_nesterov else velocity
+def make_update(trains: Sequence[Train], weights: NDArray[Any]) -> Update:
+    """The steps of cells that have the same optimizer and these weights, shape (n, d)."""
+    optimizer = optimizer_of(trains)
+    if optimizer.is_plain:
+        return PlainUpdate(trains)
+    return AveragingUpdate(optimizer, trains, weights)
 
 
-class Adam(_Remembering):
-    """Gradients over the root of their mean square (Kingma and Ba 2015, arXiv:1412.6980).
-
-    ``weight_decay`` is decoupled from the gradient (Loshchilov and Hutter 2019, arXiv:1711.05101);
-    ``l2`` is part of it.
-    """
-
-    n_averages = 2
-
-    def __init__(self, trains: Sequence[Train]) -> None:
-        super().__init__(trains)
-        self._beta1 = column(trains, "beta1")
-        self._beta2 = column(trains, "beta2")
-        self._epsilon = column(trains, "epsilon")
-
-    def _direction(self, gradient: NDArray[Any], averages: list[NDArray[Any]]) -> NDArray[Any]:
-        mean, mean_square = averages
-        for average, value, beta in (
-            (mean, gradient, self._beta1),
-            (mean_square, np.square(gradient), self._beta2),
-        ):
-            average *= _as_column(beta, gradient)
-            average += _as_column(1.0 - beta, gradient) * value
-        unbiased = mean / _as_column(1.0 - self._beta1**self._n_updates, gradient)
-        root = np.sqrt(mean_square / _as_column(1.0 - self._beta2**self._n_updates, gradient))
-        direction: NDArray[Any] = unbiased / (root + _as_column(self._epsilon, gradient))
-        return direction
-
-
-def make_update(trains: Sequence[Train]) -> Update:
-    """The steps of cells that have the same optimizer."""
-    optimizer = trains[0].optimizer
-    if optimizer == "sgd":
-        return Sgd(trains)
-    return Adam(trains) if optimizer == "adam" else Momentum(trains)
+def decay(learning_rate: Floats, decay_rate: Floats) -> Floats:
+    """What a step multiplies the weights with; exactly 1 for cells that move no more."""
+    return np.where(learning_rate == 0.0, 1.0, 1.0 - learning_rate * decay_rate)
 
 
 def _largest_log(values: Floats) -> float:
-    """Of all distances from 1, on a logarithmic scale; infinite if a value is 0."""
+    """The largest distance from 1, on a logarithmic scale; infinite if a value is 0."""
     with np.errstate(divide="ignore"):
         return float(np.abs(np.log(np.abs(values))).max())
-
-
-def _as_column(values: Floats, like: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(like.dtype)[:, None]

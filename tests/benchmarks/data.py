@@ -10,13 +10,13 @@ import numpy as np
 from sgdlab.config import Data, Run
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Dataset, open_dataset
-from sgdlab.data.orders import epoch_order
 from sgdlab.data.stand_in import synthesize
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
 from sgdlab.grid import Cell, expand
 from sgdlab.plan import make_plan
 from sgdlab.system import n_processors
+from sgdlab.words.orders import ShuffleOnce
 
 CONFIG = Path(__file__).parents[2] / "configs" / "age.yaml"
 
@@ -50,7 +50,7 @@ def homework_cells(precision: str) -> Sequence[Cell]:
 
 def arrays(dataset: Dataset, dtype: str):
     """X and y to train, shuffled as the homework's cells see them; X and y to validate."""
-    order = epoch_order("shuffle_once", dataset.shape.n_train, 0, 0, 0)
+    order = ShuffleOnce().positions(dataset.shape.n_train, 0)
     sets = dataset.training(dtype, order), dataset.validation(dtype)
     return tuple(part for each in sets for part in next(each.chunks(each.n_rows)))
 

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.orders import epoch_order
 from sgdlab.report.layout import new_table
+from sgdlab.words.orders import ShuffleOnce
 from tests.benchmarks import data
 from tests.benchmarks.shown import ratio_table, seconds_cells
 from tests.benchmarks.stopwatch import Stopwatch
@@ -62,7 +62,7 @@ def plain_loop(dataset, cell, threads: int):
 def _read(dataset, dtype: str):
     """As a script does: whole files, of which rows are taken."""
     X, y = (np.load(dataset.files[name].path) for name in ("Xtr", "ytr"))
-    order = epoch_order("shuffle_once", dataset.shape.n_train, 0, 0, 0)
+    order = ShuffleOnce().positions(dataset.shape.n_train, 0)
     for rows in (dataset.training(dtype, order), dataset.validation(dtype)):
         yield X[rows.numbers].reshape(rows.n_rows, -1).astype(dtype, copy=False)
         yield y[rows.numbers].astype(dtype)

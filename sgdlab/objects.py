@@ -1,0 +1,61 @@
+"""The objects that the words of a cell stand for, or of a stack of cells with the same words."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config import WORDS, Train
+from sgdlab.words.losses import LOSSES, Loss
+from sgdlab.words.optimizers import OPTIMIZERS, Optimizer
+from sgdlab.words.orders import ORDERS, Order
+from sgdlab.words.registry import hyperparameters_of
+from sgdlab.words.starts import STARTS, Start
+
+
+def column(trains: Sequence[Train], name: str) -> NDArray[Any]:
+    """One hyperparameter of several cells, a new array of shape (n_cells,)."""
+    return np.array([getattr(train, name) for train in trains])
+
+
+def matters(train: Train, name: str) -> bool:
+    """Whether a hyperparameter has any influence on a cell: those of other words have none."""
+    for key, registry in WORDS.items():
+        if name in registry.hyperparameters():
+            return name in hyperparameters_of(registry[getattr(train, key)])
+    return True
+
+
+def order_of(train: Train, replicate: int) -> Order:
+    """In which a replicate of a cell sees the rows."""
+    value = partial(getattr, train)
+    return ORDERS.make(train.order, value, seed=train.seed, replicate=replicate)
+
+
+def start_of(train: Train, replicate: int) -> Start:
+    """Where the weights of a replicate of a cell start."""
+    value = partial(getattr, train)
+    return STARTS.make(train.initial_weights, value, seed=train.seed, replicate=replicate)
+
+
+def loss_of(train: Train) -> Loss:
+    """What a cell minimises."""
+    return LOSSES.make(train.loss, partial(getattr, train))
+
+
+def loss_of_stack(trains: Sequence[Train], put: Callable[[NDArray[Any]], NDArray[Any]]) -> Loss:
+    """What a stack of cells with the same loss minimises.
+
+    Parameters
+    ----------
+    put
+        Makes of one number a cell, shape (n_cells,), what broadcasts against the residuals.
+    """
+    return LOSSES.make(trains[0].loss, lambda name: put(column(trains, name)))
+
+
+def optimizer_of(trains: Sequence[Train]) -> Optimizer:
+    """How a stack of cells with the same optimizer makes steps; its numbers are columns."""
+    return OPTIMIZERS.make(trains[0].optimizer, partial(column, trains))

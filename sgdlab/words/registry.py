@@ -1,0 +1,141 @@
+"""Where a word of the config becomes an object: one registry for each key that takes words.
+
+A word is a small frozen dataclass. Its fields are the hyperparameters that belong to it alone, each
+declared by :func:`hyperparameter`; the config's models, its schema and the plan learn of them here.
+Numbers that belong to one cell, or columns of a whole stack of cells, are put into them by
+:meth:`Registry.make`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Generic, TypeVar
+
+from numpy.typing import NDArray
+
+from sgdlab.errors import UsageError
+
+
+class Word:
+    """What every word has: how a config writes it."""
+
+    name: ClassVar[str]
+
+
+AnyWord = TypeVar("AnyWord", bound=Word)
+Numbers = float | NDArray[Any]  # one cell's, or columns that broadcast against what they act on
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A key of ``train`` that does something with some words alone.
+
+    Attributes
+    ----------
+    default
+        Its type, int or float, is that of the key.
+    description
+        For the schema and the table of keys.
+    bounds
+        ``gt``, ``ge``, ``lt`` and ``le``.
+    """
+
+    default: int | float
+    description: str
+    bounds: Mapping[str, float]
+
+
+def hyperparameter(default: float, description: str, **bounds: float) -> Any:
+    """A field of a word that is a key of ``train``; see :class:`Hyperparameter`."""
+    declared = Hyperparameter(default, description, bounds)
+    return field(default=default, metadata={"hyperparameter": declared})
+
+
+class Registry(Generic[AnyWord]):
+    """The words that a key may have, in the order in which they were added.
+
+    Parameters
+    ----------
+    key
+        Of the config, for example ``train.loss``.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._words: dict[str, type[AnyWord]] = {}
+        self._is_read = False
+
+    def add(self, word: type[AnyWord]) -> type[AnyWord]:
+        """Make a class known by its ``name``; for use as a decorator.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken, or the config's models have been made without it.
+        """
+        name = word.name
+        if name in self._words:
+            raise ValueError(f"{self.key} {name!r} is there already")
+        if self._is_read:
+            raise ValueError(f"{self.key} {name!r}: added after sgdlab.config was imported")
+        self._words[name] = word
+        return word
+
+    def names_for_config(self) -> tuple[str, ...]:
+        """All names, for the config's models; words can be added no more."""
+        self._is_read = True
+        return tuple(self._words)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._words
+
+    def __getitem__(self, name: str) -> type[AnyWord]:
+        """The class of a word.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        try:
+            return self._words[name]
+        except KeyError:
+            expected = f"expected one of {', '.join(self._words)}"
+            raise UsageError(f"{self.key} {name!r}: unknown; {expected}") from None
+
+    def make(self, name: str, value: Callable[[str], Any] | None = None, **others: Any) -> AnyWord:
+        """A word as an object.
+
+        Parameters
+        ----------
+        value
+            Gives the value of each of the word's own hyperparameters by its name; by default they
+            have the values that are declared.
+        others
+            Further fields of the word.
+        """
+        word = self[name]
+        own = {} if value is None else {each: value(each) for each in hyperparameters_of(word)}
+        return word(**own, **others)
+
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        """Those of all words, by name."""
+        return {
+            name: declared
+            for word in self._words.values()
+            for name, declared in hyperparameters_of(word).items()
+        }
+
+
+def hyperparameters_of(word: type[Any]) -> dict[str, Hyperparameter]:
+    """The hyperparameters that belong to a word alone, by name."""
+    return {
+        each.name: each.metadata["hyperparameter"]
+        for each in fields(word)
+        if "hyperparameter" in each.metadata
+    }
