@@ -1,29 +1,32 @@
 """What a plan costs, before it runs: bytes, operations, memory."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from sgdlab import system
-from sgdlab.config import Run
+from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
-from sgdlab.data.folds import fold_sizes
-from sgdlab.data.orders import FIXED_ORDERS
 from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows
-from sgdlab.engine.blocked import MAX_KEPT_BYTES
-from sgdlab.engine.validation import epochs_together
-from sgdlab.engine.walk import power_numbers
+from sgdlab.memory import (
+    Work,
+    assign_memory,
+    chunk_bytes,
+    epochs_together,
+    itemsize,
+    power_numbers,
+    row_bytes,
+    rows_trained,
+    weights_bytes,
+)
 from sgdlab.plan import Block, Pass, Plan
+from sgdlab.words.losses import LOSSES
+from sgdlab.words.optimizers import OPTIMIZERS
 
-MAX_BUDGET_BYTES = 2 * 10**9
-MOST_CHUNKS_HELD = 4  # more than one or two that wait for the arithmetic make nothing faster
 KEPT_OF_AN_EPOCH = 150  # bytes a trajectory: 3 losses as numbers, twice, and as a log's text
 KEPT_OF_A_ROW = 32  # bytes: its target, its number in the file, its place in an order
 
-# As large as the weights: they themselves, gradients, their averages, and what is on its way.
-ARRAYS_OF_WEIGHTS = {"sgd": 4, "momentum": 7, "nesterov": 8, "adam": 11}
+ARRAYS_OF_WEIGHTS = 4  # as large: they themselves, a gradient and its parts, what is on its way
 
 
 @dataclass(frozen=True)
@@ -92,64 +95,32 @@ class PlannedSearch:
     prediction: Prediction | None = None
 
 
-def memory_budget(run: Run) -> int:
-    """Bytes of rows that may be held in memory."""
-    if run.memory_budget == "auto":
-        return min(MAX_BUDGET_BYTES, system.memory_bytes() // 4)
-    return run.memory_budget
+def random_reads(works: Sequence[Work], shape: Shape) -> tuple[int, int]:
+    """How many pieces an epoch reads out of the order of the file, about, and their bytes.
 
-
-def fits_in_memory(each: Pass, shape: Shape, run: Run) -> bool:
-    """Whether the rows of a pass fit the memory budget."""
-    return _row_bytes(each, shape) <= memory_budget(run)
-
-
-def keeps_parts(each: Pass, shape: Shape, run: Run) -> bool:
-    """Whether there is room for what each fold trains on, beside the rows that all folds share.
-
-    It saves a copy in every epoch, where the order of the rows is the same in all.
+    Of the pass with the most.
     """
-    if not each.is_folded or each.train.order not in FIXED_ORDERS:
-        return False
-    # All parts together are as large as all rows but one time less than there are folds.
-    return len(each.folds) * _row_bytes(each, shape) <= memory_budget(run)
+    return max((_random_reads(work, shape) for work in works), default=(0, 0))
 
 
-def held_chunks(each: Pass, shape: Shape, run: Run) -> int:
-    """For how many chunks of rows there is room that are read or gathered in every epoch.
-
-    At least 2. For two buffers of shuffled blocks and a chunk, if the budget has room for them.
-    """
-    wanted = MOST_CHUNKS_HELD
-    if each.train.order == "shuffle_blocks" and not fits_in_memory(each, shape, run):
-        wanted = math.ceil(2 * _buffer_rows(each, shape) / each.chunk_rows) + 1
-    return max(2, min(wanted, memory_budget(run) // _chunk_bytes(each, shape)))
-
-
-def epochs_validated_together(each: Pass, shape: Shape) -> int:
-    """After how many epochs at most a pass reads the validation rows."""
-    return min(epochs_together(_weights_bytes(block, each, shape)) for block in each.blocks)
-
-
-def random_reads(each: Pass, shape: Shape, run: Run) -> tuple[int, int]:
-    """How many pieces an epoch reads out of the order of the file, about, and their bytes."""
-    order, row_bytes = each.train.order, shape.n_features * shape.itemsize
+def _random_reads(work: Work, shape: Shape) -> tuple[int, int]:
+    each, order = work.plan, work.plan.order
     n_together = min(each.chunk_rows, shape.n_train)  # of so many the rows are read in order
-    if fits_in_memory(each, shape, run):
+    if work.holding.in_memory:
         return 0, 0
     if shape.is_fortran:
         n_pieces = math.ceil(shape.n_train / min(n_together, _piece_rows(shape)))
-        n_rows = min(n_together, _piece_rows(shape)) if order == "in_order" else shape.n_train
+        n_rows = min(n_together, _piece_rows(shape)) if order.is_stored else shape.n_train
         return n_pieces * shape.n_features, n_rows * shape.itemsize
-    if order == "in_order":
+    if order.is_stored:
         return 0, 0
-    among = shape.n_train
-    if order == "shuffle_blocks":
-        among = _buffer_rows(each, shape)
-        if among + each.chunk_rows <= held_chunks(each, shape, run) * each.chunk_rows:
-            return 0, 0
+    among = order.mixed_rows(shape.n_train)
+    has_room = among + each.chunk_rows <= work.holding.n_chunks * each.chunk_rows
+    if order.reads_in_sequence and has_room:
+        return 0, 0
     # Rows that happen to be neighbours are read together.
-    return round(shape.n_train * max(0.0, 1 - n_together / among)), row_bytes
+    n_reads = round(shape.n_train * max(0.0, 1 - n_together / among))
+    return n_reads, shape.n_features * shape.itemsize
 
 
 def random_reads_warning(n_reads: int, n_bytes: int) -> str | None:
@@ -163,29 +134,21 @@ def random_reads_warning(n_reads: int, n_bytes: int) -> str | None:
 
 def estimate(plan: Plan, n_cells: int, shape: Shape, run: Run) -> Estimate:
     """Costs of a plan; the largest pass counts for bytes and memory."""
-    n_reads, read_bytes = max(random_reads(each, shape, run) for each in plan.passes)
-    in_memory = all(fits_in_memory(each, shape, run) for each in plan.passes)
+    works = assign_memory(plan.passes, shape, run)
+    n_reads, read_bytes = random_reads(works, shape)
     return Estimate(
         n_cells=n_cells,
         n_trajectories=plan.n_trajectories,
         n_passes=len(plan.passes),
         n_blocks=len(plan.blocks),
         n_epochs=sum(each.epochs for each in plan.passes),
-        row_bytes=max(_row_bytes(each, shape) for each in plan.passes),
-        in_memory=in_memory,
+        row_bytes=max(row_bytes(each, shape) for each in plan.passes),
+        in_memory=all(work.holding.in_memory for work in works),
         flops=sum(_flops(each, shape) for each in plan.passes),
-        memory_bytes=max(_memory_bytes(each, shape, run) for each in plan.passes),
+        memory_bytes=max(memory_bytes(work, shape) for work in works),
         n_random_reads=n_reads,
         random_read_bytes=read_bytes,
     )
-
-
-def _itemsize(each: Pass) -> int:
-    return np.dtype(each.train.precision).itemsize
-
-
-def _row_bytes(each: Pass, shape: Shape) -> int:
-    return (shape.n_train + shape.n_validation) * shape.n_features * _itemsize(each)
 
 
 def _flops(each: Pass, shape: Shape) -> int:
@@ -195,26 +158,11 @@ def _flops(each: Pass, shape: Shape) -> int:
     """
     total = 0
     for block in each.blocks:
-        n_held_out = 0
-        if shape.folds and block.fold is not None:
-            n_held_out = int(fold_sizes(shape.n_train, shape.folds)[block.fold])
-        an_epoch = 4 * (shape.n_train - n_held_out) + 2 * shape.n_validation
+        an_epoch = 4 * rows_trained(block, shape) + 2 * shape.n_validation
         total += len(block.trajectories) * block.epochs * an_epoch * shape.n_features
         n_stops = sum(len(trajectory.stops) for trajectory in block.trajectories)
         total += 2 * n_stops * shape.n_train * shape.n_features
     return total
-
-
-def _weights_bytes(block: Block, each: Pass, shape: Shape) -> int:
-    return len(block.trajectories) * shape.n_features * _itemsize(each)
-
-
-def _chunk_bytes(each: Pass, shape: Shape) -> int:
-    return min(each.chunk_rows, shape.n_train) * shape.n_features * _itemsize(each)
-
-
-def _buffer_rows(each: Pass, shape: Shape) -> int:
-    return each.order.mixed_rows(shape.n_train)
 
 
 def _piece_rows(shape: Shape) -> int:
@@ -224,32 +172,38 @@ def _piece_rows(shape: Shape) -> int:
 def _piece_bytes(each: Pass, shape: Shape) -> int:
     """Of pieces of the file that are not read to where they are used."""
     n_numbers = min(_piece_rows(shape), each.chunk_rows, shape.n_train) * shape.n_features
-    changed = 0 if shape.itemsize == _itemsize(each) else n_numbers * _itemsize(each)
-    if each.train.order == "in_order" and not changed:
+    changed = 0 if shape.itemsize == itemsize(each) else n_numbers * itemsize(each)
+    if each.order.is_stored and not changed:
         return 0
     return RAW_PIECES * n_numbers * shape.itemsize + changed
 
 
-def _memory_bytes(each: Pass, shape: Shape, run: Run) -> int:
+def memory_bytes(work: Work, shape: Shape) -> int:
     """Of what is held while training, or while a file is walked through before and after that."""
+    each, holding = work.plan, work.holding
     trains = [trajectory.train for block in each.blocks for trajectory in block.trajectories]
-    row_bytes = shape.n_features * _itemsize(each)
-    in_memory = fits_in_memory(each, shape, run)
-    held = _row_bytes(each, shape) if in_memory else _piece_bytes(each, shape)
-    if not in_memory or each.train.order not in FIXED_ORDERS:
-        held += min(held_chunks(each, shape, run) * each.chunk_rows, shape.n_train) * row_bytes
-    if keeps_parts(each, shape, run):
-        held += (len(each.folds) - 1) * _row_bytes(each, shape)
+    a_row = shape.n_features * itemsize(each)
+    held = row_bytes(each, shape) if holding.in_memory else _piece_bytes(each, shape)
+    if not holding.in_memory or not each.order.repeats:
+        held += min(holding.n_chunks * each.chunk_rows, shape.n_train) * a_row
+    if holding.keeps_parts and shape.folds:
+        held += len(each.folds) * row_bytes(each, shape) * (shape.folds - 1) // shape.folds
     else:
-        held += len(each.folds) * _chunk_bytes(each, shape)  # what each fold takes of a chunk
-    held += sum(ARRAYS_OF_WEIGHTS[train.optimizer] for train in trains) * row_bytes
+        held += len(each.folds) * chunk_bytes(each, shape)  # what each fold takes of a chunk
+    held += sum(_arrays_of_weights(train) for train in trains) * a_row
     held += _prediction_bytes(each, shape)
-    held += sum(_window_bytes(block, each, shape) for block in each.blocks)
+    held += sum(_window_bytes(block, work, shape) for block in each.blocks)
     for block in each.blocks:  # weights that wait for the validation rows
-        n_bytes = _weights_bytes(block, each, shape)
+        n_bytes = weights_bytes(block, each, shape)
         held += epochs_together(n_bytes) * n_bytes
     walked = min(READ_BYTES, 8 * shape.n_features * max(shape.n_validation, shape.n_test))
     return max(held, walked) + KEPT_OF_A_ROW * (shape.n_train + shape.n_validation)
+
+
+def _arrays_of_weights(train: Train) -> int:
+    """How many arrays are as large as a cell's weights: they, gradients, averages, and others."""
+    optimizer = OPTIMIZERS[train.optimizer]
+    return ARRAYS_OF_WEIGHTS + len(optimizer.averages) + optimizer.n_temporaries
 
 
 def _prediction_bytes(each: Pass, shape: Shape) -> int:
@@ -258,22 +212,22 @@ def _prediction_bytes(each: Pass, shape: Shape) -> int:
     n_numbers = n_epochs = 0
     for block in each.blocks:
         of_tile = 0 if block.window_rows else 2 * min(n_rows, block.batch_sizes[-1])
-        together = min(epochs_together(_weights_bytes(block, each, shape)), block.epochs)
+        together = min(epochs_together(weights_bytes(block, each, shape)), block.epochs)
         n_numbers += len(block.trajectories) * (max(n_rows, together * n_validation) + of_tile)
         n_epochs += len(block.trajectories) * block.epochs
-    return n_numbers * _itemsize(each) + n_epochs * KEPT_OF_AN_EPOCH
+    return n_numbers * itemsize(each) + n_epochs * KEPT_OF_AN_EPOCH
 
 
-def _window_bytes(block: Block, each: Pass, shape: Shape) -> int:
+def _window_bytes(block: Block, work: Work, shape: Shape) -> int:
     """What the blocked kernel holds: rows and products of a window, and those that it keeps."""
     if block.window_rows is None:
         return 0
-    itemsize, n_rows = _itemsize(each), min(block.window_rows, shape.n_train)
-    held = n_rows * (shape.n_features + 2 * n_rows + 6 * len(block.trajectories)) * itemsize
-    kept = len(block.batch_sizes) * shape.n_train * n_rows * itemsize
-    if each.train.order not in FIXED_ORDERS or kept > MAX_KEPT_BYTES:
+    size, n_rows = itemsize(work.plan), min(block.window_rows, shape.n_train)
+    held = n_rows * (shape.n_features + 2 * n_rows + 6 * len(block.trajectories)) * size
+    if block.index not in work.holding.products_of:
         return held
+    kept = len(block.batch_sizes) * n_rows
     trains = [each.train for each in block.trajectories]
-    if trains[0].loss == "squared" and not any(train.train_bias for train in trains):
-        kept += sum(map(power_numbers, block.batch_sizes)) * shape.n_train * itemsize
-    return held + kept
+    if LOSSES[trains[0].loss].is_linear and not any(train.train_bias for train in trains):
+        kept += sum(map(power_numbers, block.batch_sizes))
+    return held + kept * rows_trained(block, shape) * size

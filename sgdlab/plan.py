@@ -10,7 +10,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sgdlab import system
@@ -137,11 +137,14 @@ class Plan:
     def n_trajectories(self) -> int:
         return sum(len(block.trajectories) for block in self.blocks)
 
-    def passes_of(self, blocks: Iterable[Block]) -> list[tuple[Pass, list[Block]]]:
-        """The passes that some blocks need, each with those of them that it has."""
+    def passes_of(self, blocks: Iterable[Block]) -> list[Pass]:
+        """The passes that some blocks need, with no others."""
         indices = {block.index for block in blocks}
-        chosen = [(each, [b for b in each.blocks if b.index in indices]) for each in self.passes]
-        return [(each, found) for each, found in chosen if found]
+        chosen = [
+            replace(each, blocks=tuple(b for b in each.blocks if b.index in indices))
+            for each in self.passes
+        ]
+        return [each for each in chosen if each.blocks]
 
     def to_log(self) -> list[dict[str, Any]]:
         """The plan as it is written into a run: which cells are trained with which."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset
 from sgdlab.grid import Cell
+from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun
 from sgdlab.plan import Block, Plan, cells_of, make_plan, n_threads
@@ -70,8 +71,9 @@ class RunTraining:
     def _train(self, plan: Plan, blocks: Sequence[Block]) -> None:
         """Train blocks whole, even if only one cell of them is missing: its bits depend on them."""
         if passes := plan.passes_of(blocks):
-            metric = self.config.select.metric
-            trained = train_blocks(passes, self.dataset, self.config.run, metric, self.observer)
+            run, metric = self.config.run, self.config.select.metric
+            works = assign_memory(passes, self.dataset.shape, run)
+            trained = train_blocks(works, self.dataset, n_threads(run), metric, self.observer)
             with closing(trained) as stream:
                 for each in stream:
                     self.run.commit(each.block, each.epoch, each.outcomes)

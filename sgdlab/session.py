@@ -18,6 +18,7 @@ from sgdlab.errors import StorageError
 from sgdlab.estimate import Prediction, estimate
 from sgdlab.finishing import Extent, cells_needed, finish
 from sgdlab.grid import Grid
+from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun, open_run
 from sgdlab.plan import Block, Plan, make_plan, n_threads
@@ -176,8 +177,9 @@ def _predicted(
 ) -> Prediction:
     """Of training some blocks and finishing the run."""
     cost = estimate(plan, len(grid.cells), dataset.shape, config.run)
-    work, source = plan.passes_of(blocks), source_of(dataset)
-    return predict(work, source, config.run, Path(options.runs_dir), cost.memory_bytes)
+    works = assign_memory(plan.passes_of(blocks), dataset.shape, config.run)
+    source, runs_dir = source_of(dataset), Path(options.runs_dir)
+    return predict(works, source, config.run, runs_dir, cost.memory_bytes)
 
 
 def _spent(log: dict[str, Any]) -> str:

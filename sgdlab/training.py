@@ -6,19 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.config import Run
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
-from sgdlab.estimate import (
-    fits_in_memory,
-    held_chunks,
-    keeps_parts,
-    random_reads,
-    random_reads_warning,
-)
+from sgdlab.estimate import random_reads, random_reads_warning
+from sgdlab.memory import Work
 from sgdlab.observer import Observer, Progress
-from sgdlab.plan import Block, Pass, cells_of, n_threads
+from sgdlab.plan import cells_of
 
 
 @dataclass(frozen=True)
@@ -31,34 +25,32 @@ class Trained:
 
 
 def train_blocks(
-    passes: Sequence[tuple[Pass, Sequence[Block]]],
+    works: Sequence[Work],
     dataset: Dataset,
-    run: Run,
+    threads: int,
     metric: str,
     observer: Observer,
 ) -> Generator[Trained, None, None]:
-    """Train some blocks of each pass; yields outcomes as they come.
+    """Train the blocks of some passes; yields outcomes as they come.
 
     Parameters
     ----------
+    threads
+        On which blocks run side by side.
     metric
         Of the progress that the observer is told of: ``half_mse`` or ``mae``.
     """
-    reads = max((random_reads(each, dataset.shape, run) for each, _ in passes), default=(0, 0))
-    if warning := random_reads_warning(*reads):
+    if warning := random_reads_warning(*random_reads(works, dataset.shape)):
         observer.note(warning)
-    tracker = _Tracker(passes, dataset.shape.n_train, metric, observer)
+    tracker = _Tracker(works, dataset.shape.n_train, metric, observer)
     try:
-        for each, blocks in passes:
-            in_memory = fits_in_memory(each, dataset.shape, run)
-            room = (held_chunks(each, dataset.shape, run), keeps_parts(each, dataset.shape, run))
-            records = run_pass(each, blocks, dataset, in_memory, n_threads(run), *room)
-            with closing(records):
+        for work in works:
+            with closing(run_pass(work, dataset, threads)) as records:
                 for record in records:
                     for block in record.blocks:
                         if block.outcomes:
                             yield Trained(block.block, record.epoch, tuple(block.outcomes))
-                    tracker.advance(record, each.is_folded)
+                    tracker.advance(record, work.plan.is_folded)
     finally:
         observer.end()
 
@@ -66,15 +58,9 @@ def train_blocks(
 class _Tracker:
     """Turns the engine's records into progress."""
 
-    def __init__(
-        self,
-        passes: Sequence[tuple[Pass, Sequence[Block]]],
-        n_rows: int,
-        metric: str,
-        observer: Observer,
-    ) -> None:
-        self._cells = cells_of([block for _, blocks in passes for block in blocks])
-        self._n_epochs = sum(max(block.epochs for block in blocks) for _, blocks in passes)
+    def __init__(self, works: Sequence[Work], n_rows: int, metric: str, observer: Observer) -> None:
+        self._cells = cells_of(block for work in works for block in work.plan.blocks)
+        self._n_epochs = sum(work.plan.epochs for work in works)
         self._n_rows = n_rows
         self._metric = metric
         self._observer = observer

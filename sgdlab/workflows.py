@@ -28,6 +28,7 @@ from sgdlab.lab.solve import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor_network import train_restarts
 from sgdlab.lab.xor_study import XorStudy, study_xor
+from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.plan import make_plan, n_threads
 from sgdlab.prediction.predict import predict
@@ -109,8 +110,8 @@ def plan_search(
         cost = estimate(plan, len(cells), source.shape, config.run)
         prediction = None
         if measure:
-            work = [(each, each.blocks) for each in plan.passes]
-            prediction = predict(work, source, config.run, Path(runs_dir), cost.memory_bytes)
+            works = assign_memory(plan.passes, source.shape, config.run)
+            prediction = predict(works, source, config.run, Path(runs_dir), cost.memory_bytes)
     return PlannedSearch(config.name, is_synthetic, plan, cost, prediction)
 
 

@@ -27,6 +27,7 @@ LAYERS = [
     {"training", "diagnosis"},
     {"estimate"},
     {"engine"},
+    {"memory"},
     {"plan"},
     {"grid", "batch_groups"},
     {"optim"},

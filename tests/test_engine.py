@@ -10,6 +10,7 @@ from sgdlab.config import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.engine.passes import run_pass
 from sgdlab.grid import Cell
+from sgdlab.memory import Work, holding_of
 from sgdlab.plan import Block, Plan, make_plan
 from tests.reference import plain_sgd, relative_distance
 
@@ -83,12 +84,18 @@ def train_all(folder, cells, run=None, in_memory=True, threads=2, window_rows="a
         outcomes = [
             outcome
             for each in plan.passes
-            for record in run_pass(each, each.blocks, dataset, in_memory, threads)
+            for record in run_pass(work_of(each, dataset, in_memory), dataset, threads)
             for outcome in record.outcomes
         ]
     found = {(outcome.cell, outcome.replicate): outcome for outcome in outcomes}
     assert len(found) == len(outcomes)
     return found
+
+
+def work_of(each, dataset, in_memory, keeps_parts=False):
+    """A pass with rows that are held, or else read through 3 chunks."""
+    held = holding_of(each, dataset.shape, Run())
+    return Work(each, replace(held, in_memory=in_memory, n_chunks=3, keeps_parts=keeps_parts))
 
 
 def with_window(each, window_rows):

@@ -5,17 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
-from sgdlab.estimate import (
-    estimate,
-    fits_in_memory,
-    held_chunks,
-    keeps_parts,
-    memory_budget,
-    random_reads,
-)
+from sgdlab.estimate import estimate, random_reads
+from sgdlab.memory import assign_memory, holding_of
 from sgdlab.plan import make_plan
 from tests.test_plan import AUTO, SMALL, cells_of
 
@@ -66,7 +59,7 @@ def test_rows_above_the_budget_are_streamed_through_as_many_chunks_as_it_holds(b
     found = estimate(plan, 1, LARGE, run)
     assert each.chunk_rows == 3640
     assert not found.in_memory
-    assert held_chunks(each, LARGE, run) == n_chunks
+    assert holding_of(each, LARGE, run).n_chunks == n_chunks
     assert 0 < found.memory_bytes - n_chunks * CHUNK_BYTES < 60e6  # pieces of the file, targets
 
 
@@ -79,18 +72,9 @@ def test_the_budget_changes_nothing_else_of_a_plan():
     assert len(plans) == 1
 
 
-def test_shuffled_blocks_have_room_for_two_buffers_and_a_chunk():
-    [each] = make_plan(cells_of(order=["shuffle_blocks"]), LARGE, AUTO, 1).passes
-    assert each.chunk_rows == 910
-    chunk_bytes = 910 * 2304 * 8
-    # A buffer has 16 * 256 = 4096 rows: 2 of them begin or end in at most 11 chunks.
-    for budget, n_chunks in [(10**9, 11), (8 * chunk_bytes, 8), (1, 2)]:
-        assert held_chunks(each, LARGE, Run(memory_budget=budget)) == n_chunks
-
-
 def reads_of(order, shape=LARGE, **run):
-    [each] = make_plan(cells_of(order=[order]), shape, Run(**run), 1).passes
-    return random_reads(each, shape, Run(**run))
+    plan = make_plan(cells_of(order=[order]), shape, Run(**run), 1)
+    return random_reads(assign_memory(plan.passes, shape, Run(**run)), shape)
 
 
 def test_random_reads_are_counted_where_a_file_is_not_read_in_sequence():
@@ -112,38 +96,3 @@ def test_a_fortran_ordered_file_is_read_column_by_column():
     n_pieces = -(-400_000 // 1820)  # of 32 MiB
     assert reads_of("in_order", fortran, memory_budget=1) == (n_pieces * 2304, 1820 * 8)
     assert reads_of("shuffle_once", fortran, memory_budget=1) == (n_pieces * 2304, 400_000 * 8)
-
-
-def test_rows_of_exactly_the_budget_fit():
-    [double, single] = make_plan(cells_of(precision=["float64", "float32"]), SMALL, AUTO, 1).passes[
-        ::-1
-    ]
-    assert fits_in_memory(double, SMALL, Run(memory_budget=4800))
-    assert not fits_in_memory(double, SMALL, Run(memory_budget=4799))
-    assert fits_in_memory(single, SMALL, Run(memory_budget=2400))
-
-
-@pytest.mark.parametrize(
-    ("memory", "budget"), [(4 * 10**9, 10**9), (8 * 10**9, 2 * 10**9), (10**12, 2 * 10**9)]
-)
-def test_the_budget_is_a_quarter_of_the_memory_or_two_gigabytes(monkeypatch, memory, budget):
-    monkeypatch.setattr(system, "memory_bytes", lambda: memory)
-    assert memory_budget(AUTO) == budget
-    assert memory_budget(Run(memory_budget="3GB")) == 3 * 10**9
-
-
-@pytest.mark.parametrize("precision", ["float64", "float32"])
-def test_parts_of_folds_are_kept_where_as_many_copies_fit(precision):
-    shape = replace(LARGE, n_validation=0, folds=5)
-    copy = 400_000 * 2304 * (8 if precision == "float64" else 4)
-
-    def keeps(budget, **axes):
-        plan = make_plan(cells_of(precision=[precision], **axes), shape, AUTO, threads=2)
-        return [keeps_parts(each, shape, Run(memory_budget=budget)) for each in plan.passes]
-
-    assert keeps(5 * copy) == [True]
-    assert keeps(5 * copy - 1) == [False]
-    assert keeps(5 * copy, order=["in_order"]) == [True]
-    assert keeps(9 * copy, order=["shuffle_each_epoch"]) == [False]
-    [whole] = make_plan(cells_of(), replace(shape, folds=None), AUTO, threads=2).passes
-    assert not keeps_parts(whole, shape, Run(memory_budget=9 * copy))

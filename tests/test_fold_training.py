@@ -14,7 +14,7 @@ from sgdlab.engine.passes import run_pass
 from sgdlab.grid import Cell
 from sgdlab.plan import Plan, make_plan
 from tests.reference import plain_sgd, relative_distance
-from tests.test_engine import GRIDS, make_cells, with_window
+from tests.test_engine import GRIDS, make_cells, with_window, work_of
 
 FOLDS = 4
 FOLD_GRIDS = GRIDS | {
@@ -40,7 +40,7 @@ def train_folds(
         outcomes = [
             outcome
             for each in plan.passes
-            for record in run_pass(each, each.blocks, dataset, in_memory, threads, 3, keeps)
+            for record in run_pass(work_of(each, dataset, in_memory, keeps), dataset, threads)
             for outcome in record.outcomes
         ]
         held_out = dataset.held_out
@@ -236,7 +236,7 @@ def n_rows_read(monkeypatch, folder, **data):
         with open_dataset(Data(path=str(folder), **data)) as dataset:
             plan = make_plan(cells, dataset.shape, Run(), 2)
             for each in plan.passes:
-                for _ in run_pass(each, each.blocks, dataset, False, 2):
+                for _ in run_pass(work_of(each, dataset, False), dataset, 2):
                     pass
     return n_read
 

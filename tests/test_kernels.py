@@ -26,7 +26,7 @@ def make_kernel(trains, dtype=np.float64, window_rows=None):
         return DirectKernel(trains, weights, dtype)
     together = math.lcm(*{train.batch_size for train in trains})
     fitting = max(window_rows - window_rows % together, together)
-    return WindowedKernel(trains, weights, dtype, fitting, repeats=True)
+    return WindowedKernel(trains, weights, dtype, fitting, keeps_products=True)
 
 
 def run(kernel, n_epochs, chunk_rows):

@@ -179,4 +179,4 @@ def test_what_an_order_says_of_itself_is_so(name):
     other = ORDERS.make(name, seed=3, replicate=1).positions(500, 0).tolist()
     assert (epochs[0] == epochs[1] == epochs[2]) == order.repeats
     assert (other != epochs[0]) == order.is_random
-    assert (epochs[0] == list(range(500))) == (order.mixed_rows(500) == 1)
+    assert (epochs[0] == list(range(500))) == order.is_stored

@@ -13,13 +13,16 @@ from sgdlab.config import Run, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Shape
 from sgdlab.grid import Cell, expand
+from sgdlab.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.observer import Observer
 from sgdlab.plan import Stop, make_plan
+from sgdlab.prediction import pace
 from sgdlab.prediction import predict as module
 from sgdlab.prediction.pace import measure_pace
 from sgdlab.prediction.reading import seconds_a_row
 from sgdlab.prediction.sample import open_source, sample_blocks, sample_dataset
 from sgdlab.session import SearchOptions
+from sgdlab.training import train_blocks
 
 GRID = {"learning_rate": [0.01, 0.02], "batch_size": [1, 10, 64], "epochs": [3, 5]}
 
@@ -51,10 +54,10 @@ def test_time_grows_with_epochs(write_config, in_an_empty_folder):
 
 def test_time_grows_with_rows(source):
     source, cells = source
-    work = [(each, each.blocks) for each in make_plan(cells, source.shape, Run(), 1).passes]
+    works = assign_memory(make_plan(cells, source.shape, Run(), 1).passes, source.shape, Run())
     more = replace(source, shape=replace(source.shape, n_train=104_000, n_validation=26_000))
     times = [
-        module.predict(work, each, Run(threads=1), Path("runs"), 0).training_s
+        module.predict(works, each, Run(threads=1), Path("runs"), 0).training_s
         for each in (source, more)
     ]
     assert times[1] > 20 * times[0]
@@ -80,11 +83,11 @@ def test_streamed_rows_are_read_at_the_pace_of_the_file(source, share, monkeypat
     """In every epoch, or once where the file stays in the system's memory."""
     source, cells = source
     monkeypatch.setattr(module, "KEPT_SHARE", share)
-    plan = make_plan(cells, source.shape, Run(), 1)
-    work = [(each, each.blocks) for each in plan.passes]
+    run = Run(memory_budget=100)
+    works = assign_memory(make_plan(cells, source.shape, run, 1).passes, source.shape, run)
     monkeypatch.setattr(module, "HASHED_WHOLE_BYTES", 0)
     monkeypatch.setattr(module, "seconds_a_row", lambda *_: 1.0)
-    found = module.predict(work, source, Run(memory_budget=100), Path("runs"), 0)
+    found = module.predict(works, source, run, Path("runs"), 0)
     shape, n_stops = source.shape, 2
     all_s = shape.n_train + shape.n_validation
     epoch_s = shape.n_train + shape.n_validation / 4
@@ -128,7 +131,7 @@ def test_sample_blocks_have_the_shapes_of_the_plan_and_its_decay(write_config):
     with open_source(config.data) as (source, _):
         cells = expand(config).cells
     plan = make_plan(cells, source.shape, Run(), 2)
-    sample = sample_blocks(plan.blocks, source.shape.n_features, "in_order")
+    sample = sample_blocks(plan.blocks, source.shape.n_features)
     assert sample.share == 1.0
     for block, same in zip(plan.blocks, sample.blocks, strict=True):
         assert same.window_rows == block.window_rows
@@ -162,7 +165,7 @@ def test_of_very_many_trajectories_some_stand_for_all():
         Cell(n, Train(batch_size=8, learning_rate=1e-9 * (n + 1), epochs=2)) for n in range(99)
     ]
     plan = make_plan(cells, Shape(100, 10, 10, 10**6), Run(), 1)
-    sample = sample_blocks(plan.blocks, 10**6, "in_order")
+    sample = sample_blocks(plan.blocks, 10**6)
     n_sampled = sum(len(block.trajectories) for block in sample.blocks)
     assert sample.share == n_sampled / 99 < 0.1
 
@@ -171,7 +174,7 @@ def test_of_many_folds_a_few_stand_for_all():
     shape = Shape(n_train=1000, n_validation=0, n_test=10, n_features=50, folds=100)
     cells = [Cell(n, Train(batch_size=8, learning_rate=1e-3, epochs=n + 1)) for n in range(2)]
     plan = make_plan(cells, shape, Run(), 1)
-    sample = sample_blocks(plan.blocks, 50, "in_order")
+    sample = sample_blocks(plan.blocks, 50)
     assert {block.fold for block in sample.blocks} == {0, 1, 2, 3}
     assert sample.share == 4 / 100
 
@@ -179,10 +182,27 @@ def test_of_many_folds_a_few_stand_for_all():
 def test_a_pace_is_that_of_all_blocks(source):
     source, cells = source
     [each] = make_plan(cells, source.shape, Run(), 1).passes
-    pace = measure_pace(each, source, Run(threads=1), True, 0.02)
-    assert pace.n_rows == source.shape.n_train
-    assert pace.epoch_s > 0
-    assert pace.outcome.status == "completed"
+    found = measure_pace(Work(each, holding_of(each, source.shape, Run())), source, 1, 0.02)
+    assert found.n_rows == source.shape.n_train
+    assert found.epoch_s > 0
+    assert found.outcome.status == "completed"
+
+
+def test_a_sample_is_held_as_the_pass_is(source, monkeypatch):
+    """Its few rows would fit any budget, and their products would be kept."""
+    source, cells = source
+    [each] = make_plan(cells, source.shape, Run(), 1).passes
+    assert holding_of(each, source.shape, Run()).products_of
+    larger = replace(source.shape, n_train=10**6)
+    run = Run(memory_budget=3 * each.chunk_rows * 9 * 8)
+    work = Work(each, holding_of(each, larger, run))
+    assert work.holding == Holding(False, 3, False, frozenset())
+    held = []
+    monkeypatch.setattr(
+        pace, "train_blocks", lambda *given: held.append(given[0]) or train_blocks(*given)
+    )
+    measure_pace(work, replace(source, shape=larger), 1, 0.02)
+    assert [[each.holding for each in works] for works in held] == [[work.holding]] * 2
 
 
 def test_a_pass_falls_into_epochs_with_the_same_blocks(source):
@@ -192,7 +212,8 @@ def test_a_pass_falls_into_epochs_with_the_same_blocks(source):
         for block in each.blocks[:2]
         for each in block.trajectories
     )
-    segments = module._segments(each, (*short, *each.blocks[2:]))
+    each = replace(each, blocks=(*short, *each.blocks[2:]))
+    segments = module._segments(Work(each, holding_of(each, source[0].shape, Run())))
     assert [(s.n_epochs, s.n_trajectories) for s in segments] == [(2, 6), (3, 4)]
 
 
@@ -205,8 +226,8 @@ def test_replicates_are_measured_once(source, monkeypatch):
     monkeypatch.setattr(
         module, "measure_pace", lambda *given: measured.append(given) or measure_pace(*given)
     )
-    work = [(each, each.blocks) for each in plan.passes]
-    module.predict(work, source, Run(), Path("runs"), 0)
+    works = assign_memory(plan.passes, source.shape, Run())
+    module.predict(works, source, Run(), Path("runs"), 0)
     assert len(measured) == 1
 
 
@@ -267,8 +288,11 @@ def test_folds_and_the_training_on_all_rows_are_predicted(write_config, tmp_path
     path = write_config(data={"validation": {"folds": 4}}, train={"epochs": 7})
     found = predicted(path)
     assert found.elapsed_s > 0
-    assert [[block.fold for block in each.blocks] for each in measured] == [[0, 1, 2, 3], [None]]
-    assert measured[1].epochs == 7
+    assert [[block.fold for block in work.plan.blocks] for work in measured] == [
+        [0, 1, 2, 3],
+        [None],
+    ]
+    assert measured[1].plan.epochs == 7
     result = workflows.grid_search(path, (), SearchOptions(tmp_path / "runs", measure=True))
     assert result.directory.experiment()["sessions"][0]["prediction"]["elapsed_s"] > 0
 

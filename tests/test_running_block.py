@@ -39,7 +39,7 @@ def put_down_and_taken_up(running, block):
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **running.state())
     stream.seek(0)
-    other = RunningBlock(block, X.shape[1], Y)
+    other = RunningBlock(block, X.shape[1], Y, keeps_products=True)
     with np.load(stream, allow_pickle=False) as state:
         other.restore(dict(state))
     return other
@@ -47,7 +47,7 @@ def put_down_and_taken_up(running, block):
 
 def outcomes(block, is_put_down):
     """Everything that comes of a block; put down before each chunk where that is asked for."""
-    running, found = RunningBlock(block, X.shape[1], Y), []
+    running, found = RunningBlock(block, X.shape[1], Y, keeps_products=True), []
     if running.starts_from_rows:
         running.measure_start(X, Y)
     while not running.is_done:

@@ -1,10 +1,9 @@
 """Validation losses of several epochs, measured together."""
 
 import numpy as np
-import pytest
 
-from sgdlab.engine import validation
-from sgdlab.engine.validation import Validation, epochs_together
+from sgdlab.engine.validation import Validation
+from sgdlab.memory import MOST_EPOCHS
 
 RNG = np.random.default_rng(0)
 ROWS, TARGETS = RNG.standard_normal((30, 5)), RNG.standard_normal(30)
@@ -36,19 +35,19 @@ def test_losses_of_every_epoch_are_those_of_its_own_weights():
 def test_so_many_epochs_wait_however_few_cells_are_left():
     waiting = Validation(3, 5, np.float64)
     found = []
-    for epoch in range(1, 2 * validation.MOST_EPOCHS + 1):
+    for epoch in range(1, 2 * MOST_EPOCHS + 1):
         waiting.add(epoch, np.array([1]), RNG.standard_normal((3, 5)), RNG.standard_normal(3))
         if waiting.is_full:
             found.append(epoch)
             list(waiting.take())
-    assert found == [validation.MOST_EPOCHS, 2 * validation.MOST_EPOCHS]
+    assert found == [MOST_EPOCHS, 2 * MOST_EPOCHS]
 
 
 def test_what_was_taken_waits_no_more():
     waiting = Validation(3, 5, np.float64)
     assert waiting.is_empty
     for _ in range(2):  # the second time in the room of the first
-        models = added(waiting, *[[0, 1, 2]] * validation.MOST_EPOCHS)
+        models = added(waiting, *[[0, 1, 2]] * MOST_EPOCHS)
         assert waiting.is_full
         waiting.measure(ROWS, TARGETS)
         last = list(waiting.take())[-1]
@@ -82,12 +81,3 @@ def test_predictions_that_overflow_are_losses_and_no_warning():
     waiting.measure(np.full((2, 5), 1e10), np.zeros(2))
     [first] = waiting.take()
     assert first.half_mse == [np.inf]
-
-
-@pytest.mark.parametrize(
-    ("n_bytes", "n_epochs"),
-    [(1, 4), (8 * 2**20, 4), (8 * 2**20 + 1, 3), (16 * 2**20, 2), (10**12, 1)],
-)
-def test_large_weights_wait_for_fewer_epochs(n_bytes, n_epochs):
-    assert epochs_together(n_bytes) == n_epochs
-    assert n_epochs == 1 or n_epochs * n_bytes <= validation.MOST_BYTES

@@ -20,7 +20,6 @@ from sgdlab.engine.kernels import Arrays, Kernel, groups
 from sgdlab.engine.walk import Products, Walk
 from sgdlab.optim.updates import SMALLEST_SCALE
 
-MAX_KEPT_BYTES = 64 * 2**20  # of Gram matrices that are kept from one epoch to the next
 PIECE_COLUMNS = 1024  # of V that are updated at once, so that the product stays in the cache
 
 
@@ -31,8 +30,9 @@ class WindowedKernel(Kernel):
     ----------
     window_rows
         A multiple of every batch size: no batch goes on into the next window.
-    repeats
-        Whether every epoch has the same rows in the same order, so that Gram matrices can be kept.
+    keeps_products
+        Whether Gram matrices are kept from one epoch to the next, all of which have the same rows
+        in the same order.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class WindowedKernel(Kernel):
         weights: NDArray[np.float64],
         dtype: DTypeLike,
         window_rows: int,
-        repeats: bool = False,
+        keeps_products: bool = False,
     ) -> None:
         super().__init__(trains, weights, dtype)
         self._window_rows = window_rows
-        self._repeats = repeats
+        self._keeps_products = keeps_products
         self._walks = [
             (Walk(trains[cells], window_rows, self.dtype), cells) for _, cells in groups(trains)
         ]
@@ -114,9 +114,7 @@ class WindowedKernel(Kernel):
             return self._kept[self._position]
         K = X @ X.T
         products = [walk.products(K) for walk, _ in self._walks]
-        if self._repeats and keeps_products(
-            self._n_rows, self._window_rows, len(self._walks), self.dtype
-        ):
+        if self._keeps_products:
             self._kept[self._position] = products
         return products
 
@@ -134,9 +132,3 @@ class WindowedKernel(Kernel):
         if self._n_held and self._held_rows is not None:
             own["held_rows"] = self._held_rows[: self._n_held]
         return super()._arrays() | own
-
-
-def keeps_products(n_rows: int, window_rows: int, n_batch_sizes: int, dtype: DTypeLike) -> bool:
-    """Whether the Gram matrices of an epoch of so many rows are few enough to be kept."""
-    n_bytes = n_rows * window_rows * np.dtype(dtype).itemsize * n_batch_sizes
-    return n_bytes <= MAX_KEPT_BYTES

@@ -16,7 +16,7 @@ from sgdlab.engine.validation import Validated, Validation
 from sgdlab.objects import start_of
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block
-from sgdlab.words.orders import ORDERS
+from sgdlab.words.starts import STARTS
 
 DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the start
 
@@ -83,9 +83,13 @@ class RunningBlock:
     ----------
     targets : float array, shape (n_rows,)
         Of the rows to train, in the dtype of the arithmetic.
+    keeps_products
+        Whether Gram matrices are kept from one epoch to the next.
     """
 
-    def __init__(self, block: Block, n_features: int, targets: NDArray[Any]) -> None:
+    def __init__(
+        self, block: Block, n_features: int, targets: NDArray[Any], keeps_products: bool
+    ) -> None:
         self.plan = block
         trains = [each.train for each in block.trajectories]
         n_cells = len(trains)
@@ -95,7 +99,7 @@ class RunningBlock:
                 for each in block.trajectories
             ]
         )
-        self._kernel = _kernel(block, trains, weights, targets.dtype)
+        self._kernel = _kernel(block, trains, weights, targets.dtype, keeps_products)
         self._alive = np.ones(n_cells, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
         self._stops = {stop.epoch for each in block.trajectories for stop in each.stops}
@@ -118,8 +122,8 @@ class RunningBlock:
     @property
     def starts_from_rows(self) -> bool:
         """Whether the targets do not tell the loss at the start, since not all weights are zero."""
-        starts = (start_of(each.train, each.replicate) for each in self.plan.trajectories)
-        return not all(start.is_zero for start in starts)
+        names = {each.train.initial_weights for each in self.plan.trajectories}
+        return not all(STARTS[name].is_zero for name in names)
 
     def measure_start(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         self._start.add(self._kernel.predict(rows, slice(None)), targets)
@@ -252,12 +256,15 @@ def _part(state: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
 
 
 def _kernel(
-    block: Block, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
+    block: Block,
+    trains: Sequence[Train],
+    weights: NDArray[np.float64],
+    dtype: DTypeLike,
+    keeps_products: bool,
 ) -> Kernel:
     if block.window_rows is None:
         return DirectKernel(trains, weights, dtype)
-    repeats = ORDERS[trains[0].order].repeats
-    return WindowedKernel(trains, weights, dtype, block.window_rows, repeats)
+    return WindowedKernel(trains, weights, dtype, block.window_rows, keeps_products)
 
 
 def _loss_of_constants(bias: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:

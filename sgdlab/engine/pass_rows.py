@@ -9,20 +9,14 @@ from numpy.typing import NDArray
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import Chunk
 from sgdlab.engine.blocks import RunningBlock
-from sgdlab.plan import Block, Pass
+from sgdlab.memory import Work
+from sgdlab.plan import Block
 
 Part = tuple[NDArray[Any], ...]  # rows and targets; or two of each
 
 
 class PassRows:
     """What a pass reads, and what the blocks of each fold see of it.
-
-    Parameters
-    ----------
-    in_memory
-        Whether the rows are held in memory.
-    keeps_parts
-        Whether what each fold trains on is held too; the order has to be the same in every epoch.
 
     Attributes
     ----------
@@ -33,10 +27,8 @@ class PassRows:
         None where there are none, or where each fold holds out its own.
     """
 
-    def __init__(
-        self, plan: Pass, dataset: Dataset, in_memory: bool, keeps_parts: bool = False
-    ) -> None:
-        self._keeps_parts = keeps_parts
+    def __init__(self, work: Work, dataset: Dataset) -> None:
+        plan, self._holding = work.plan, work.holding
         self._kept: dict[tuple[int, int], Part] = {}  # by fold, and number of a chunk's first row
         self._order = plan.order
         self._n_rows = dataset.shape.n_train
@@ -46,7 +38,7 @@ class PassRows:
         take = dataset.pooled if plan.is_folded else dataset.training
         self.training = take(precision, order)
         self.validation = dataset.validation(precision) if dataset.shape.n_validation else None
-        if in_memory:
+        if self._holding.in_memory:
             for row_set in (self.training, self.validation):
                 if row_set is not None:
                     row_set.load()
@@ -63,7 +55,8 @@ class PassRows:
         targets = self.training.targets
         if block.fold is not None:
             targets = targets[self._folds[block.fold].trains_on(self.training.numbers)]
-        return RunningBlock(block, self.training.n_features, targets)
+        keeps_products = block.index in self._holding.products_of
+        return RunningBlock(block, self.training.n_features, targets, keeps_products)
 
     def n_training(
         self, folds: Iterable[int | None], order: NDArray[np.int64] | None
@@ -83,7 +76,7 @@ class PassRows:
         if key in self._kept:
             return self._kept[key]
         part = self._folds[fold].training(chunk, numbers)
-        if self._keeps_parts:
+        if self._holding.keeps_parts:
             self._kept[key] = part
         return part
 

@@ -19,7 +19,7 @@ from sgdlab.data.rows import RowSet
 from sgdlab.engine.blocks import BlockEpoch, Outcome, RunningBlock
 from sgdlab.engine.crew import Crew
 from sgdlab.engine.pass_rows import Part, PassRows
-from sgdlab.plan import Block, Pass
+from sgdlab.memory import Work
 
 
 @dataclass(frozen=True)
@@ -34,43 +34,29 @@ class EpochRecord:
         return [outcome for block in self.blocks for outcome in block.outcomes]
 
 
-def run_pass(
-    plan: Pass,
-    blocks: Sequence[Block],
-    dataset: Dataset,
-    in_memory: bool,
-    threads: int,
-    held_chunks: int = 3,
-    keeps_parts: bool = False,
-) -> Generator[EpochRecord, None, None]:
-    """Train some blocks of a pass; yields a record after every epoch.
+def run_pass(work: Work, dataset: Dataset, threads: int) -> Generator[EpochRecord, None, None]:
+    """Train the blocks of a pass; yields a record after every epoch.
 
     Parameters
     ----------
-    blocks
-        Those that are not finished yet. What one of them computes does not depend on the others.
-    in_memory
-        Whether the rows are held in memory or read from the files in every epoch; the results are
-        the same.
+    work
+        With the blocks that are not finished yet. What one of them computes depends neither on the
+        others nor on what is held in memory.
     threads
         On which the blocks run side by side; the results do not depend on it.
-    held_chunks
-        Of rows that are not held in memory, at most: one in use, the others read ahead.
-    keeps_parts
-        Whether what each fold trains on is held in memory, where the order never changes.
 
     Raises
     ------
     DataError
         If the files hold a value that is not finite, or change.
     """
-    rows = PassRows(plan, dataset, in_memory, keeps_parts)
-    running = [rows.start(block) for block in blocks]
-    n_workers = max(1, min(threads // plan.blas_threads, len(blocks)))
+    plan, rows = work.plan, PassRows(work, dataset)
+    running = [rows.start(block) for block in plan.blocks]
+    n_workers = max(1, min(threads // plan.blas_threads, len(running)))
     with (
         blas_threads(plan.blas_threads),
         Crew(n_workers) as crew,
-        ReadAhead(plan.chunk_rows, held_chunks) as ahead,
+        ReadAhead(plan.chunk_rows, work.holding.n_chunks) as ahead,
     ):
         workers = _Workers(crew, ahead, plan.chunk_rows)
         if starting := [block for block in running if block.starts_from_rows]:

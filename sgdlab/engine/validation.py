@@ -13,9 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.engine.kernels import Arrays, put_back
 from sgdlab.engine.products import predictions
-
-MOST_EPOCHS = 4  # that wait for each other
-MOST_BYTES = 32 * 2**20  # of the weights that wait
+from sgdlab.memory import epochs_together
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,3 @@ class Validation:
             yield Validated(epoch, cells, half_mse[of_epoch], mae[of_epoch])
             start = of_epoch.stop
         self._waiting, self._n = [], 0
-
-
-def epochs_together(weights_bytes: int) -> int:
-    """How many epochs wait for each other, by the bytes of the weights of one."""
-    return max(1, min(MOST_EPOCHS, MOST_BYTES // weights_bytes))

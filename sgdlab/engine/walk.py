@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train
+from sgdlab.memory import PIECE_ROWS
 from sgdlab.objects import column, loss_of_stack
 from sgdlab.optim.learning_rates import LearningRates
 from sgdlab.optim.updates import decay
@@ -28,7 +29,6 @@ from sgdlab.optim.updates import decay
 # stronger, or near 0, what is held of the window is multiplied by it at every step instead.
 LARGEST_DECAY_OF_A_WINDOW = 10.0
 LARGEST_DECAY_OF_A_STEP = 0.5
-PIECE_ROWS = 32
 # The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
 LARGEST_GROWTH = 100.0
 
@@ -303,12 +303,6 @@ class Walk:
         rows = start if self._batch_size == 1 else slice(start, known.stop)  # one row is a vector
         views = (self._state[known], self._residuals[rows], self._state[rows])
         return _Batch(start, rows, known, *views)
-
-
-def power_numbers(batch_size: int) -> int:
-    """Of the powers of all pieces, for each row of a window, at most."""
-    n_batches = max(1, PIECE_ROWS // batch_size)
-    return n_batches * batch_size * (n_batches - 1).bit_length()
 
 
 def _powers(N: NDArray[Any], n_batches: int) -> list[NDArray[Any]]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from sgdlab.blas import blas_threads
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
-from sgdlab.estimate import memory_budget
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
 from sgdlab.lab.trainer import train_until
+from sgdlab.memory import memory_budget
 from sgdlab.objects import start_of
 from sgdlab.observer import Observer
 from sgdlab.optim.learning_rates import depends_on_epochs

@@ -13,6 +13,7 @@ from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.subject import need_plain_sgd
 from sgdlab.optim.closed_form import largest_eigenvalue
 from sgdlab.optim.moments import moments
+from sgdlab.words.orders import ORDERS
 
 # Linear: Goyal et al. 2017, arXiv:1706.02677. Square root: Krizhevsky 2014, arXiv:1404.5997.
 RULES: dict[str, Callable[[int], float]] = {
@@ -150,8 +151,8 @@ def _usual_epochs(time_constants: float) -> int:
 
 def _check(train: Train, options: ScalingOptions) -> None:
     need_plain_sgd(train)
-    if train.order == "in_order":
-        found = "train.order: in_order, where all replicates are equal"
+    if not ORDERS[train.order].is_random:
+        found = f"train.order: {train.order}, where all replicates are equal"
         raise UsageError(f"{found}; expected another (use --set train.order=shuffle_once)")
     rate = options.learning_rate
     if rate is not None and not 0 < rate < math.inf:

@@ -1,6 +1,6 @@
 """Trains any settings on the data of an experiment, as a grid search would, and keeps no files."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -8,9 +8,10 @@ from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.grid import Cell
+from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
-from sgdlab.plan import Stop, make_plan, n_threads
-from sgdlab.training import train_blocks
+from sgdlab.plan import Pass, Stop, make_plan, n_threads
+from sgdlab.training import Trained, train_blocks
 
 
 def train_settings(
@@ -24,8 +25,7 @@ def train_settings(
     cells = [Cell(index, train) for index, train in enumerate(settings)]
     plan = make_plan(cells, dataset.shape, run, n_threads(run))
     outcomes: list[dict[int, Outcome]] = [{} for _ in settings]
-    passes = [(each, each.blocks) for each in plan.passes]
-    with closing(train_blocks(passes, dataset, run, "half_mse", observer)) as stream:
+    with closing(_trained(plan.passes, dataset, run, observer)) as stream:
         for trained in stream:
             for outcome in trained.outcomes:
                 outcomes[outcome.cell][outcome.replicate] = outcome
@@ -44,6 +44,14 @@ def train_until(
     [block] = each.blocks
     [trajectory] = block.trajectories
     stopping = replace(block, trajectories=(replace(trajectory, stops=(Stop(epoch, 0),)),))
-    with closing(train_blocks([(each, [stopping])], dataset, run, "half_mse", observer)) as stream:
+    passes = [replace(each, blocks=(stopping,))]
+    with closing(_trained(passes, dataset, run, observer)) as stream:
         [[outcome]] = [trained.outcomes for trained in stream]
     return outcome
+
+
+def _trained(
+    passes: Sequence[Pass], dataset: Dataset, run: Run, observer: Observer
+) -> Generator[Trained, None, None]:
+    works = assign_memory(passes, dataset.shape, run)
+    return train_blocks(works, dataset, n_threads(run), "half_mse", observer)

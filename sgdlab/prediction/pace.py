@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sgdlab.config import Run
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.orders import FIXED_ORDERS
 from sgdlab.data.rows import READ_BYTES, rows_in
-from sgdlab.engine.blocked import keeps_products
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.evaluation import prediction_errors
-from sgdlab.engine.validation import MOST_EPOCHS
-from sgdlab.estimate import MOST_CHUNKS_HELD, estimate, held_chunks, keeps_parts
+from sgdlab.estimate import memory_bytes
+from sgdlab.memory import MOST_CHUNKS_HELD, MOST_EPOCHS, Work
 from sgdlab.observer import Observer, Progress
-from sgdlab.plan import Pass, Plan
+from sgdlab.plan import Pass
 from sgdlab.prediction.sample import (
     SampleBlocks,
     Source,
@@ -52,7 +49,7 @@ class Pace:
     held_out_s
         Evaluating a single cell on one held-out row.
     memory_bytes
-        What the plan of the sample says that it needs.
+        What the sample needs by an estimate.
     outcome
         Of some cell.
     """
@@ -67,49 +64,25 @@ class Pace:
     outcome: Outcome
 
 
-def measure_pace(each: Pass, source: Source, run: Run, in_memory: bool, budget_s: float) -> Pace:
-    """Train the blocks of a pass on samples: a small one, then one that takes the time given."""
-    sample = sample_blocks(each.blocks, source.shape.n_features, _order(each, source.shape.n_train))
-    n_held = held_chunks(each, source.shape, run)
-    keeps = keeps_parts(each, source.shape, run)
-    n_rows = min(PILOT_ROWS, _most_rows(source, in_memory))
-    with sample_dataset(source, n_rows) as dataset:
-        held = _held(run, each, dataset, in_memory, n_held, keeps)
-        pilot = _timed(each, sample, dataset, held, 0.0)
-    wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
-    n_rows = _whole_batches(min(wanted, _most_rows(source, in_memory)), each, source.shape.n_train)
-    if not in_memory:
-        together = min(each.chunk_rows, math.ceil(n_rows / max(CHUNKS_OF_A_STREAM, n_held + 1)))
-        each = replace(each, chunk_rows=max(1, together))
-    with sample_dataset(source, n_rows) as dataset:
-        held = _held(run, each, dataset, in_memory, n_held, keeps)
-        return _timed(each, sample, dataset, held, budget_s)
+def measure_pace(work: Work, source: Source, threads: int, budget_s: float) -> Pace:
+    """Train the blocks of a pass on samples: a small one, then one that takes the time given.
 
-
-def _order(each: Pass, n_rows: int) -> str:
-    """That of the pass, or one that keeps no products where the pass has too many rows for it.
-
-    A sample has few rows, whose products would be kept.
+    A sample has few rows, but what is held of them is what the pass holds.
     """
-    order, precision = each.train.order, each.train.precision
-    is_kept = all(
-        keeps_products(n_rows, block.window_rows, len(block.batch_sizes), precision)
-        for block in each.blocks
-        if block.window_rows is not None
-    )
-    return order if is_kept or order not in FIXED_ORDERS else "shuffle_each_epoch"
-
-
-def _held(
-    run: Run, each: Pass, dataset: Dataset, in_memory: bool, n_held: int, keeps_parts: bool
-) -> Run:
-    """With a budget for what the pass holds: some chunks, all rows, or parts of all folds too."""
-    shape = dataset.shape
-    n_rows = shape.n_train + shape.n_validation if in_memory else n_held * each.chunk_rows
-    row_bytes = shape.n_features * np.dtype(each.train.precision).itemsize
-    is_enough = in_memory and (keeps_parts or not each.is_folded)
-    budget = 2**62 if is_enough else n_rows * row_bytes
-    return run.model_copy(update={"memory_budget": budget})
+    each, holding = work.plan, work.holding
+    sample = sample_blocks(each.blocks, source.shape.n_features)
+    most_rows = _most_rows(source, holding.in_memory)
+    n_rows = min(PILOT_ROWS, most_rows)
+    with sample_dataset(source, n_rows) as dataset:
+        pilot = _timed(work, sample, dataset, threads, 0.0)
+    wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
+    n_rows = _whole_batches(min(wanted, most_rows), each, source.shape.n_train)
+    if not holding.in_memory:
+        n_chunks = max(CHUNKS_OF_A_STREAM, holding.n_chunks + 1)
+        together = min(each.chunk_rows, math.ceil(n_rows / n_chunks))
+        work = replace(work, plan=replace(each, chunk_rows=max(1, together)))
+    with sample_dataset(source, n_rows) as dataset:
+        return _timed(work, sample, dataset, threads, budget_s)
 
 
 def _most_rows(source: Source, in_memory: bool) -> int:
@@ -148,15 +121,17 @@ class _Clock(Observer):
             raise _EnoughError
 
 
-def _timed(each: Pass, sample: SampleBlocks, dataset: Dataset, run: Run, budget_s: float) -> Pace:
+def _timed(
+    work: Work, sample: SampleBlocks, dataset: Dataset, threads: int, budget_s: float
+) -> Pace:
     """Train for the time given, or a few epochs."""
     start = time.perf_counter()
-    _ = dataset.folds if each.is_folded else dataset.transform
+    _ = dataset.folds if work.plan.is_folded else dataset.transform
     transform_s = time.perf_counter() - start
     clock = _Clock(budget_s)
     outcomes: list[Outcome] = []
-    sampled = replace(each, blocks=sample.blocks)
-    stream = train_blocks([(sampled, sample.blocks)], dataset, run, "half_mse", clock)
+    sampled = replace(work, plan=replace(work.plan, blocks=sample.blocks))
+    stream = train_blocks([sampled], dataset, threads, "half_mse", clock)
     with suppress(_EnoughError), closing(stream):
         for trained in stream:
             outcomes += trained.outcomes[:1]
@@ -171,8 +146,8 @@ def _timed(each: Pass, sample: SampleBlocks, dataset: Dataset, run: Run, budget_
         setup_s=setup_s,
         epoch_s=without_stop.mean() / sample.share,
         stop_s=max(0.0, with_stop[-1] - without_stop[-1]) / sample.share,
-        held_out_s=_held_out_s(each, dataset),
-        memory_bytes=estimate(Plan((sampled,)), 1, dataset.shape, run).memory_bytes,
+        held_out_s=_held_out_s(work.plan, dataset),
+        memory_bytes=memory_bytes(sampled, dataset.shape),
         outcome=outcomes[0],
     )
 

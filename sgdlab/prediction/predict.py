@@ -12,20 +12,20 @@ from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.data.npy import HASHED_WHOLE_BYTES
-from sgdlab.estimate import Prediction, epochs_validated_together, fits_in_memory
+from sgdlab.estimate import Prediction
 from sgdlab.grid import Cell
-from sgdlab.plan import Block, Pass, cells_of, make_plan, n_threads
+from sgdlab.memory import Work, assign_memory, epochs_validated_together
+from sgdlab.plan import cells_of, make_plan, n_threads
 from sgdlab.prediction.pace import Pace, measure_pace
 from sgdlab.prediction.reading import seconds_a_row
 from sgdlab.prediction.sample import Source
 from sgdlab.prediction.writing import measure_writing
+from sgdlab.words.starts import STARTS
 
 BUDGET_S = 0.7  # of all samples together; reading and writing have their own
 MOST_SAMPLES = 6
 KEPT_SHARE = 0.5  # of the machine's memory; a file that is smaller is read from the disk once
-SCATTERED_ORDERS = ("shuffle_once", "shuffle_each_epoch", "with_replacement")
 
-Work = Sequence[tuple[Pass, Sequence[Block]]]
 _Key = tuple[object, ...]
 
 
@@ -44,7 +44,7 @@ class _Reading:
 class _Segment:
     """Epochs of a pass in which the same blocks are at work: those of ``work``."""
 
-    work: Pass
+    work: Work
     n_epochs: int
 
     @property
@@ -52,17 +52,19 @@ class _Segment:
         """Equal for segments that take equally long an epoch: replicates, for example."""
         blocks = tuple(
             (block.fold, block.window_rows, tuple(each.train for each in block.trajectories))
-            for block in self.work.blocks
+            for block in self.work.plan.blocks
         )
-        return (self.work.chunk_rows, self.work.blas_threads, blocks)
+        return (self.work.plan.chunk_rows, self.work.plan.blas_threads, blocks)
 
     @property
     def n_trajectories(self) -> int:
-        return sum(len(block.trajectories) for block in self.work.blocks)
+        return sum(len(block.trajectories) for block in self.work.plan.blocks)
 
 
-def predict(work: Work, source: Source, run: Run, runs_dir: Path, memory_bytes: int) -> Prediction:
-    """Time and memory of some blocks of each pass, and of the end of the run.
+def predict(
+    works: Sequence[Work], source: Source, run: Run, runs_dir: Path, memory_bytes: int
+) -> Prediction:
+    """Time and memory of making some passes, and of the end of the run.
 
     Parameters
     ----------
@@ -70,11 +72,13 @@ def predict(work: Work, source: Source, run: Run, runs_dir: Path, memory_bytes: 
         Of the plan, without the interpreter.
     """
     start, base = time.perf_counter(), system.peak_memory_bytes()
-    work = [*work, *_final_work(work, source.shape, run)]
-    by_pass = [_segments(each, blocks) for each, blocks in work]
-    paces = _paces([segment for segments in by_pass for segment in segments], source, run)
+    works = [*works, *_final_works(works, source.shape, run)]
+    by_pass = [_segments(work) for work in works]
+    paces = _paces(
+        [segment for segments in by_pass for segment in segments], source, n_threads(run)
+    )
     peak = system.peak_memory_bytes()
-    reading = _measure_reading(by_pass[0][0].work, source, run)
+    reading = _measure_reading(works[0], source)
     first, shape = paces[by_pass[0][0].key], source.shape
     training_s = first.transform_s * shape.n_train / first.n_rows
     training_s += sum(
@@ -82,7 +86,7 @@ def predict(work: Work, source: Source, run: Run, runs_dir: Path, memory_bytes: 
         for n, segments in enumerate(by_pass)
     )
     training_s += (shape.n_validation + shape.n_test) * (first.held_out_s + reading.again_s)
-    writing_s = _writing_s(work, first, runs_dir)
+    writing_s = _writing_s(works, first, runs_dir)
     predicted_peak = None
     if base is not None and peak is not None:
         # What a sample takes beyond its plan, such as the buffers of the BLAS, the run takes too.
@@ -97,26 +101,29 @@ def predict(work: Work, source: Source, run: Run, runs_dir: Path, memory_bytes: 
     )
 
 
-def _final_work(work: Work, shape: Shape, run: Run) -> Work:
+def _final_works(works: Sequence[Work], shape: Shape, run: Run) -> list[Work]:
     """With folds, the training of the selected cell on all rows; of one that trains the longest."""
     if shape.folds is None:
         return []
-    trajectories = [each for _, blocks in work for b in blocks for each in b.trajectories]
+    trajectories = [each for w in works for b in w.plan.blocks for each in b.trajectories]
     longest = max(trajectories, key=lambda each: each.epochs)
-    plan = make_plan([Cell(0, longest.train)], replace(shape, folds=None), run, n_threads(run))
-    return [(each, each.blocks) for each in plan.passes]
+    shape = replace(shape, folds=None)
+    plan = make_plan([Cell(0, longest.train)], shape, run, n_threads(run))
+    return assign_memory(plan.passes, shape, run)
 
 
-def _segments(each: Pass, blocks: Sequence[Block]) -> list[_Segment]:
+def _segments(work: Work) -> list[_Segment]:
     """A block drops out when its last trajectory ends."""
-    ends = [0, *sorted({block.epochs for block in blocks})]
-    return [
-        _Segment(replace(each, blocks=tuple(b for b in blocks if b.epochs >= stop)), stop - start)
-        for start, stop in itertools.pairwise(ends)
-    ]
+    each = work.plan
+    ends = [0, *sorted({block.epochs for block in each.blocks})]
+    segments = []
+    for start, stop in itertools.pairwise(ends):
+        left = replace(each, blocks=tuple(b for b in each.blocks if b.epochs >= stop))
+        segments.append(_Segment(replace(work, plan=left), stop - start))
+    return segments
 
 
-def _paces(segments: Sequence[_Segment], source: Source, run: Run) -> dict[_Key, Pace]:
+def _paces(segments: Sequence[_Segment], source: Source, threads: int) -> dict[_Key, Pace]:
     """Of every kind of segment; where they are many, the rest go by the longest one's pace."""
     epochs: dict[_Key, int] = defaultdict(int)
     kinds = {segment.key: segment for segment in segments}
@@ -126,9 +133,7 @@ def _paces(segments: Sequence[_Segment], source: Source, run: Run) -> dict[_Key,
     measured = longest[:MOST_SAMPLES]
     paces = {}
     for key in measured:
-        in_memory = fits_in_memory(kinds[key].work, source.shape, run)
-        budget_s = BUDGET_S / len(measured)
-        paces[key] = measure_pace(kinds[key].work, source, run, in_memory, budget_s)
+        paces[key] = measure_pace(kinds[key].work, source, threads, BUDGET_S / len(measured))
     for key in longest[MOST_SAMPLES:]:
         share = kinds[key].n_trajectories / kinds[longest[0]].n_trajectories
         pace = paces[longest[0]]
@@ -146,13 +151,13 @@ def _pass_s(
     """Of all epochs of a pass, and of the training losses at its stops."""
     work, pace = segments[0].work, paces[segments[0].key]
     ratio, n_rows = shape.n_train / pace.n_rows, shape.n_train + shape.n_validation
-    rows_again = shape.n_train + shape.n_validation / epochs_validated_together(work, shape)
+    rows_again = shape.n_train + shape.n_validation / epochs_validated_together(work.plan, shape)
     epochs = [
         (each.n_epochs, paces[each.key].epoch_s * shape.n_train / paces[each.key].n_rows)
         for each in segments
     ]
-    trajectories = [each for block in work.blocks for each in block.trajectories]
-    if fits_in_memory(work, shape, run):
+    trajectories = [each for block in work.plan.blocks for each in block.trajectories]
+    if work.holding.in_memory:
         n_stops = sum(len(each.stops) for each in trajectories) / len(trajectories)
         started_s = pace.setup_s * ratio + n_rows * reading.first_s
         return started_s + sum(n * each for n, each in epochs) + n_stops * pace.stop_s * ratio
@@ -160,7 +165,7 @@ def _pass_s(
     # reading from a disk; every stop of any trajectory is a walk of its own.
     together = sum if n_threads(run) >= system.n_processors() else max
     n_walks = len({stop.epoch for each in trajectories for stop in each.stops})
-    n_walks += any(each.train.initial_weights != "zeros" for each in trajectories)
+    n_walks += not all(STARTS[each.train.initial_weights].is_zero for each in trajectories)
     read_s, once_s = rows_again * reading.again_s, n_rows * (reading.first_s - reading.again_s)
     first_s = together((epochs[0][1], read_s + once_s))
     again_s = [together((each, read_s)) for _, each in epochs]
@@ -169,19 +174,19 @@ def _pass_s(
     return pace.setup_s + first_s - again_s[0] + epochs_s + walks_s
 
 
-def _measure_reading(work: Pass, source: Source, run: Run) -> _Reading:
+def _measure_reading(work: Work, source: Source) -> _Reading:
     if source.X is None or source.X.n_bytes <= HASHED_WHOLE_BYTES:
         return _Reading(0.0, 0.0)  # writing the file or its fingerprint has left it in the memory
-    is_streamed = not fits_in_memory(work, source.shape, run)
-    is_scattered = is_streamed and work.train.order in SCATTERED_ORDERS
-    n_chunks = math.ceil(source.shape.n_train / work.chunk_rows) if is_scattered else 1
+    each, is_streamed = work.plan, not work.holding.in_memory
+    is_scattered = is_streamed and not each.order.reads_in_sequence
+    n_chunks = math.ceil(source.shape.n_train / each.chunk_rows) if is_scattered else 1
     is_kept = source.X.n_bytes <= KEPT_SHARE * system.memory_bytes()
     first_s = seconds_a_row(source.X, n_chunks, is_kept)
     return _Reading(first_s, 0.0 if is_kept else first_s)
 
 
-def _writing_s(work: Work, pace: Pace, runs_dir: Path) -> float:
-    blocks = [block for _, blocks in work for block in blocks]
+def _writing_s(works: Sequence[Work], pace: Pace, runs_dir: Path) -> float:
+    blocks = [block for work in works for block in work.plan.blocks]
     trajectories = [each for block in blocks for each in block.trajectories]
     stops = [stop for each in trajectories for stop in each.stops]
     n_commits = sum(

@@ -16,7 +16,7 @@ from sgdlab.config import Data
 from sgdlab.data.dataset import Dataset, Shape, array_paths, open_dataset
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.stand_in import is_stand_in, shape_if_missing
-from sgdlab.engine.validation import MOST_EPOCHS
+from sgdlab.memory import MOST_EPOCHS
 from sgdlab.plan import Block, Stop, Trajectory
 
 EPOCHS = 10 * MOST_EPOCHS  # at most, of a sample
@@ -102,10 +102,10 @@ class SampleBlocks:
     share: float
 
 
-def sample_blocks(blocks: Sequence[Block], n_features: int, order: str) -> SampleBlocks:
+def sample_blocks(blocks: Sequence[Block], n_features: int) -> SampleBlocks:
     """The same kernels on the same stacks; weights start at zero.
 
-    ``order`` is that in which they see the rows. Of many folds a few stand for all.
+    Of many folds a few stand for all.
     """
     n_trajectories = sum(len(block.trajectories) for block in blocks)
     step = math.ceil(n_trajectories * n_features * 8 / LARGEST_WEIGHTS_BYTES)
@@ -115,8 +115,7 @@ def sample_blocks(blocks: Sequence[Block], n_features: int, order: str) -> Sampl
         replace(
             block,
             trajectories=tuple(
-                _sample_trajectory(each, next(numbers), order)
-                for each in block.trajectories[::step]
+                _sample_trajectory(each, next(numbers)) for each in block.trajectories[::step]
             ),
         )
         for block in blocks
@@ -125,7 +124,7 @@ def sample_blocks(blocks: Sequence[Block], n_features: int, order: str) -> Sampl
     return SampleBlocks(thinned, next(numbers) / n_trajectories)
 
 
-def _sample_trajectory(trajectory: Trajectory, number: int, order: str) -> Trajectory:
+def _sample_trajectory(trajectory: Trajectory, number: int) -> Trajectory:
     train = trajectory.train
     learning_rate = min(train.learning_rate, LARGEST_LEARNING_RATE)
     decay = learning_rate * (train.l2 + train.weight_decay)  # chooses how steps are computed
@@ -138,7 +137,6 @@ def _sample_trajectory(trajectory: Trajectory, number: int, order: str) -> Traje
         "initial_bias": 0.0,
         "epochs": EPOCHS,
         "replicates": 1,
-        "order": order,
     }
     ends = range(EPOCHS_OF_A_STOP, EPOCHS + 1, EPOCHS_OF_A_STOP)
     stops = tuple(Stop(epoch, number) for epoch in ends)

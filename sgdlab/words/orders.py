@@ -30,9 +30,11 @@ class Order(Word):
         Whether every epoch sees the same rows in the same sequence.
     is_random
         Whether replicates differ at all.
+    is_stored
+        Whether the rows come as they stand in the file.
     reads_in_sequence
-        Whether an epoch can be read from a file in long pieces: rows that come after each other
-        lie near each other, up to :meth:`mixed_rows`.
+        Whether an epoch can be read from a file in long pieces, where :meth:`mixed_rows` of rows
+        fit the memory.
     """
 
     seed: int = 0
@@ -40,6 +42,7 @@ class Order(Word):
 
     repeats: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
+    is_stored: ClassVar[bool] = False
     reads_in_sequence: ClassVar[bool] = False
 
     @abstractmethod
@@ -50,7 +53,7 @@ class Order(Word):
         """
 
     def mixed_rows(self, n_rows: int) -> int:
-        """How many rows that lie near each other are mixed; 1: none, they come as they lie."""
+        """How many rows are mixed with each other, from all places in the file or from a few."""
         return n_rows
 
     def mixture_ends(self, n_rows: int, epoch: int) -> Positions | None:
@@ -72,6 +75,7 @@ class InOrder(Order):
     name = "in_order"
     repeats = True
     is_random = False
+    is_stored = True
     reads_in_sequence = True
 
     def positions(self, n_rows: int, epoch: int) -> Positions:

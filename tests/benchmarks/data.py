@@ -14,6 +14,7 @@ from sgdlab.data.stand_in import synthesize
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
 from sgdlab.grid import Cell, expand
+from sgdlab.memory import assign_memory
 from sgdlab.plan import make_plan
 from sgdlab.system import n_processors
 from sgdlab.words.orders import ShuffleOnce
@@ -60,8 +61,9 @@ def epochs(
 ) -> Iterator[EpochRecord]:
     """The engine at work on some cells, epoch by epoch; the files are read first."""
     threads = threads or n_processors()
-    for each in make_plan(cells, dataset.shape, Run(), threads).passes:
-        yield from run_pass(each, each.blocks, dataset, True, threads)
+    passes = make_plan(cells, dataset.shape, Run(), threads).passes
+    for work in assign_memory(passes, dataset.shape, Run(memory_budget=2**62)):
+        yield from run_pass(work, dataset, threads)
 
 
 def outcomes(

@@ -13,8 +13,8 @@ from rich.console import RenderableType
 
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.engine.validation import MOST_EPOCHS
 from sgdlab.grid import Cell
+from sgdlab.memory import MOST_EPOCHS
 from sgdlab.report.layout import new_table
 from tests.benchmarks import data
 from tests.benchmarks.stopwatch import Stopwatch

@@ -41,10 +41,9 @@ class Strides(Order):
     stride: int = hyperparameter(2, "of strides: rows from one to the next", ge=1, le=100)
 
     def positions(self, n_rows, epoch):
-        rows = np.concatenate(
-            [np.arange(first, n_rows, self.stride) for first in range(self.stride)]
-        )
-        return np.roll(rows[rows < n_rows], epoch)
+        starts = range(min(self.stride, n_rows))
+        rows = np.concatenate([np.arange(first, n_rows, self.stride) for first in starts])
+        return np.roll(rows, epoch)
 
 
 @OPTIMIZERS.add
@@ -112,10 +111,8 @@ def main(folder: Path) -> None:
     kept, worst = all_kept_weights(result.directory), 0.0
     for cell in (each.cell for each in result.results):
         weights, bias = kept[cell.index, None]
-        found, expected = (
-            np.append(weights[0], bias),
-            plain_loop(cell.train, X[:72], arrays["ytr"][:72]),
-        )
+        found = np.append(weights[0], bias)
+        expected = plain_loop(cell.train, X[:72], arrays["ytr"][:72])
         worst = max(worst, np.linalg.norm(found - expected) / np.linalg.norm(expected))
     print(f"{len(result.results)} cells, {worst:.1e} from the plain loop at most")
     if not worst < 1e-9:

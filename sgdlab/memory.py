@@ -1,0 +1,150 @@
+"""What of a pass is held in memory, decided before it runs; no bit of the results depends on it.
+
+The numbers below are those of the engine's arrays, which it makes as large as is said here.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlab import system
+from sgdlab.config import Run
+from sgdlab.data.dataset import Shape
+from sgdlab.data.folds import fold_sizes
+from sgdlab.plan import Block, Pass
+
+MAX_BUDGET_BYTES = 2 * 10**9
+MOST_CHUNKS_HELD = 4  # more than one or two that wait for the arithmetic make nothing faster
+MAX_KEPT_BYTES = 64 * 2**20  # of a block's Gram matrices that are kept from one epoch to the next
+PIECE_ROWS = 32  # of a window, whose steps are made at once where that is possible
+MOST_EPOCHS = 4  # that wait for each other, to be validated together
+MOST_BYTES = 32 * 2**20  # of the weights that wait
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a pass holds in memory while it is made.
+
+    Attributes
+    ----------
+    in_memory
+        Whether all rows are held; otherwise every epoch reads them from where they lie.
+    n_chunks
+        Of rows that are read or gathered in every epoch, at most: one in use, the others ahead.
+    keeps_parts
+        Whether what each fold trains on is held too; the order is the same in every epoch.
+    products_of
+        The blocks, by index, whose Gram matrices are kept from one epoch to the next; the order is
+        the same in every epoch.
+    """
+
+    in_memory: bool
+    n_chunks: int
+    keeps_parts: bool
+    products_of: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A pass that is to be made, with blocks that are to be trained alone, and what it holds."""
+
+    plan: Pass
+    holding: Holding
+
+
+def assign_memory(passes: Iterable[Pass], shape: Shape, run: Run) -> list[Work]:
+    """The work of making some passes within the memory budget."""
+    return [Work(each, holding_of(each, shape, run)) for each in passes]
+
+
+def holding_of(each: Pass, shape: Shape, run: Run) -> Holding:
+    """What a pass holds within the memory budget."""
+    budget = memory_budget(run)
+    in_memory = row_bytes(each, shape) <= budget
+    return Holding(
+        in_memory=in_memory,
+        n_chunks=_chunks_held(each, shape, in_memory, budget),
+        keeps_parts=_keeps_parts(each, shape, budget),
+        products_of=frozenset(
+            block.index for block in each.blocks if _keeps_products(block, each, shape)
+        ),
+    )
+
+
+def memory_budget(run: Run) -> int:
+    """Bytes of rows that may be held in memory."""
+    if run.memory_budget == "auto":
+        return min(MAX_BUDGET_BYTES, system.memory_bytes() // 4)
+    return run.memory_budget
+
+
+def _chunks_held(each: Pass, shape: Shape, in_memory: bool, budget: int) -> int:
+    """At least 2. For two mixtures of rows and a chunk, if the budget has room."""
+    wanted, order = MOST_CHUNKS_HELD, each.order
+    if order.reads_in_sequence and not order.is_stored and not in_memory:
+        wanted = math.ceil(2 * order.mixed_rows(shape.n_train) / each.chunk_rows) + 1
+    return max(2, min(wanted, budget // chunk_bytes(each, shape)))
+
+
+def _keeps_parts(each: Pass, shape: Shape, budget: int) -> bool:
+    """Whether there is room for what each fold trains on, beside the rows that all folds share.
+
+    It saves a copy in every epoch, where the order of the rows is the same in all.
+    """
+    if not each.is_folded or shape.folds is None or not each.order.repeats:
+        return False
+    # All parts together are as large as all rows but one time less than there are folds.
+    return shape.folds * row_bytes(each, shape) <= budget
+
+
+def _keeps_products(block: Block, each: Pass, shape: Shape) -> bool:
+    """Whether the Gram matrices of an epoch are the same in all, and few enough to be kept."""
+    if block.window_rows is None or not each.order.repeats:
+        return False
+    n_numbers = rows_trained(block, shape) * block.window_rows * len(block.batch_sizes)
+    return n_numbers * itemsize(each) <= MAX_KEPT_BYTES
+
+
+def epochs_together(n_bytes: int) -> int:
+    """How many epochs wait for each other, by the bytes of the weights of one."""
+    return max(1, min(MOST_EPOCHS, MOST_BYTES // n_bytes))
+
+
+def epochs_validated_together(each: Pass, shape: Shape) -> int:
+    """After how many epochs at most a pass reads the validation rows."""
+    return min(epochs_together(weights_bytes(block, each, shape)) for block in each.blocks)
+
+
+def power_numbers(batch_size: int) -> int:
+    """Of the powers of all pieces, for each row of a window, at most."""
+    n_batches = max(1, PIECE_ROWS // batch_size)
+    return n_batches * batch_size * (n_batches - 1).bit_length()
+
+
+def rows_trained(block: Block, shape: Shape) -> int:
+    """Rows of an epoch on which a block trains: without those that its fold holds out."""
+    if shape.folds is None or block.fold is None:
+        return shape.n_train
+    return shape.n_train - int(fold_sizes(shape.n_train, shape.folds)[block.fold])
+
+
+def itemsize(each: Pass) -> int:
+    """Bytes of a number in the precision of a pass."""
+    return np.dtype(each.train.precision).itemsize
+
+
+def row_bytes(each: Pass, shape: Shape) -> int:
+    """Of all rows to train and to validate."""
+    return (shape.n_train + shape.n_validation) * shape.n_features * itemsize(each)
+
+
+def weights_bytes(block: Block, each: Pass, shape: Shape) -> int:
+    """Of the weights of a block."""
+    return len(block.trajectories) * shape.n_features * itemsize(each)
+
+
+def chunk_bytes(each: Pass, shape: Shape) -> int:
+    """Of a chunk of rows."""
+    return min(each.chunk_rows, shape.n_train) * shape.n_features * itemsize(each)
