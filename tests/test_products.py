@@ -10,12 +10,12 @@ rng = np.random.default_rng(3)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("n_cells", [1, 2, 5, 8, 9, 40])
+@pytest.mark.parametrize("n_trajectories", [1, 2, 5, 8, 9, 40])
 @pytest.mark.parametrize("n_rows", [0, 1, 23])
 @pytest.mark.parametrize("cached_bytes", [1, 500, 10**6])
-def test_predictions_are_the_product(cached_bytes, n_rows, n_cells, dtype, monkeypatch):
+def test_predictions_are_the_product(cached_bytes, n_rows, n_trajectories, dtype, monkeypatch):
     monkeypatch.setattr(products, "CACHED_BYTES", cached_bytes)
-    weights = rng.standard_normal((n_cells, 7)).astype(dtype)
+    weights = rng.standard_normal((n_trajectories, 7)).astype(dtype)
     rows = rng.standard_normal((n_rows, 7)).astype(dtype)
     found = predictions(weights, rows)
     assert found.dtype == dtype
@@ -24,7 +24,7 @@ def test_predictions_are_the_product(cached_bytes, n_rows, n_cells, dtype, monke
 
 
 @pytest.mark.parametrize(
-    ("n_cells", "n_features", "dtype", "longest"),
+    ("n_trajectories", "n_features", "dtype", "longest"),
     [
         (1, 1000, np.float64, 2000),  # of a single cell nothing is shared
         (2, 1000, np.float64, 98),  # 768 KiB
@@ -34,9 +34,9 @@ def test_predictions_are_the_product(cached_bytes, n_rows, n_cells, dtype, monke
         (9, 1000, np.float64, 2000),
     ],
 )
-def test_pieces_of_few_cells_stay_in_the_cache(n_cells, n_features, dtype, longest):
+def test_pieces_of_few_trajectories_stay_in_the_cache(n_trajectories, n_features, dtype, longest):
     rows = np.broadcast_to(np.zeros((), dtype), (2000, n_features))
-    found = list(pieces(n_cells, rows))
+    found = list(pieces(n_trajectories, rows))
     assert found[0] == slice(0, longest)
     assert [each.start for each in found[1:]] == [each.stop for each in found[:-1]]
     assert found[-1].stop == 2000

@@ -72,7 +72,7 @@ def flat(epochs):
     for epoch in epochs:
         yield epoch.running_loss.tobytes()
         for each in epoch.validated:
-            yield each.epoch, each.cells.tobytes(), each.half_mse.tobytes(), each.mae.tobytes()
+            yield each.epoch, each.members.tobytes(), each.half_mse.tobytes(), each.mae.tobytes()
         for each in epoch.outcomes:
             yield {
                 name: value.tobytes() if isinstance(value, np.ndarray) else repr(value)

@@ -26,8 +26,8 @@ def test_losses_of_every_epoch_are_those_of_its_own_weights():
         waiting.measure(ROWS[rows], TARGETS[rows])
     for n, (each, (weights, bias)) in enumerate(zip(waiting.take(), models, strict=True)):
         assert each.epoch == n + 1
-        assert each.cells.tolist() == cells[n]
-        errors = weights[each.cells] @ ROWS.T + bias[each.cells, None] - TARGETS
+        assert each.members.tolist() == cells[n]
+        errors = weights[each.members] @ ROWS.T + bias[each.members, None] - TARGETS
         np.testing.assert_allclose(each.half_mse, np.mean(errors**2, axis=1) / 2, rtol=1e-13)
         np.testing.assert_allclose(each.mae, np.mean(np.abs(errors), axis=1), rtol=1e-13)
 

@@ -47,7 +47,8 @@ class WindowedKernel(Kernel):
         self._window_rows = window_rows
         self._keeps_products = keeps_products
         self._walks = [
-            (Walk(trains[cells], window_rows, self.dtype), cells) for _, cells in groups(trains)
+            (Walk(trains[members], window_rows, self.dtype), members)
+            for _, members in groups(trains)
         ]
         self._kept: dict[int, list[Products]] = {}  # by a window's first row
         self._held_rows: NDArray[Any] | None = None
@@ -85,17 +86,17 @@ class WindowedKernel(Kernel):
             self._fold()
             P = X @ self._V.T
             C = np.empty_like(P)
-            for (walk, cells), products in zip(self._walks, self._products(X), strict=True):
-                scale = self._scale[cells]
+            for (walk, members), products in zip(self._walks, self._products(X), strict=True):
+                scale = self._scale[members]
                 when = (self._epoch, self._position, self._n_rows)
-                predictions = P[:, cells] * scale.astype(P.dtype)
-                walked = walk.go(when, products, predictions, y, self.bias[cells])
-                np.divide(walked.coefficients, scale, out=C[:, cells], casting="same_kind")
+                predictions = P[:, members] * scale.astype(P.dtype)
+                walked = walk.go(when, products, predictions, y, self.bias[members])
+                np.divide(walked.coefficients, scale, out=C[:, members], casting="same_kind")
                 residuals = walked.residuals
                 squares = np.einsum("ij,ij->j", residuals, residuals, dtype=np.float64)
-                self.squared_errors[cells] += squares
-                walk.decay(self._V[cells], walked)
-                self._scale[cells] *= walked.scale
+                self.squared_errors[members] += squares
+                walk.decay(self._V[members], walked)
+                self._scale[members] *= walked.scale
             for first in range(0, X.shape[1], PIECE_COLUMNS):
                 piece = slice(first, first + PIECE_COLUMNS)
                 self._V[:, piece] -= C.T @ X[:, piece]
@@ -103,10 +104,10 @@ class WindowedKernel(Kernel):
 
     def _fold(self) -> None:
         """Multiply small scales into V before a window begins."""
-        cells = np.abs(self._scale) < SMALLEST_SCALE
-        if cells.any():
-            self._V[cells] *= self._scale[cells].astype(self.dtype)[:, None]
-            self._scale[cells] = 1.0
+        members = np.abs(self._scale) < SMALLEST_SCALE
+        if members.any():
+            self._V[members] *= self._scale[members].astype(self.dtype)[:, None]
+            self._scale[members] = 1.0
 
     def _products(self, X: NDArray[Any]) -> list[Products]:
         """For every walk what it needs of the products of a window's rows."""
@@ -124,8 +125,8 @@ class WindowedKernel(Kernel):
             self._held_rows = np.empty((self._window_rows, self._V.shape[1]), self.dtype)
 
     def _take_up(self) -> None:
-        for walk, cells in self._walks:
-            walk.stop(self._is_frozen[cells])
+        for walk, members in self._walks:
+            walk.stop(self._is_frozen[members])
 
     def _arrays(self) -> Arrays:
         own = {"held_targets": self._held_targets[: self._n_held]}

@@ -92,7 +92,7 @@ class RunningBlock:
     ) -> None:
         self.plan = block
         trains = [each.train for each in block.trajectories]
-        n_cells = len(trains)
+        n_trajectories = len(trains)
         weights = np.stack(
             [
                 start_of(each.train, each.replicate).weights(n_features)
@@ -100,17 +100,17 @@ class RunningBlock:
             ]
         )
         self._kernel = _kernel(block, trains, weights, targets.dtype, keeps_products)
-        self._alive = np.ones(n_cells, dtype=bool)
+        self._alive = np.ones(n_trajectories, dtype=bool)
         self._last_epochs = np.array([each.epochs for each in block.trajectories])
         self._stops = {stop.epoch for each in block.trajectories for stop in each.stops}
         self._epoch = 0
-        self._start = ErrorSums(n_cells)
+        self._start = ErrorSums(n_trajectories)
         self._start_loss = _loss_of_constants(self._kernel.bias, targets)
-        self._validation = Validation(n_cells, n_features, targets.dtype)
+        self._validation = Validation(n_trajectories, n_features, targets.dtype)
         self._history: list[NDArray[np.float64]] = []  # an epoch: 3 losses of every trajectory
         self._n_rows = 0  # of the epoch
-        self._running_loss = np.full(n_cells, np.nan)
-        self._diverged_now = np.zeros(n_cells, dtype=bool)
+        self._running_loss = np.full(n_trajectories, np.nan)
+        self._diverged_now = np.zeros(n_trajectories, dtype=bool)
         self._stopping = np.empty(0, np.int64)
         self._training = ErrorSums(0)
 
@@ -191,7 +191,7 @@ class RunningBlock:
         if self.validates_now:
             epoch.validated += self._validation.take()
             for each in epoch.validated:
-                self._history[each.epoch - 1][1:, each.cells] = each.half_mse, each.mae
+                self._history[each.epoch - 1][1:, each.members] = each.half_mse, each.mae
         if not self.stops_now and not self._diverged_now.any():
             return epoch
         histories = np.stack(self._history, axis=-1)

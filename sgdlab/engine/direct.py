@@ -1,9 +1,9 @@
-"""Minibatch SGD as it is defined, for a stack of cells that see the same rows.
+"""Minibatch SGD as it is defined, for a stack of trajectories that see the same rows.
 
 The rows of one batch size end their batches at the same places. A *tile* is what lies between two
-such places of any cell, so that within a tile no weights change and all cells share two matrix
-products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``. The rows of few cells are
-multiplied in pieces of a tile, each with both products in turn.
+such places of any trajectory, so that within a tile no weights change and all trajectories share
+two matrix products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``. The rows of
+few trajectories are multiplied in pieces of a tile, each with both products in turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,11 +31,12 @@ class DirectKernel(Kernel):
         self._total = np.empty_like(self._V)
         self._part = np.empty_like(self._V)  # of it, by one piece
         self._of_rows: tuple[NDArray[Any], NDArray[Any]] = (self._total[:, :0], self._total[:, :0])
-        self._factor = np.empty((len(trains), 1), self.dtype)  # of derivatives in a cell's batch
-        self._bias_derivative = np.zeros(len(trains))  # sum over the rows of a cell's batch so far
+        self._factor = np.empty((len(trains), 1), self.dtype)  # of derivatives in a batch
+        self._bias_derivative = np.zeros(len(trains))  # sum over the rows of a batch so far
         self._is_any_bias_trained = bool(column(trains, "train_bias").any())
         self._groups = [
-            _Group(size, cells, trains[cells], self._V[cells]) for size, cells in groups(trains)
+            _Group(size, members, trains[members], self._V[members])
+            for size, members in groups(trains)
         ]
 
     def step(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
@@ -46,13 +47,13 @@ class DirectKernel(Kernel):
                 tile = slice(self._position - first, stop - first)
                 self._tile(rows[tile], targets[tile])
 
-    def _forget(self, cells: NDArray[np.bool_]) -> None:
+    def _forget(self, members: NDArray[np.bool_]) -> None:
         for group in self._groups:
-            group.forget(cells)
+            group.forget(members)
 
     def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
         for group in self._groups:
-            group.make_room(self._is_inside(group), self._V[group.cells])
+            group.make_room(self._is_inside(group), self._V[group.members])
 
     def _take_up(self) -> None:
         for group in self._groups:
@@ -71,11 +72,11 @@ class DirectKernel(Kernel):
         return self._position % group.batch_size > 0 and self._position < self._n_rows
 
     def _put(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """One number a cell beside residuals of shape (n_cells, n_rows)."""
+        """One number a trajectory beside residuals of shape (n_trajectories, n_rows)."""
         return numbers.astype(self.dtype)[:, None]
 
     def _tile_ends(self, n_rows: int) -> list[int]:
-        """Where the next rows are cut: at the end of any cell's batch, and at their own end."""
+        """Where the next rows are cut: where any batch ends, and at their own end."""
         start, stop = self._position, self._position + n_rows
         ends = {stop}
         for group in self._groups:
@@ -88,19 +89,19 @@ class DirectKernel(Kernel):
             if self._position % group.batch_size == 0:
                 self._begin_batch(group, self._position)
                 if self._is_any_bias_trained:
-                    self._bias_derivative[group.cells] = 0.0
+                    self._bias_derivative[group.members] = 0.0
         self._multiply(rows, targets)
         self._position += len(rows)
         for group in self._groups:
             is_last = self._position % group.batch_size == 0 or self._position == self._n_rows
-            total = group.collect(self._total[group.cells], is_last)
+            total = group.collect(self._total[group.members], is_last)
             if is_last:
                 self._end_batch(group, total)
 
     def _begin_batch(self, group: "_Group", position: int) -> None:
         """Begin the batch of a group whose first row stands there in the epoch."""
         when = (self._epoch, position, self._n_rows)
-        self._factor[group.cells, 0] = group.begin_batch(*when, self._scale[group.cells])
+        self._factor[group.members, 0] = group.begin_batch(*when, self._scale[group.members])
 
     def _multiply(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Both products, into the total of a tile; the losses and the bias have their parts."""
@@ -135,42 +136,42 @@ class DirectKernel(Kernel):
         return self._of_rows
 
     def _end_batch(self, group: "_Group", total: NDArray[Any]) -> None:
-        cells = group.cells
-        group.move(self._V[cells], self._scale[cells], total)
+        members = group.members
+        group.move(self._V[members], self._scale[members], total)
         if self._is_any_bias_trained:
-            group.move_bias(self.bias[cells], self._bias_derivative[cells])
+            group.move_bias(self.bias[members], self._bias_derivative[members])
 
 
 class _Group:
-    """The cells of one batch size, between the beginning and the end of a batch.
+    """The trajectories of one batch size, between the beginning and the end of a batch.
 
     Parameters
     ----------
-    weights : float array, shape (n_cells, n_features)
-        Of all cells of the group, whose values play no part.
+    weights : float array, shape (n_trajectories, n_features)
+        Of all trajectories of the group, whose values play no part.
     """
 
     def __init__(
-        self, batch_size: int, cells: slice, trains: Sequence[Train], weights: NDArray[Any]
+        self, batch_size: int, members: slice, trains: Sequence[Train], weights: NDArray[Any]
     ) -> None:
         self.batch_size = batch_size
-        self.cells = cells
+        self.members = members
         self._learning_rates = LearningRates.of_stack(trains)
         self._update = make_update(trains, weights)
         self._trains_bias = column(trains, "train_bias")
-        self._moves = np.ones(len(trains))  # 0 for cells that are frozen
+        self._moves = np.ones(len(trains))  # 0 for trajectories that are frozen
         self._constant_rate = self._learning_rates.base
         self._batch_rows = 0
         self._collected: NDArray[Any] | None = None  # once a batch has had several tiles
         self._is_inside = False  # a batch that has had a tile
 
-    def forget(self, cells: NDArray[np.bool_]) -> None:
-        """Remember nothing more of some cells of the stack."""
-        self._update.forget(cells[self.cells])
+    def forget(self, members: NDArray[np.bool_]) -> None:
+        """Remember nothing more of some trajectories of the stack."""
+        self._update.forget(members[self.members])
 
     def stop(self, is_frozen: NDArray[np.bool_]) -> None:
-        """Let the frozen cells of the stack move no more."""
-        self._moves = np.where(is_frozen[self.cells], 0.0, 1.0)
+        """Let the frozen trajectories of the stack move no more."""
+        self._moves = np.where(is_frozen[self.members], 0.0, 1.0)
         self._constant_rate = self._learning_rates.base * self._moves
 
     def begin_batch(

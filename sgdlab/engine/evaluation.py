@@ -10,19 +10,19 @@ from sgdlab.data.rows import Chunk
 
 
 class ErrorSums:
-    """Squared and absolute errors of some cells on the rows seen so far.
+    """Squared and absolute errors of some models on the rows seen so far.
 
-    Both results have shape (n_cells,): ``half_mse`` in squared target units, ``mae`` in target
+    Both results have shape (n_models,): ``half_mse`` in squared target units, ``mae`` in target
     units. They are infinite or NaN where predictions were, and NaN if there were no rows.
     """
 
-    def __init__(self, n_cells: int) -> None:
-        self._squared = np.zeros(n_cells)
-        self._absolute = np.zeros(n_cells)
+    def __init__(self, n_models: int) -> None:
+        self._squared = np.zeros(n_models)
+        self._absolute = np.zeros(n_models)
         self._n_rows = 0
 
     def add(self, predictions: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Count some rows; ``predictions`` of shape (n_cells, n_rows) is overwritten."""
+        """Count some rows; ``predictions`` of shape (n_models, n_rows) is overwritten."""
         with np.errstate(over="ignore", invalid="ignore"):
             predictions -= targets
             self._squared += np.vecdot(predictions, predictions, dtype=np.float64)
@@ -46,10 +46,10 @@ class ErrorSums:
 def prediction_errors(
     weights: NDArray[Any], bias: NDArray[np.float64], chunks: Iterable[Chunk]
 ) -> NDArray[np.float64]:
-    """``weights @ x + bias - y`` for all rows, shape (n_cells, n_rows).
+    """``weights @ x + bias - y`` for all rows, shape (n_models, n_rows).
 
-    ``weights`` has shape (n_cells, n_features), ``bias`` (n_cells,). Where predictions are infinite
-    or NaN, so are their errors.
+    ``weights`` has shape (n_models, n_features), ``bias`` (n_models,). Where predictions are
+    infinite or NaN, so are their errors.
     """
     pieces = [
         (weights @ rows.T).astype(np.float64) + bias[:, None] - targets for rows, targets in chunks

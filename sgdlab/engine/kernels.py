@@ -1,4 +1,4 @@
-"""What every kernel is: a stack of cells that see the same rows, trained row after row.
+"""What every kernel is: a stack of trajectories that see the same rows, trained row after row.
 
 A kernel is made from hyperparameters alone and does not change what it was made from. What training
 changes is a state of named arrays, which can be taken out and put into another kernel that was made
@@ -20,21 +20,23 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Kernel(ABC):
-    """The weights of a stack of cells; every cell makes one step at the end of each of its batches.
+    """The weights of a stack of trajectories, each of which steps at the end of its own batches.
+
+    ``members`` are some trajectories of the stack.
 
     Parameters
     ----------
     trains
-        Those of the cells, by ascending batch size; all have the same loss and optimizer.
-    weights : float64 array, shape (n_cells, n_features)
+        Those of the trajectories, by ascending batch size; all have the same loss and optimizer.
+    weights : float64 array, shape (n_trajectories, n_features)
         At the start.
     dtype
         float64 or float32, of the products and the weights.
 
     Attributes
     ----------
-    bias : float64 array, shape (n_cells,)
-    squared_errors : float64 array, shape (n_cells,)
+    bias : float64 array, shape (n_trajectories,)
+    squared_errors : float64 array, shape (n_trajectories,)
         Sum over the rows of this epoch so far, each before its own update; complete when all rows
         of the epoch have been handed in.
     """
@@ -53,7 +55,7 @@ class Kernel(ABC):
 
     @property
     def weights(self) -> NDArray[Any]:
-        """``w`` of every cell, a new array of shape (n_cells, n_features)."""
+        """``w`` of every trajectory, a new array of shape (n_trajectories, n_features)."""
         weights: NDArray[Any] = self._V * self._scale.astype(self.dtype)[:, None]
         return weights
 
@@ -68,20 +70,20 @@ class Kernel(ABC):
         """Train on the next rows of the epoch, shapes (n, n_features) and (n,), any n."""
 
     @np.errstate(over="ignore", invalid="ignore")
-    def predict(self, rows: NDArray[Any], cells: slice | NDArray[np.int64]) -> NDArray[Any]:
-        """Predictions of some cells, shape (n_chosen_cells, n_rows); infinite ones are no error."""
-        found = predictions(self._V[cells], rows)
-        found *= self._scale[cells].astype(self.dtype)[:, None]
-        found += self.bias[cells].astype(self.dtype)[:, None]
+    def predict(self, rows: NDArray[Any], members: slice | NDArray[np.int64]) -> NDArray[Any]:
+        """Predictions of some trajectories, shape (n_members, n_rows); they may be infinite."""
+        found = predictions(self._V[members], rows)
+        found *= self._scale[members].astype(self.dtype)[:, None]
+        found += self.bias[members].astype(self.dtype)[:, None]
         return found
 
-    def freeze(self, cells: NDArray[np.bool_]) -> None:
-        """Set cells to zero for good; their rows stay, so that no product changes its shape."""
-        self._V[cells] = 0.0
-        self._scale[cells] = 1.0
-        self.bias[cells] = 0.0
-        self._is_frozen |= cells
-        self._forget(cells)
+    def freeze(self, members: NDArray[np.bool_]) -> None:
+        """Set trajectories to zero for good; they stay, so that no product changes its shape."""
+        self._V[members] = 0.0
+        self._scale[members] = 1.0
+        self.bias[members] = 0.0
+        self._is_frozen |= members
+        self._forget(members)
         self._take_up()
 
     def state(self) -> Arrays:
@@ -109,8 +111,8 @@ class Kernel(ABC):
             put_back(array, state[name])
         self._take_up()
 
-    def _forget(self, cells: NDArray[np.bool_]) -> None:  # noqa: B027 - most remember nothing
-        """Remember nothing more of some cells."""
+    def _forget(self, members: NDArray[np.bool_]) -> None:  # noqa: B027 - most remember nothing
+        """Remember nothing more of some trajectories."""
 
     @abstractmethod
     def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -118,7 +120,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def _take_up(self) -> None:
-        """Have what follows from a state that has changed: which cells move no more."""
+        """Have what follows from a state that has changed: which trajectories move no more."""
 
     def _arrays(self) -> Arrays:
         """The arrays of the state themselves, but for the place in the epoch."""
@@ -140,7 +142,7 @@ def put_back(array: NDArray[Any], saved: NDArray[Any]) -> None:
 
 
 def groups(trains: Sequence[Train]) -> Iterator[tuple[int, slice]]:
-    """Every batch size, with the cells that have it."""
+    """Every batch size, with the trajectories that have it."""
     sizes, firsts = np.unique(column(trains, "batch_size"), return_index=True)
     stops = [*firsts[1:].tolist(), len(trains)]
     for size, first, stop in zip(sizes.tolist(), firsts.tolist(), stops, strict=True):

@@ -18,10 +18,10 @@ from sgdlab.memory import epochs_together
 
 @dataclass(frozen=True)
 class Validated:
-    """Losses of some cells after an epoch, each of shape (len(cells),)."""
+    """Losses of some trajectories after an epoch, shapes (n_members,)."""
 
     epoch: int
-    cells: NDArray[np.int64]
+    members: NDArray[np.int64]
     half_mse: NDArray[np.float64]
     mae: NDArray[np.float64]
 
@@ -31,13 +31,13 @@ class Validation:
 
     Parameters
     ----------
-    n_cells, n_features
+    n_trajectories, n_features
         Of the weights of an epoch.
     """
 
-    def __init__(self, n_cells: int, n_features: int, dtype: DTypeLike) -> None:
-        self._n_together = epochs_together(n_cells * n_features * np.dtype(dtype).itemsize)
-        n_rows = self._n_together * n_cells
+    def __init__(self, n_trajectories: int, n_features: int, dtype: DTypeLike) -> None:
+        self._n_together = epochs_together(n_trajectories * n_features * np.dtype(dtype).itemsize)
+        n_rows = self._n_together * n_trajectories
         self._weights = np.empty((n_rows, n_features), dtype)
         self._bias = np.empty(n_rows, dtype)
         self._waiting: list[tuple[int, NDArray[np.int64]]] = []
@@ -47,16 +47,16 @@ class Validation:
     def add(
         self,
         epoch: int,
-        cells: NDArray[np.int64],
+        members: NDArray[np.int64],
         weights: NDArray[Any],
         bias: NDArray[np.float64],
     ) -> None:
-        """Take the weights (n_cells, n_features) and bias of some cells after an epoch."""
-        added = slice(self._n, self._n + len(cells))
-        np.take(weights, cells, axis=0, out=self._weights[added], mode="clip")
-        self._bias[added] = bias[cells]
+        """Take weights (n_trajectories, n_features) and bias of some members after an epoch."""
+        added = slice(self._n, self._n + len(members))
+        np.take(weights, members, axis=0, out=self._weights[added], mode="clip")
+        self._bias[added] = bias[members]
         self._n = added.stop
-        self._waiting.append((epoch, cells))
+        self._waiting.append((epoch, members))
         self._sums = ErrorSums(self._n)
 
     @property
@@ -72,8 +72,8 @@ class Validation:
         """What waits, by name, in new arrays; nothing may be half measured."""
         return {
             "epochs": np.array([epoch for epoch, _ in self._waiting], dtype=np.int64),
-            "n_cells": np.array([len(cells) for _, cells in self._waiting], dtype=np.int64),
-            "cells": np.concatenate([np.empty(0, np.int64), *(each for _, each in self._waiting)]),
+            "n_members": np.array([len(each) for _, each in self._waiting], dtype=np.int64),
+            "members": np.concatenate([np.empty(0, np.int64), *(m for _, m in self._waiting)]),
             "weights": self._weights[: self._n].copy(),
             "bias": self._bias[: self._n].copy(),
         }
@@ -84,19 +84,19 @@ class Validation:
         Raises
         ------
         KeyError, ValueError
-            If it is not the state of a validation of as many cells.
+            If it is not the state of a validation of as many trajectories.
         """
         self._n = len(state["bias"])
         put_back(self._weights[: self._n], state["weights"])
         put_back(self._bias[: self._n], state["bias"])
-        ends = np.cumsum(state["n_cells"])[:-1]
-        cells = np.split(state["cells"], ends) if len(state["n_cells"]) else []
-        self._waiting = list(zip(state["epochs"].tolist(), cells, strict=True))
+        ends = np.cumsum(state["n_members"])[:-1]
+        members = np.split(state["members"], ends) if len(state["n_members"]) else []
+        self._waiting = list(zip(state["epochs"].tolist(), members, strict=True))
         self._sums = ErrorSums(self._n)
 
     def measure(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Predict some of the rows by all that wait."""
-        with np.errstate(over="ignore", invalid="ignore"):  # of cells that are about to diverge
+        with np.errstate(over="ignore", invalid="ignore"):  # of those that are about to diverge
             predicted = predictions(self._weights[: self._n], rows)
             predicted += self._bias[: self._n, None]
         self._sums.add(predicted, targets)
@@ -105,8 +105,8 @@ class Validation:
         """The losses on all rows so far, of what has waited; then nothing waits any more."""
         half_mse, mae = self._sums.half_mse, self._sums.mae
         start = 0
-        for epoch, cells in self._waiting:
-            of_epoch = slice(start, start + len(cells))
-            yield Validated(epoch, cells, half_mse[of_epoch], mae[of_epoch])
+        for epoch, members in self._waiting:
+            of_epoch = slice(start, start + len(members))
+            yield Validated(epoch, members, half_mse[of_epoch], mae[of_epoch])
             start = of_epoch.stop
         self._waiting, self._n = [], 0

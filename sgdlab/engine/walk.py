@@ -1,15 +1,15 @@
 """The steps of small batches inside a window, in arrays with one row for every row of the window.
 
-For the cells of one batch size, with the scale 1 at the window's start, ``state`` holds in the rows
-of batches that had their step their coefficients C, and in all others ``-(P + (b - y) / scale)``:
-predictions P from the weights at the window's start, and what residuals have beside them. With the
-Gram matrix of the rows, in which the identity stands for each batch's own rows, the product
-``earlier @ state`` is then ``-residuals / scale`` of a batch. To keep its rows short, a *piece* of
-several batches is brought up to date with all that is before it at once.
+For the trajectories of one batch size, with the scale 1 at the window's start, ``state`` holds in
+the rows of batches that had their step their coefficients C, and in all others ``-(P + (b - y) /
+scale)``: predictions P from the weights at the window's start, and what residuals have beside them.
+With the Gram matrix of the rows, in which the identity stands for each batch's own rows, the
+product ``earlier @ state`` is then ``-residuals / scale`` of a batch. To keep its rows short, a
+*piece* of several batches is brought up to date with all that is before it at once.
 
 For the squared loss all residuals r of a piece follow from one linear system ``(I + f N) r = p``.
-N, the products with rows of earlier batches, is the same for all cells, and some power of it is 0,
-so that the inverse is exactly ``(I - f N) (I + (f N)^2) (I + (f N)^4) ...`` with few factors.
+N, the products with rows of earlier batches, is the same for all trajectories, and some power of it
+is 0, so that the inverse is exactly ``(I - f N) (I + (f N)^2) (I + (f N)^4) ...`` with few factors.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,9 @@ from sgdlab.objects import column, loss_of_stack
 from sgdlab.optim.learning_rates import LearningRates
 from sgdlab.optim.updates import decay
 
-# The scale shrinks within a window by at least exp(-2 * this); where the decay of a cell might be
-# stronger, or near 0, what is held of the window is multiplied by it at every step instead.
+# The scale shrinks within a window by at least exp(-2 * this); where the decay of a trajectory
+# might be stronger, or near 0, what is held of the window is multiplied by it at every step
+# instead.
 LARGEST_DECAY_OF_A_WINDOW = 10.0
 LARGEST_DECAY_OF_A_STEP = 0.5
 # The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
@@ -70,11 +71,11 @@ class Products:
 
 @dataclass(frozen=True)
 class _Rates:
-    """What a window's batches do, arrays of shape (n_batches, n_cells) but for some.
+    """What a window's batches do, arrays of shape (n_batches, n_trajectories) but for some.
 
-    ``..._of_rows`` (T, n_cells) are of every row's batch. ``end`` (n_cells,) is the scale at the
-    end, ``linear`` (n_cells,) f of the linear system. ``decay`` is used by the cells whose scale
-    stays 1.
+    ``..._of_rows`` (T, n_trajectories) are of every row's batch. ``end`` (n_trajectories,) is the
+    scale at the end, ``linear`` (n_trajectories,) f of the linear system. ``decay`` is used by the
+    trajectories whose scale stays 1.
     """
 
     minus_scale: NDArray[Any]
@@ -91,8 +92,8 @@ class _Rates:
 class _Window:
     """A window that is being walked through.
 
-    ``offset`` (T, n_cells) is what residuals have beside predictions, over the scale;
-    ``bias_change`` (n_cells,) what the bias has moved by since the window's start.
+    ``offset`` (T, n_trajectories) is what residuals have beside predictions, over the scale;
+    ``bias_change`` (n_trajectories,) what the bias has moved by since the window's start.
     """
 
     rates: _Rates
@@ -106,14 +107,14 @@ class Walked:
 
     Attributes
     ----------
-    coefficients : float array, shape (T, n_cells)
+    coefficients : float array, shape (T, n_trajectories)
         C at the window's end.
-    residuals : float array, shape (T, n_cells)
+    residuals : float array, shape (T, n_trajectories)
         Of its rows, each before its own update.
-    scale : float64 array, shape (n_cells,)
+    scale : float64 array, shape (n_trajectories,)
         What the scale has shrunk to.
     decay : float array, shape (n_multiplied,)
-        What the weights of the cells whose scale stayed 1 are to be multiplied with.
+        What the weights of the trajectories whose scale stayed 1 are to be multiplied with.
     """
 
     coefficients: NDArray[Any]
@@ -123,13 +124,13 @@ class Walked:
 
 
 class Walk:
-    """Through one window after the other, for the cells of one batch size."""
+    """Through one window after the other, for the trajectories of one batch size."""
 
     def __init__(self, trains: Sequence[Train], window_rows: int, dtype: DTypeLike) -> None:
         self._loss = loss_of_stack(trains, lambda numbers: numbers.astype(dtype))
         self._batch_size = trains[0].batch_size
         self._learning_rates = LearningRates.of_stack(trains)
-        self._moves = np.ones(len(trains))  # 0 for cells that are frozen
+        self._moves = np.ones(len(trains))  # 0 for trajectories that are frozen
         self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
         self._trains_bias = column(trains, "train_bias")
         self._is_any_bias_trained = bool(self._trains_bias.any())
@@ -153,7 +154,7 @@ class Walk:
         self._constant_rates: _Rates | None = None  # of a whole window
 
     def stop(self, is_frozen: NDArray[np.bool_]) -> None:
-        """Let frozen cells move no more."""
+        """Let frozen trajectories move no more."""
         self._moves = np.where(is_frozen, 0.0, 1.0)
         self._constant_rates = None
 
@@ -183,10 +184,10 @@ class Walk:
         ----------
         products
             From :meth:`products`.
-        P : float array, shape (T, n_cells)
+        P : float array, shape (T, n_trajectories)
             Predictions without bias.
         targets : float array, shape (T,)
-        bias : float64 array, shape (n_cells,)
+        bias : float64 array, shape (n_trajectories,)
             Changed in place.
         """
         n, state, earlier = len(P), self._state[: len(P)], products.earlier
@@ -209,7 +210,7 @@ class Walk:
         return Walked(state, self._residuals[:n], rates.end, rates.decay.prod(axis=0))
 
     def decay(self, V: NDArray[Any], walked: Walked) -> None:
-        """Multiply the weights of the cells whose scale stayed 1, in place."""
+        """Multiply the weights of the trajectories whose scale stayed 1, in place."""
         if self._is_any_multiplied:
             V[self._is_multiplied] *= walked.decay[:, None]
 
@@ -240,12 +241,12 @@ class Walk:
             self._multiply(k, slice(batch.start), slice(batch.known.stop, None), window)
 
     def _multiply(self, k: int, earlier: slice, later: slice, window: _Window) -> None:
-        """The decay of cells whose scale stays 1: of earlier rows' coefficients, and of P."""
-        cells, shrunk = self._is_multiplied, window.rates.decay[k]
+        """The decay of those whose scale stays 1: of earlier rows' coefficients, and of P."""
+        members, shrunk = self._is_multiplied, window.rates.decay[k]
         state, offset = self._state[: len(window.offset)], window.offset
-        state[earlier, cells] *= shrunk
-        state[later, cells] *= shrunk
-        state[later, cells] -= (1 - shrunk) * offset[later, cells]
+        state[earlier, members] *= shrunk
+        state[later, members] *= shrunk
+        state[later, members] -= (1 - shrunk) * offset[later, members]
 
     def _rates_of(self, when: When, n_rows: int) -> _Rates:
         """Of the batches in the next rows; in all whole windows the same without a schedule."""
@@ -279,7 +280,7 @@ class Walk:
         )
 
     def _learning_rates_at(self, when: When, batch_rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of a window's batches, shape (n_batches, n_cells)."""
+        """Of a window's batches, shape (n_batches, n_trajectories)."""
         epoch, position, n_rows = when
         ends = position + np.cumsum(batch_rows)[:, None]
         begins = ends - batch_rows[:, None]

@@ -1,4 +1,4 @@
-"""The learning rates of a stack of cells at every update."""
+"""The learning rates of a stack of trajectories at every update."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ def depends_on_epochs(train: Train) -> bool:
 
 @dataclass(frozen=True)
 class LearningRates:
-    """The learning rates of a stack of cells.
+    """The learning rates of a stack of trajectories.
 
     A warm-up is a linear rise in front of the schedule, which then has the rest of the training to
     itself (Goyal et al. 2017, arXiv:1706.02677, section 2.2). The factor of an update is the
@@ -30,12 +30,12 @@ class LearningRates:
 
     Attributes
     ----------
-    base, epochs, warmup : float64 arrays, shape (n_cells,)
+    base, epochs, warmup : float64 arrays, shape (n_trajectories,)
         As they were given.
     schedules
-        Every schedule with the cells that it is the schedule of.
+        Every schedule with the trajectories that it is the schedule of.
     is_constant
-        Whether no cell's learning rate changes.
+        Whether no trajectory's learning rate changes.
     """
 
     base: Floats
@@ -46,7 +46,7 @@ class LearningRates:
 
     @classmethod
     def of_stack(cls, trains: Sequence[Train]) -> "LearningRates":
-        """Those that some cells ask for."""
+        """Those that some trajectories ask for."""
         names = np.array([train.schedule for train in trains])
         schedules = []
         for name in np.unique(names).tolist():
@@ -63,16 +63,16 @@ class LearningRates:
     def at(self, begin: float | Floats, end: float | Floats) -> Floats:
         """The rates of the update on a batch from ``begin`` to ``end``, in epochs.
 
-        Shape (n_cells,); of several batches, given as arrays of shape (n, 1), the shape is
-        (n, n_cells) if they may differ.
+        Shape (n_trajectories,); of several batches, given as arrays of shape (n, 1), the shape is
+        (n, n_trajectories) if they may differ.
         """
         if self.is_constant:
             return self.base
         rest = 1.0 - self.warmup
         fraction = np.clip((begin / self.epochs - self.warmup) / rest, 0.0, 1.0)
         factors = np.empty_like(fraction)
-        for schedule, cells in self.schedules:
-            factors[..., cells] = schedule.factor(fraction[..., cells])
+        for schedule, members in self.schedules:
+            factors[..., members] = schedule.factor(fraction[..., members])
         is_warming = begin < self.warmup * self.epochs
         with np.errstate(divide="ignore"):
             rise = np.minimum(end / (self.warmup * self.epochs), 1.0)

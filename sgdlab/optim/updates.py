@@ -1,7 +1,7 @@
-"""How the gradients of a stack of cells become steps, in place and with little arithmetic.
+"""How the gradients of a stack of trajectories become steps, in place and with little arithmetic.
 
 What a step is says an :class:`~sgdlab.words.optimizers.Optimizer`; here it is made on the weights
-``w = scale * V`` and the bias of cells whose batches end together.
+``w = scale * V`` and the bias of trajectories whose batches end together.
 """
 
 import math
@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Update(ABC):
-    """The steps of some cells whose batches end together; ``n`` cells, ``d`` features.
+    """The steps of ``n`` trajectories with ``d`` features, whose batches end together.
 
     For every batch ``begin`` is called before its first row, then ``move`` and ``move_bias``. A
     batch may be begun again: what ``begin`` gives depends on its arguments alone.
@@ -40,7 +40,7 @@ class Update(ABC):
         Parameters
         ----------
         learning_rate
-            Of this step, shape (n,); 0 for cells that move no more.
+            Of this step, shape (n,); 0 for trajectories that move no more.
         n_rows
             Of the batch.
         scale
@@ -60,8 +60,8 @@ class Update(ABC):
         """What is remembered from step to step, by name; the arrays themselves."""
         return {}
 
-    def forget(self, cells: NDArray[np.bool_]) -> None:  # noqa: B027 - some remember nothing
-        """Remember nothing more of some cells, which move no more."""
+    def forget(self, members: NDArray[np.bool_]) -> None:  # noqa: B027 - some remember nothing
+        """Remember nothing more of some trajectories, which move no more."""
 
 
 class PlainUpdate(Update):
@@ -145,16 +145,16 @@ class AveragingUpdate(Update):
         of_bias = {f"bias_{name}": array for name, array in self._bias_averages.items()}
         return {"n_updates": self._n_updates} | self._averages | of_bias
 
-    def forget(self, cells: NDArray[np.bool_]) -> None:
+    def forget(self, members: NDArray[np.bool_]) -> None:
         for average in (*self._averages.values(), *self._bias_averages.values()):
-            average[cells] = 0.0
+            average[members] = 0.0
 
     def _direction(self, gradient: NDArray[Any], averages: Arrays) -> NDArray[Any]:
         return self._optimizer.direction(gradient, averages, int(self._n_updates[0]))
 
 
 def make_update(trains: Sequence[Train], weights: NDArray[Any]) -> Update:
-    """The steps of cells that have the same optimizer and these weights, shape (n, d)."""
+    """The steps of trajectories that have the same optimizer and these weights, shape (n, d)."""
     optimizer = optimizer_of(trains)
     if optimizer.is_plain:
         return PlainUpdate(trains)
@@ -162,7 +162,7 @@ def make_update(trains: Sequence[Train], weights: NDArray[Any]) -> Update:
 
 
 def decay(learning_rate: Floats, decay_rate: Floats) -> Floats:
-    """What a step multiplies the weights with; exactly 1 for cells that move no more."""
+    """What a step multiplies the weights with; exactly 1 for trajectories that move no more."""
     return np.where(learning_rate == 0.0, 1.0, 1.0 - learning_rate * decay_rate)
 
 

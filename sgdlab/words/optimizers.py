@@ -1,8 +1,8 @@
 """How a gradient becomes a step, with the conventions of PyTorch's optimizers.
 
 ``l2`` is part of the gradient, and ``weight_decay`` shrinks the weights beside the step, whatever
-the optimizer is; neither touches the bias. Every optimizer is elementwise, so that cells of a stack
-do not know of each other.
+the optimizer is; neither touches the bias. Every optimizer is elementwise, so that trajectories of
+a stack do not know of each other.
 """
 
 from abc import abstractmethod
@@ -20,15 +20,15 @@ Averages = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Optimizer(Word):
-    """A rule of steps; its own hyperparameters have shape (n_cells,), or are one number.
+    """A rule of steps; its own hyperparameters have shape (n_trajectories,), or are one number.
 
     Attributes
     ----------
     averages
         Names of what is remembered of past gradients; each starts as zeros.
     is_plain
-        Whether the direction is the gradient and nothing else. Then a stack of cells may shrink its
-        weights by one number a cell, and small batches may be trained in windows.
+        Whether the direction is the gradient and nothing else. Then a stack of trajectories may
+        shrink its weights by one number a trajectory, and small batches may be trained in windows.
     n_temporaries
         How many arrays as large as the gradients a step makes on its way, for plans of memory.
     """
@@ -43,7 +43,7 @@ class Optimizer(Word):
 
         Parameters
         ----------
-        gradient : float array, shape (n_cells, n_parameters)
+        gradient : float array, shape (n_trajectories, n_parameters)
         averages
             By name, in the shape of the gradient; changed in place.
         n_updates
@@ -52,7 +52,7 @@ class Optimizer(Word):
 
 
 def as_column(values: Numbers, like: NDArray[Any]) -> NDArray[Any]:
-    """One number a cell, to be combined with an array (n_cells, n_parameters) in its dtype."""
+    """One number a trajectory, in the dtype of an array (n_trajectories, n_parameters)."""
     return np.reshape(values, (-1, 1)).astype(like.dtype)
 
 
