@@ -20,20 +20,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Train
+from sgdlab.engine.window_rates import Rates, When, WindowRates
 from sgdlab.memory import PIECE_ROWS
 from sgdlab.objects import column, loss_of_stack
-from sgdlab.optim.learning_rates import LearningRates
-from sgdlab.optim.updates import decay
 
-# The scale shrinks within a window by at least exp(-2 * this); where the decay of a trajectory
-# might be stronger, or near 0, what is held of the window is multiplied by it at every step
-# instead.
-LARGEST_DECAY_OF_A_WINDOW = 10.0
-LARGEST_DECAY_OF_A_STEP = 0.5
 # The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
 LARGEST_GROWTH = 100.0
-
-When = tuple[int, int, int]  # epoch and row of the epoch, from 0, and the rows of the epoch
 
 
 class _Batch(NamedTuple):
@@ -69,25 +61,6 @@ class Products:
     unit: float
 
 
-@dataclass(frozen=True)
-class _Rates:
-    """What a window's batches do, arrays of shape (n_batches, n_trajectories) but for some.
-
-    ``..._of_rows`` (T, n_trajectories) are of every row's batch. ``end`` (n_trajectories,) is the
-    scale at the end, ``linear`` (n_trajectories,) f of the linear system. ``decay`` is used by the
-    trajectories whose scale stays 1.
-    """
-
-    minus_scale: NDArray[Any]
-    factor: NDArray[Any]
-    bias: NDArray[np.float64]
-    decay: NDArray[Any]
-    minus_scale_of_rows: NDArray[Any]
-    factor_of_rows: NDArray[Any]
-    end: NDArray[np.float64]
-    linear: NDArray[np.float64]
-
-
 @dataclass(slots=True)
 class _Window:
     """A window that is being walked through.
@@ -96,7 +69,7 @@ class _Window:
     ``bias_change`` (n_trajectories,) what the bias has moved by since the window's start.
     """
 
-    rates: _Rates
+    rates: Rates
     offset: NDArray[Any]
     bias_change: NDArray[np.float64]
 
@@ -129,21 +102,12 @@ class Walk:
     def __init__(self, trains: Sequence[Train], window_rows: int, dtype: DTypeLike) -> None:
         self._loss = loss_of_stack(trains, lambda numbers: numbers.astype(dtype))
         self._batch_size = trains[0].batch_size
-        self._learning_rates = LearningRates.of_stack(trains)
-        self._moves = np.ones(len(trains))  # 0 for trajectories that are frozen
-        self._decay_rate = column(trains, "l2") + column(trains, "weight_decay")
-        self._trains_bias = column(trains, "train_bias")
-        self._is_any_bias_trained = bool(self._trains_bias.any())
-        strongest = column(trains, "learning_rate") * self._decay_rate
-        in_a_window = strongest * window_rows / self._batch_size
-        self._is_multiplied = (strongest > LARGEST_DECAY_OF_A_STEP) | (
-            in_a_window > LARGEST_DECAY_OF_A_WINDOW
-        )
+        self._rates = WindowRates(trains, window_rows, dtype)
+        self._is_any_bias_trained = bool(column(trains, "train_bias").any())
+        self._is_multiplied = self._rates.is_multiplied
         self._is_any_multiplied = bool(self._is_multiplied.any())
         steps_differ = self._is_any_bias_trained or self._is_any_multiplied
-        self._is_linear = (
-            self._loss.is_linear and self._learning_rates.is_constant and not steps_differ
-        )
+        self._is_linear = self._loss.is_linear and self._rates.is_constant and not steps_differ
         self._largest_rate = float(column(trains, "learning_rate").max())
         self._state = np.empty((window_rows, len(trains)), dtype)
         self._residuals = np.empty_like(self._state)
@@ -151,12 +115,10 @@ class Walk:
         batch = np.arange(window_rows) // self._batch_size
         self._is_earlier = batch[:, None] > batch
         self._whole_window = self._pieces(window_rows)
-        self._constant_rates: _Rates | None = None  # of a whole window
 
     def stop(self, is_frozen: NDArray[np.bool_]) -> None:
         """Let frozen trajectories move no more."""
-        self._moves = np.where(is_frozen, 0.0, 1.0)
-        self._constant_rates = None
+        self._rates.stop(is_frozen)
 
     def products(self, K: NDArray[Any]) -> Products:
         """What ``go`` needs of the Gram matrix of a window, shape (T, T)."""
@@ -191,7 +153,7 @@ class Walk:
             Changed in place.
         """
         n, state, earlier = len(P), self._state[: len(P)], products.earlier
-        rates = self._rates_of(when, n)
+        rates = self._rates.of_window(when, n)
         offset = (targets[:, None] - bias.astype(P.dtype)) / rates.minus_scale_of_rows
         window = _Window(rates, offset, np.zeros(len(bias)))
         np.negative(P + offset, out=state)
@@ -215,7 +177,7 @@ class Walk:
             V[self._is_multiplied] *= walked.decay[:, None]
 
     def _solve(
-        self, piece: slice, powers: Sequence[NDArray[Any]], gain: NDArray[Any], rates: _Rates
+        self, piece: slice, powers: Sequence[NDArray[Any]], gain: NDArray[Any], rates: Rates
     ) -> None:
         """All steps of a piece at once; ``gain`` is -f in the unit of the powers."""
         rows = self._state[piece]
@@ -247,45 +209,6 @@ class Walk:
         state[earlier, members] *= shrunk
         state[later, members] *= shrunk
         state[later, members] -= (1 - shrunk) * offset[later, members]
-
-    def _rates_of(self, when: When, n_rows: int) -> _Rates:
-        """Of the batches in the next rows; in all whole windows the same without a schedule."""
-        is_constant = self._learning_rates.is_constant and n_rows == len(self._state)
-        if is_constant and self._constant_rates is not None:
-            return self._constant_rates
-        batch_rows = np.full(-(-n_rows // self._batch_size), self._batch_size)
-        batch_rows[-1] = n_rows - batch_rows[:-1].sum()
-        rates = self._new_rates(self._learning_rates_at(when, batch_rows), batch_rows)
-        if is_constant:
-            self._constant_rates = rates
-        return rates
-
-    def _new_rates(
-        self, learning_rate: NDArray[np.float64], batch_rows: NDArray[np.int64]
-    ) -> _Rates:
-        dtype = self._state.dtype
-        rate = learning_rate / batch_rows[:, None]
-        shrunk = decay(learning_rate, self._decay_rate)
-        after = np.cumprod(np.where(self._is_multiplied, 1.0, shrunk), axis=0)
-        before = np.concatenate([np.ones((1, len(self._decay_rate))), after[:-1]])
-        return _Rates(
-            minus_scale=-before.astype(dtype),
-            factor=(rate / after).astype(dtype),
-            bias=rate * self._trains_bias,
-            decay=shrunk[:, self._is_multiplied].astype(dtype),
-            minus_scale_of_rows=np.repeat(-before, batch_rows, axis=0).astype(dtype),
-            factor_of_rows=np.repeat(rate / after, batch_rows, axis=0).astype(dtype),
-            end=after[-1],
-            linear=rate[0] / shrunk[0] if self._is_linear else np.zeros(len(self._decay_rate)),
-        )
-
-    def _learning_rates_at(self, when: When, batch_rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of a window's batches, shape (n_batches, n_trajectories)."""
-        epoch, position, n_rows = when
-        ends = position + np.cumsum(batch_rows)[:, None]
-        begins = ends - batch_rows[:, None]
-        rates = self._learning_rates.at(epoch + begins / n_rows, epoch + ends / n_rows)
-        return np.broadcast_to(rates * self._moves, (len(batch_rows), len(self._decay_rate)))
 
     def _pieces_of(self, n_rows: int) -> _Pieces:
         """How a window of so many rows is cut."""
