@@ -1,6 +1,7 @@
 """What differs between operating systems: durable writes, locks, memory, processors."""
 
 import contextlib
+import errno
 import os
 import platform
 import secrets
@@ -90,11 +91,12 @@ def locked(path: Path) -> Iterator[None]:
     Raises
     ------
     StorageError
-        If another process holds it, with that process's number and host.
+        If another process holds it, with that process's number and host; or if the file system has
+        no locks.
     """
     holder = path.with_name(path.name + ".holder")
     try:
-        lock = _acquired(path)
+        lock, identity = _acquired(path)
     except Timeout:
         who = "another process"
         with contextlib.suppress(OSError):
@@ -102,34 +104,55 @@ def locked(path: Path) -> Iterator[None]:
         message = f"in use by {who}; expected one command at a time (wait for it to end)"
         raise StorageError(f"{path.parent}: {message}") from None
     except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: {_reason(error)}; expected a lock file") from None
+        expected = "a file system that can lock files" if _has_no_locks(error) else "a lock file"
+        raise StorageError(f"{path}: {_reason(error)}; expected {expected}") from None
     try:
         write_files({holder: f"pid {os.getpid()} on {socket.gethostname()}".encode()})
         yield
     finally:
-        # Removed while it is held, or another process's lock could be. Windows removes no open
-        # file; there the release does it.
-        for each in (holder, path):
-            with contextlib.suppress(OSError):
-                each.unlink(missing_ok=True)
+        # Removed while it is held, or another process's lock could be; on Unix the release leaves
+        # the file alone. Windows removes no open file; there the release does it.
+        if _stands_at(path, identity):
+            for each in (holder, path):
+                with contextlib.suppress(OSError):
+                    each.unlink(missing_ok=True)
         lock.release()
 
 
-def _acquired(path: Path) -> BaseFileLock:
-    """A lock on the very file that stands at a path.
+def _acquired(path: Path) -> tuple[BaseFileLock, os.stat_result]:
+    """A lock on the very file that stands at a path, and which file that is.
 
     Between opening a lock file and locking it, its last holder may have removed it; then the next
     process would lock a new file, and both would hold a lock. So the file is opened once more,
     which keeps its identity from being used again, and compared with what stands there afterwards.
+    Only a lock that is refused on that very file is somebody's.
     """
-    lock = FileLock(path, timeout=0)
+    # Where files cannot be locked, a file that merely exists would be taken for a lock.
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)
     while True:
         with open(path, "ab") as stream:
-            lock.acquire()
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(stream.fileno()), os.stat(path)):
-                    return lock
+            identity = os.fstat(stream.fileno())
+            try:
+                lock.acquire()
+            except Timeout:
+                if _stands_at(path, identity):
+                    raise
+                continue
+            if _stands_at(path, identity):
+                return lock, identity
             lock.release()
+
+
+def _stands_at(path: Path, identity: os.stat_result) -> bool:
+    """Whether this file, which is open, stands at a path."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(identity, os.stat(path))
+    return False
+
+
+def _has_no_locks(error: OSError | ValueError) -> bool:
+    without = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+    return isinstance(error, OSError) and error.errno in without
 
 
 def memory_bytes() -> int:

@@ -1,5 +1,6 @@
 """Files that are whole or untouched, and a lock that dies with its holder."""
 
+import contextlib
 import errno
 import os
 import re
@@ -298,6 +299,75 @@ def test_lock_file_that_its_last_holder_removes_meanwhile_is_not_held_alone(tmp_
     ):
         pytest.fail("two holders")
     assert len(taken) == 2
+
+
+@needs_unix
+def test_third_holder_is_refused_while_the_first_gives_back_what_the_second_has(
+    tmp_path, monkeypatch
+):
+    """The second comes between the removal of the lock file and the release of the lock on it."""
+    release = system.FileLock.release
+    second = contextlib.ExitStack()
+
+    def late(lock, *arguments, **options):
+        monkeypatch.undo()
+        second.enter_context(locked(tmp_path / "lock"))
+        release(lock, *arguments, **options)
+
+    with second:
+        with locked(tmp_path / "lock"):
+            monkeypatch.setattr(system.FileLock, "release", late)
+        assert system.FileLock.release is release
+        with pytest.raises(StorageError, match="in use by"), locked(tmp_path / "lock"):
+            pytest.fail("two holders")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_unix
+def test_lock_of_another_process_in_a_folder_made_anew_is_left_alone(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(locked(folder / "lock"))
+        folder.rename(tmp_path / "elsewhere")
+        folder.mkdir()
+        second.enter_context(locked(folder / "lock"))
+        first.close()
+        assert names(folder) == ["lock", "lock.holder"]
+
+
+@needs_unix
+def test_lock_that_is_given_back_while_it_is_asked_for_is_nobodys(tmp_path, monkeypatch):
+    acquire = system.FileLock.acquire
+
+    def refuse_once(lock):
+        monkeypatch.undo()
+        (tmp_path / "lock").unlink()  # as its holder does at its end
+        raise system.Timeout(str(tmp_path / "lock"))
+
+    monkeypatch.setattr(system.FileLock, "acquire", refuse_once)
+    with locked(tmp_path / "lock"):
+        assert names(tmp_path) == ["lock", "lock.holder"]
+    assert system.FileLock.acquire is acquire
+
+
+@needs_unix
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_simulated_file_system_without_locks(error, is_there, tmp_path, monkeypatch):
+    """A lock file that is there says nothing: nobody could have locked it."""
+    import fcntl
+
+    path = tmp_path / "lock"
+    if is_there:
+        path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+    monkeypatch.setattr(fcntl, "flock", failing(fcntl.flock, 0, error))
+    with pytest.raises(StorageError) as caught, locked(path):
+        pytest.fail("held")
+    reason = os.strerror(error).lower()
+    message = f"{path}: {reason}; expected a file system that can lock files"
+    assert checked_message(caught.value, path) == message
+    assert caught.value.exit_code == 4
 
 
 def test_lock_file_is_gone_at_the_end_and_was_there_until_then(tmp_path):
