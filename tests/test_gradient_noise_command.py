@@ -52,8 +52,8 @@ def test_a_cell_of_a_grid_is_named(sgdlab, write_config):
     ("arguments", "code", "message"),
     [
         (["--batch-sizes", "1,105"], 2, "--batch-sizes: 105; expected whole numbers from 1 to 104"),
-        (["--batch-sizes", "1,two"], 2, "--batch-sizes '1,two': expected whole numbers"),
-        (["--batch-sizes", ""], 2, "--batch-sizes '': expected whole numbers"),
+        (["--batch-sizes", "1,two"], 2, "--batch-sizes': '1,two'; expected whole numbers"),
+        (["--batch-sizes", ""], 2, "--batch-sizes': ''; expected whole numbers"),
         (["--batch-sizes", "4", "--remedies"], 2, "--batch-sizes: given with --remedies"),
         (["--trials", "1"], 2, "--trials"),
         (["--at-epoch", "-1"], 2, "--at-epoch"),

@@ -189,7 +189,12 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
     ("arguments", "message"),
     [
         (["--learning-rates", "0.1"], "--learning-rates: 1 value; expected two or more"),
-        (["--learning-rates", "0.1,-1"], "expected positive numbers, separated by commas"),
+        (
+            ["--learning-rates", "0.1,-1"],
+            "'0.1,-1'; expected positive numbers, separated",
+        ),
+        (["--learning-rates", ""], "--learning-rates': ''; expected positive numbers"),
+        (["--learning-rates", "0.1,inf"], "'0.1,inf'; expected positive numbers"),
         (["--learning-rates", "0.1,9"], "--learning-rates: 9; expected below"),
         (["--learning-rates", "1e-9,0.1"], "expected at most 10000 epochs"),
         (["--l2", "-1"], "--l2 -1.0: expected a number from 0"),

@@ -218,8 +218,8 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
     ("arguments", "message"),
     [
         (["--factors", "2,4"], "--factors 2,4: expected 1 and larger"),
-        (["--factors", "1,1.5"], "--factors '1,1.5': expected whole numbers"),
-        (["--factors", "1,x"], "--factors '1,x': expected whole numbers"),
+        (["--factors", "1,1.5"], "--factors': '1,1.5'; expected whole numbers"),
+        (["--factors", "1,x"], "--factors': '1,x'; expected whole numbers"),
         (["--factors", "1,64", "--batch-size", "10"], "batches of up to 640 rows"),
         (["--replicates", "1"], "--replicates"),
         (["--learning-rate", "0"], "--learning-rate 0.0: expected a positive number"),

@@ -280,12 +280,12 @@ def test_json_is_one_strict_document_and_csv_has_a_row_for_each_fit(sgdlab, conf
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--l2", "0.1,x"], 2, "--l2 '0.1,x': not a list of numbers from 0 to 1e+100"),
-        (["--l2", ""], 2, "--l2 ''"),
-        (["--l2", "inf"], 2, "--l2 'inf'"),
-        (["--l2", "1e308"], 2, "--l2 '1e308'"),
-        (["--l2", "nan"], 2, "--l2 'nan'"),
-        (["--l2=-1"], 2, "--l2 '-1'"),
+        (["--l2", "0.1,x"], 2, "--l2': '0.1,x'; expected numbers, separated by commas"),
+        (["--l2", ""], 2, "--l2': ''; expected numbers"),
+        (["--l2", "inf"], 2, "--l2 inf: expected a number from 0 to 1e+100"),
+        (["--l2", "1e308"], 2, "--l2 1e+308: expected"),
+        (["--l2", "nan"], 2, "--l2 nan: expected"),
+        (["--l2=-1"], 2, "--l2 -1.0: expected"),
         (["--bias", "fixed"], 2, "fixed"),
         (["--cell", "4"], 2, "--cell 4: no such cell"),
         (["-S", "data.path=nowhere"], 3, "nowhere/Xtr.npy"),

@@ -1,5 +1,6 @@
 """``gradient-noise``."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -18,7 +19,12 @@ def gradient_noise(
         int, typer.Option(min=0, max=10**6, help="Weights after so many epochs; 0: the initial.")
     ] = 1,
     batch_sizes: Annotated[
-        str | None, typer.Option(metavar="M,M,...", help="By default powers of two, and all rows.")
+        Sequence[int] | None,
+        typer.Option(
+            parser=whole_numbers,
+            metavar="M,M,...",
+            help="By default powers of two, and all rows.",
+        ),
     ] = None,
     trials: Annotated[
         int, typer.Option(min=2, max=10_000, help="Minibatches of each size and kind.")
@@ -35,14 +41,13 @@ def gradient_noise(
     from sgdlab.report import gradient_noise as noise_report
     from sgdlab.report import noise_remedies as remedies_report
 
-    sizes = None if batch_sizes is None else whole_numbers("--batch-sizes", batch_sizes)
     about = (config, overrides or (), cell, at_epoch)
     if remedies:
-        if sizes is not None:
+        if batch_sizes is not None:
             found = "--batch-sizes: given with --remedies; expected one of them"
             raise UsageError(f"{found} (set train.batch_size)")
         table = workflows.noise_remedies(*about, seed, observer(quiet))
         show_with(format, remedies_report, table)
     else:
-        noise = workflows.gradient_noise(*about, sizes, trials, seed, observer(quiet))
+        noise = workflows.gradient_noise(*about, batch_sizes, trials, seed, observer(quiet))
         show_with(format, noise_report, noise)

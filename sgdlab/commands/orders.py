@@ -1,5 +1,6 @@
 """``orders``."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,7 +15,12 @@ def orders(
     overrides: Overrides = None,
     cell: OneCell = None,
     learning_rates: Annotated[
-        str | None, typer.Option(metavar="LR,LR,...", help="By default from the curvature.")
+        Sequence[float] | None,
+        typer.Option(
+            parser=positive_numbers,
+            metavar="LR,LR,...",
+            help="By default from the curvature.",
+        ),
     ] = None,
     replicates: Annotated[int, typer.Option(min=2, max=1000, help="Of every training.")] = 10,
     rows: Annotated[int, typer.Option(min=2, help="Training rows, the first, at most.")] = 512,
@@ -31,7 +37,7 @@ def orders(
     from sgdlab import workflows
     from sgdlab.report import orders as report
 
-    rates = positive_numbers("--learning-rates", learning_rates) if learning_rates else None
+    rates = None if learning_rates is None else tuple(learning_rates)
     options = workflows.OrdersOptions(rates, replicates, rows, batch_size, l2)
     result = workflows.orders(config, overrides or (), cell, options, observer(quiet))
     show_with(format, report, result)

@@ -1,5 +1,6 @@
 """``simulate-sampling``."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -16,7 +17,12 @@ def simulate_sampling(
     trials: Annotated[int, typer.Option(help="Up to 1e11 draws in all.")] = 1000,
     seed: Seed = 0,
     sweep: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Several values of n, such as 20,100,1e6.")
+        Sequence[int] | None,
+        typer.Option(
+            parser=whole_numbers,
+            metavar="N,N,...",
+            help="Several values of n, such as 20,100,1e6.",
+        ),
     ] = None,
     without_replacement: Annotated[
         bool, typer.Option("--without-replacement", help="Shuffle the rows in each epoch.")
@@ -33,7 +39,7 @@ def simulate_sampling(
 
     if without_replacement and batch_size != 1:
         raise UsageError("--without-replacement has no batches; expected no --batch-size")
-    n_rows = [n] if sweep is None else whole_numbers("--sweep", sweep)
+    n_rows = [n] if sweep is None else sweep
     result = workflows.simulate_sampling(
         n_rows, epochs, trials, seed, batch_size, without_replacement, observer(quiet)
     )

@@ -1,5 +1,6 @@
 """``scaling-rule``."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,8 +15,13 @@ def scaling_rule(
     overrides: Overrides = None,
     cell: OneCell = None,
     factors: Annotated[
-        str, typer.Option(metavar="K,K,...", help="Values of k, from 1 upwards.")
-    ] = "1,2,4,8",
+        Sequence[int] | None,
+        typer.Option(
+            parser=whole_numbers,
+            metavar="K,K,...",
+            help="Values of k, from 1 upwards; by default 1,2,4,8.",
+        ),
+    ] = None,
     replicates: Annotated[int, typer.Option(min=2, max=1000, help="Of every training.")] = 10,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="At k = 1; by default the largest is the config's.")
@@ -33,8 +39,7 @@ def scaling_rule(
     from sgdlab import workflows
     from sgdlab.report import scaling_rule as report
 
-    options = workflows.ScalingOptions(
-        whole_numbers("--factors", factors), replicates, epochs, batch_size, learning_rate
-    )
+    k = workflows.ScalingOptions.factors if factors is None else tuple(factors)
+    options = workflows.ScalingOptions(k, replicates, epochs, batch_size, learning_rate)
     result = workflows.scaling_rule(config, overrides or (), cell, options, observer(quiet))
     show_with(format, report, result)

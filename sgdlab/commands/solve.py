@@ -1,9 +1,11 @@
 """``solve``."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
 
+from sgdlab.commands.lists import numbers
 from sgdlab.commands.options import (
     ConfigFile,
     Extent,
@@ -13,9 +15,6 @@ from sgdlab.commands.options import (
     Quiet,
 )
 from sgdlab.commands.output import observer, show_with
-from sgdlab.errors import UsageError
-
-MAX_L2 = 1e100  # whose products with rows do not overflow
 
 
 def solve(
@@ -27,8 +26,10 @@ def solve(
         typer.Option(help="Fitted, held at train.initial_bias, or left out."),
     ] = "free",
     l2: Annotated[
-        str | None,
-        typer.Option(metavar="L2,L2,...", help="Of the ridge path; by default a log grid."),
+        Sequence[float] | None,
+        typer.Option(
+            parser=numbers, metavar="L2,L2,...", help="Of the ridge path; by default a log grid."
+        ),
     ] = None,
     test_losses: Annotated[
         Extent, typer.Option(help="Of which L2 of the path; never used to select.")
@@ -40,20 +41,5 @@ def solve(
     from sgdlab import workflows
     from sgdlab.report import solve as report
 
-    path = None if l2 is None else _penalties(l2)
-    answer = workflows.solve(
-        config, overrides or (), cell, bias, path, test_losses, observer(quiet)
-    )
+    answer = workflows.solve(config, overrides or (), cell, bias, l2, test_losses, observer(quiet))
     show_with(format, report, answer)
-
-
-def _penalties(text: str) -> list[float]:
-    """Numbers that are separated by commas."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if values and all(0 <= value <= MAX_L2 for value in values):
-        return values
-    found = f"--l2 {text!r}: not a list of numbers from 0 to {MAX_L2:g}"
-    raise UsageError(f"{found}; expected for example 0.001,0.01,0.1")

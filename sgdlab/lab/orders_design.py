@@ -9,7 +9,7 @@ from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import UsageError
 from sgdlab.lab.noise_floor import Problem, make_problem
-from sgdlab.lab.subject import need_plain_sgd
+from sgdlab.lab.subject import check_l2, need_plain_sgd
 
 MOST_ROWS = 512  # by default
 FEWEST_BATCHES = 16  # in an epoch, by default
@@ -21,7 +21,6 @@ USUAL_CONDITION = 30.0  # where no L2 is given, eigenvalues of the Hessian from 
 SMALLEST_NOISE = 1e-12  # relative to that at zero weights
 TIME_CONSTANTS = 60  # of the steepest direction, which every training lasts
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 10_000
-LARGEST_L2 = 1e100  # whose products with rows do not overflow
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
         If the loss is not squared, the batch size does not fit the rows, or there is no noise.
     """
     need_plain_sgd(train)
-    if options.l2 is not None and not 0 <= options.l2 <= LARGEST_L2:
-        raise UsageError(f"--l2 {options.l2}: expected a number from 0 to {LARGEST_L2:g}")
+    if options.l2 is not None:
+        check_l2(options.l2)
     n_rows = min(options.rows, dataset.shape.n_train)
     usual = max(1, min(train.batch_size, n_rows // FEWEST_BATCHES))
     batch_size = options.batch_size or usual

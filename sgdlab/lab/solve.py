@@ -13,6 +13,7 @@ from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
 from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
 from sgdlab.engine.evaluation import ErrorSums, prediction_errors
 from sgdlab.lab.factors import Factors, factorise, usual_l2
+from sgdlab.lab.subject import check_l2
 from sgdlab.optim.closed_form import Minimum
 from sgdlab.optim.losses import Losses, losses_of
 
@@ -124,9 +125,13 @@ def solve(
 
     Raises
     ------
+    UsageError
+        If an L2 is negative, or so large that products overflow.
     DataError
         If squares of the values are out of the range of float64.
     """
+    for each in () if l2 is None else l2:
+        check_l2(each)
     bias = {"free": None, "config": train.initial_bias, "none": 0.0}[bias_mode]
     factors = factorise(dataset.training(np.float64), bias, train.train_bias)
     path_l2 = usual_l2(factors.spectrum) if l2 is None else sorted(set(l2))

@@ -18,6 +18,8 @@ from sgdlab.plan import n_threads
 
 Result = TypeVar("Result")
 
+LARGEST_L2 = 1e100  # whose products with rows do not overflow
+
 
 @dataclass(frozen=True)
 class About:
@@ -94,3 +96,9 @@ def need_plain_sgd(train: Train) -> None:
         if (found := getattr(train, name)) != value:
             hint = f"use --set train.{name}={value}"
             raise UsageError(f"train.{name}: {found}; expected {value} ({hint})")
+
+
+def check_l2(l2: float) -> None:
+    """Raise UsageError unless a model can be solved with this L2."""
+    if not 0 <= l2 <= LARGEST_L2:
+        raise UsageError(f"--l2 {l2}: expected a number from 0 to {LARGEST_L2:g}")
