@@ -25,7 +25,7 @@ from sgdlab.config import (
     Validation,
     Zip,
 )
-from sgdlab.errors import ConfigError
+from sgdlab.errors import ConfigError, reason
 from sgdlab.safe_text import printable, shortened
 from sgdlab.yaml_tree import Document, Problem, parse_yaml
 from sgdlab.yaml_tree import Path as Key
@@ -134,8 +134,7 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES)  # no more, even if it has grown
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path}: {reason.lower()}; expected a YAML file") from None
+        raise ConfigError(f"{path}: {reason(error)}; expected a YAML file") from None
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise ConfigError(f"{path}:1:1: a byte order mark; expected plain UTF-8 (save without it)")
     try:

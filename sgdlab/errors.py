@@ -55,3 +55,8 @@ class NothingToSelectError(SgdlabError):
     """No cell has a finite validation loss."""
 
     exit_code = 5
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in the words of whoever refused it, in lower case."""
+    return (getattr(error, "strerror", None) or str(error)).lower()

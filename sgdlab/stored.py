@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sgdlab.errors import SgdlabError, StorageError
+from sgdlab.errors import SgdlabError, StorageError, reason
 
 SCHEMA_VERSION = 1
 MADE_AGAIN = "delete it and train again: what is missing is made again"
@@ -28,7 +28,7 @@ def reading(path: Path, hint: str = MADE_AGAIN) -> Iterator[None]:
     except SgdlabError:
         raise
     except Exception as error:  # a damaged file makes zipfile, numpy and json raise almost anything
-        message = f"{path}: cannot be used ({_reason(error)}); expected it as sgdlab wrote it"
+        message = f"{path}: cannot be used ({_in_few_words(error)}); expected it as sgdlab wrote it"
         raise StorageError(f"{message} ({hint})") from None
 
 
@@ -57,13 +57,13 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _reason(error: Exception) -> str:
-    """In a few words."""
+def _in_few_words(error: Exception) -> str:
+    """What is wrong with a file."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         return f"{place}: {first['msg'].lower()}"
     if isinstance(error, KeyError):
         return f"no {error}"
-    text = (getattr(error, "strerror", None) or str(error)).lower()
+    text = reason(error)
     return text.splitlines()[0] if text else type(error).__name__

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from sgdlab.errors import StorageError
+from sgdlab.errors import StorageError, reason
 
 TEMPORARY_SUFFIX = ".tmp"
 MANY_FILES = 8
@@ -47,7 +47,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         for folder in {path.parent for path in files}:
             flush_folder(folder)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: {_reason(error)}; expected a writable disk") from None
+        raise StorageError(f"{path}: {reason(error)}; expected a writable disk") from None
     finally:
         for temporary in temporaries.values():
             with contextlib.suppress(OSError, ValueError):
@@ -81,7 +81,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{folder}: {_reason(error)}; expected a writable folder") from None
+        raise StorageError(f"{folder}: {reason(error)}; expected a writable folder") from None
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def locked(path: Path) -> Iterator[None]:
         raise StorageError(f"{path.parent}: {message}") from None
     except (OSError, ValueError) as error:
         expected = "a file system that can lock files" if _has_no_locks(error) else "a lock file"
-        raise StorageError(f"{path}: {_reason(error)}; expected {expected}") from None
+        raise StorageError(f"{path}: {reason(error)}; expected {expected}") from None
     try:
         write_files({holder: f"pid {os.getpid()} on {socket.gethostname()}".encode()})
         yield
@@ -189,10 +189,6 @@ def processor_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def die_of_signal(number: int) -> NoReturn:

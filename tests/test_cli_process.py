@@ -115,7 +115,7 @@ def shell(command, **options):
 
 @pytest.mark.parametrize("command", ["--version", "--help", "schema", ""])
 @pytest.mark.parametrize(
-    ("redirection", "reason"), [(">&-", "closed"), (">/dev/full", "No space left on device")]
+    ("redirection", "reason"), [(">&-", "closed"), (">/dev/full", "no space left on device")]
 )
 def test_a_stdout_that_takes_nothing_ends_with_4(command, redirection, reason):
     code, _, err = shell(f"sgdlab {command} {redirection}")

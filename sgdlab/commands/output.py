@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 from sgdlab.commands.options import Format
-from sgdlab.errors import StorageError
+from sgdlab.errors import StorageError, reason
 
 UNLIMITED = 10_000  # columns, where nobody looks at lines
 
@@ -111,4 +111,4 @@ def write(content: str | bytes) -> None:
 def refused(error: OSError) -> str:
     """The message for a stdout that takes nothing; it is not tried again when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return f"stdout: {error.strerror}; expected a writable stream"
+    return f"stdout: {reason(error)}; expected a writable stream"

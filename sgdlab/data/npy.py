@@ -24,7 +24,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from sgdlab.errors import DataError
+from sgdlab.errors import DataError, reason
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_AXES = 64  # of a numpy array
@@ -208,7 +208,7 @@ class NpyFile:
         try:
             now = _signature(os.stat(self.path))
         except OSError as error:
-            raise self._error(f"{_reason(error)} while in use; expected it to stay") from None
+            raise self._error(f"{reason(error)} while in use; expected it to stay") from None
         if now != self._signature:
             raise self._changed()
 
@@ -254,7 +254,7 @@ class NpyFile:
         try:
             yield
         except OSError as error:
-            raise self._error(f"{_reason(error)}; expected a readable file") from None
+            raise self._error(f"{reason(error)}; expected a readable file") from None
 
     def _changed(self) -> DataError:
         return self._error("changed while in use; expected it to stay (run the command again)")
@@ -270,7 +270,7 @@ def _open_regular(path: Path) -> io.FileIO:
             raise DataError(f"{path}: not a regular file; expected a .npy file")
         return open(path, "rb", buffering=0)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {_reason(error)}; expected a .npy file") from None
+        raise DataError(f"{path}: {reason(error)}; expected a .npy file") from None
 
 
 def _runs(rows: Rows) -> Iterator[tuple[int, slice]]:
@@ -285,7 +285,3 @@ def _runs(rows: Rows) -> Iterator[tuple[int, slice]]:
 
 def _signature(status: os.stat_result) -> tuple[int, int, int]:
     return (status.st_size, status.st_mtime_ns, status.st_ino)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -16,7 +16,7 @@ from sgdlab.config import Data
 from sgdlab.data.dataset import PARTS, Shape, array_paths, shape_of
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.synthetic import SIDE, generate_faces
-from sgdlab.errors import DataError, StorageError
+from sgdlab.errors import DataError, StorageError, reason
 from sgdlab.observer import Observer
 from sgdlab.safe_text import shortened
 
@@ -133,8 +133,7 @@ def _arrays_in(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        reason = str(error.strerror).lower()
-        raise DataError(f"{folder}: {reason}; expected a folder of arrays") from None
+        raise DataError(f"{folder}: {reason(error)}; expected a folder of arrays") from None
 
 
 def _npy_bytes(array: NDArray[Any]) -> bytes:

@@ -130,8 +130,8 @@ def solve(
     DataError
         If squares of the values are out of the range of float64.
     """
-    for each in () if l2 is None else l2:
-        check_l2(each)
+    for value in () if l2 is None else l2:
+        check_l2(value)
     bias = {"free": None, "config": train.initial_bias, "none": 0.0}[bias_mode]
     factors = factorise(dataset.training(np.float64), bias, train.train_bias)
     path_l2 = usual_l2(factors.spectrum) if l2 is None else sorted(set(l2))
