@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlab.errors import DataError
-from sgdlab.lab import noise_remedies
+from sgdlab.lab import minibatches, noise_remedies
 from sgdlab.lab.noise_remedies import Remedy, measure_remedies
 from sgdlab.lab.row_gradients import RowGradients
 from sgdlab.lab.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
@@ -27,7 +27,7 @@ def remedies(small):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(noise_remedies, "N_CHAINS", 100)
         patch.setattr(noise_remedies, "N_SWEEPS", 400)
-        patch.setattr(noise_remedies, "DEVIATION_BYTES", 8 * 4 * 100 * 7)  # seven steps a pass
+        patch.setattr(minibatches, "DEVIATION_BYTES", 8 * 4 * 100 * 7)  # seven steps a pass
         found = measure_remedies(small[0], M, learning_rate=0.1, seed=0).remedies
     return {each.name: each for each in found}
 

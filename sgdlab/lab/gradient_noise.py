@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.errors import UsageError
-from sgdlab.lab.minibatches import IndexSets, gradient_deviations
+from sgdlab.lab.minibatches import IndexSets, families_a_pass, gradient_deviations
 from sgdlab.lab.noise_scale import NoiseScales, measure_noise_scales
 from sgdlab.lab.power_law import Growth, Slope, fit_slope, measure_growth
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
-
-DEVIATION_BYTES = 256 * 2**20  # of minibatch gradients held at once
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def _equivalent(batch_size: int, n_rows: int) -> float:
 
 def _squared_distances(gradients: RowGradients, families: Sequence[IndexSets]) -> Iterator[Vector]:
     """From the exact gradient, shape (n_sets,) for each family; as few passes as memory allows."""
-    per_pass = max(1, DEVIATION_BYTES // (8 * gradients.n_parameters * families[0].n_sets))
+    per_pass = families_a_pass(gradients, families[0].n_sets)
     for start in range(0, len(families), per_pass):
         for deviations in gradient_deviations(gradients, families[start : start + per_pass]):
             yield np.einsum("ij,ij->i", deviations, deviations)

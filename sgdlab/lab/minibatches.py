@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.lab.row_gradients import RowGradients, Vector
 
+DEVIATION_BYTES = 256 * 2**20  # of minibatch gradients held at once
+
 
 class IndexSets:
     """Independent random sets of ``batch_size`` rows, with or without replacement inside a set.
@@ -50,6 +52,11 @@ class IndexSets:
         first = np.repeat(np.arange(self.n_sets) * n_rows, here)
         drawn = first + self._random.integers(n_rows, size=len(first))
         return np.bincount(drawn, minlength=self.n_sets * n_rows).reshape(self.n_sets, n_rows)
+
+
+def families_a_pass(gradients: RowGradients, n_sets: int) -> int:
+    """For how many families of so many sets there is room in one pass over the rows."""
+    return max(1, DEVIATION_BYTES // (8 * gradients.n_parameters * n_sets))
 
 
 def gradient_deviations(gradients: RowGradients, families: Sequence[IndexSets]) -> list[Vector]:

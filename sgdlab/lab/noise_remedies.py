@@ -11,7 +11,7 @@ import numpy as np
 
 from sgdlab.diagnosis import CLEAR_DIFFERENCE
 from sgdlab.errors import DataError
-from sgdlab.lab.minibatches import IndexSets, gradient_deviations
+from sgdlab.lab.minibatches import IndexSets, families_a_pass, gradient_deviations
 from sgdlab.lab.row_gradients import Moments, RowGradients, Vector
 from sgdlab.lab.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
 from sgdlab.lab.update_rules import Rule, averaged, of_optimizer, scaled, shifted
@@ -21,7 +21,6 @@ from sgdlab.words.optimizers import Adam, Momentum
 N_CHAINS, N_UPDATES = 32, 140
 N_FIRST_UPDATES = 60  # not counted: momentum forgets its start (0.9**60 is 0.002)
 N_SWEEPS = 8  # over all rows, each with fresh masks
-DEVIATION_BYTES = 256 * 2**20
 
 NOTABLE_CHANGE = 0.05  # less is not worth a remedy
 
@@ -167,7 +166,7 @@ def _minibatch_gradients(
 ) -> Iterator[Vector]:
     """Independent ones, with replacement, shape (N_CHAINS, n_parameters) a step."""
     n_steps = N_FIRST_UPDATES + N_UPDATES
-    per_pass = max(1, DEVIATION_BYTES // (8 * gradients.n_parameters * N_CHAINS))
+    per_pass = families_a_pass(gradients, N_CHAINS)
     for start in range(0, n_steps, per_pass):
         n_sets = N_CHAINS * min(per_pass, n_steps - start)
         sets = IndexSets(n_sets, batch_size, True, gradients.n_rows, random)
