@@ -9,6 +9,7 @@ hyperparameter is written down once.
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -126,7 +127,7 @@ class Validation(Model):
 class Data(Model):
     """Where the arrays are and what is done to them before training."""
 
-    path: Text = Field(description="folder of the arrays, relative to the config file")
+    path: Text | None = Field(None, description="folder of the arrays, relative to the config file")
     prefix: Text = Field(
         "", description="of the files: PREFIX + Xtr.npy, ytr.npy, Xte.npy, yte.npy"
     )
@@ -139,6 +140,16 @@ class Data(Model):
     if_missing: Literal["fail", "synthesize"] = Field(
         "fail", description="write stand-in arrays if the folder holds no arrays"
     )
+
+    @property
+    def folder(self) -> Path:
+        """That of ``path``, which is only left out where the arrays are in memory."""
+        assert self.path is not None
+        return Path(self.path)
+
+    def without_files(self) -> "Data":
+        """The same for arrays in memory."""
+        return self.model_copy(update={"path": None, "prefix": "", "if_missing": "fail"})
 
 
 class _Train(Model):
@@ -303,4 +314,8 @@ def json_schema() -> dict[str, Any]:
             if key.get("default", "none") is None:  # stands for a key that is left out
                 del key["default"]
     schema["$defs"]["Zip"]["minProperties"] = 1
+    data = schema["$defs"]["Data"]
+    [text, _] = data["properties"]["path"].pop("anyOf")
+    data["properties"]["path"] |= text
+    data["required"] = ["path"]  # of a file, which brings no arrays
     return schema

@@ -1,10 +1,10 @@
-"""Reads a config file and the ``--set`` arguments; reports all mistakes at once, with places."""
+"""Reads a config and the ``--set`` arguments; reports all mistakes at once, with places."""
 
 import difflib
 import math
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ from sgdlab.config import (
     Zip,
 )
 from sgdlab.errors import ConfigError, reason
+from sgdlab.mapping_tree import read_mapping
 from sgdlab.safe_text import printable, shortened
 from sgdlab.yaml_tree import Document, Problem, parse_yaml
 from sgdlab.yaml_tree import Path as Key
 
 MAX_BYTES = 64 * 1024
 MAX_MISTAKES = 100  # that are shown
+
+ConfigLike = str | os.PathLike[str] | Mapping[str, Any]
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -58,14 +61,20 @@ _EXPECTED = {
 
 @dataclass
 class _Source:
-    """A config file's document with the ``--set`` values in it, and where each value came from."""
+    """A config's document with the ``--set`` values in it, and where each value came from.
 
-    file: str
+    Attributes
+    ----------
+    name
+        Of the file, in messages; None of a mapping, whose places are its keys.
+    """
+
+    name: str | None
     document: Document
     overridden: dict[Key, str] = field(default_factory=dict)
 
     def line(self, problem: Problem) -> str:
-        """``FILE:LINE:COL KEY: message``, or ``--set KEY: message``."""
+        """``FILE:LINE:COL KEY: message``, ``--set KEY: message``, or ``KEY: message``."""
         for n in range(len(problem.path), 0, -1):
             if argument := self.overridden.get(problem.path[:n]):
                 inside = f"{_shown(problem.path)}: " if n < len(problem.path) else ""
@@ -74,9 +83,11 @@ class _Source:
             for path, argument in self.overridden.items():
                 if path[: len(problem.path)] == problem.path:  # a parent made for it
                     return f"{argument}: {_shown(problem.path)}: {problem.message}"
+        key = _shown(problem.path)
+        if self.name is None:
+            return f"{key or 'config'}: {problem.message}"
         line, column = problem.place
-        key = f" {_shown(problem.path)}" if problem.path else ""
-        return f"{self.file}:{line}:{column}{key}: {problem.message}"
+        return f"{self.name}:{line}:{column}{' ' * bool(key)}{key}: {problem.message}"
 
     def problem(self, path: Key, message: str, at_key: bool = False) -> Problem:
         """A problem at the nearest place known for a path."""
@@ -87,39 +98,59 @@ class _Source:
         return Problem(path, places[nearest], message)
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
-    """Read a config file and apply ``key.path=value`` overrides, read by the same parser.
+def load_config(
+    config: ConfigLike, overrides: Sequence[str] = (), needs_files: bool = True
+) -> Config:
+    """Read a config and apply ``key.path=value`` overrides, read by the parser of files.
 
-    A relative ``data.path`` is taken from the file's folder, and one given by an override from the
-    working directory; in the latter case nothing is ever synthesized into it.
+    A relative ``data.path`` is taken from the file's folder. In a mapping, or given by an override,
+    it is taken from the working directory; in the latter case nothing is ever synthesized into it.
+
+    Parameters
+    ----------
+    config
+        A YAML file, or a mapping of what it would hold.
+    needs_files
+        Whether the arrays are in files; otherwise the config need not say where, and what it says
+        is left out.
 
     Raises
     ------
     ConfigError
-        With one message for each mistake, ``FILE:LINE:COL KEY: found; expected``.
+        With one message for each mistake, ``FILE:LINE:COL KEY: found; expected``; of a mapping
+        ``KEY: found; expected``.
     """
-    shown = os.fspath(path)
-    source = _Source(shown, parse_yaml(_read_text(Path(path))))
+    if isinstance(config, Mapping):
+        source, folder = _Source(None, read_mapping(config)), Path.cwd()
+        defaults: dict[str, Any] = {}
+    else:
+        file = Path(config)
+        source, folder = _Source(os.fspath(config), parse_yaml(_read_text(file))), file.parent
+        defaults = {"name": printable(file.stem)}
+    if not needs_files:
+        defaults["data"] = {}
     if source.document.problems and not source.document.places:
         raise ConfigError(*map(source.line, source.document.problems))
     if not isinstance(source.document.value, dict):
         found = f"{_found(source.document.value)}; expected a mapping such as 'name: age'"
         raise ConfigError(source.line(source.problem((), found)))
     lines = _override_all(source, overrides)
-    tree = {"name": printable(Path(path).stem), **source.document.value}
+    tree = defaults | source.document.value
     problems = [*source.document.problems, *_grid_problems(tree, source)]
     problems += _fold_problems(tree, source)
-    config = _validate(_normalised(tree, Path(path).parent, source), tree, source, problems)
+    valid = _validate(_normalised(tree, folder, source), tree, source, problems)
+    if needs_files:
+        problems += _path_problems(tree, source)
     lines += map(source.line, sorted(problems, key=lambda problem: problem.place))
-    if lines or config is None:
-        raise ConfigError(*_first(list(dict.fromkeys(lines)), shown))
-    return config
+    if lines or valid is None:
+        raise ConfigError(*_first(list(dict.fromkeys(lines)), source.name or "config"))
+    return valid if needs_files else valid.model_copy(update={"data": valid.data.without_files()})
 
 
-def _first(lines: list[str], file: str) -> list[str]:
+def _first(lines: list[str], name: str) -> list[str]:
     if len(lines) <= MAX_MISTAKES:
         return lines
-    return [*lines[:MAX_MISTAKES], f"{file}: more mistakes than these; mend these first"]
+    return [*lines[:MAX_MISTAKES], f"{name}: more mistakes than these; mend these first"]
 
 
 def _read_text(path: Path) -> str:
@@ -322,6 +353,14 @@ def _fold_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
         yield source.problem(("select", "rule"), f"{found}; expected minimum (or add folds)")
 
 
+def _path_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
+    """Where no folder of arrays is named."""
+    data = tree.get("data")
+    if isinstance(data, dict) and data.get("path") is None:
+        expected = "text" if "path" in data else "a value (add it)"
+        yield source.problem(("data", "path"), f"nothing; expected {expected}")
+
+
 def _lengths(axes: dict[str, Any]) -> list[int]:
     return [len(axes[key]) for key in Train.model_fields if isinstance(axes.get(key), list)]
 
@@ -352,7 +391,7 @@ def _found(value: object) -> str:
         return "a mapping" if value else "an empty mapping"
     if isinstance(value, list):
         return "a list" if value else "an empty list"
-    return shortened(repr(value))
+    return shortened(printable(repr(value)))
 
 
 def _shown(path: Key) -> str:

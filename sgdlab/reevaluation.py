@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from sgdlab.blas import blas_threads
 from sgdlab.config import Config
-from sgdlab.data.dataset import Dataset, array_paths, open_dataset
-from sgdlab.data.pairs import open_pairs, rows_of_pairs
+from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
+from sgdlab.data.in_memory import in_memory
+from sgdlab.data.pairs import open_pairs, pairs_in_memory, rows_of_pairs
+from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import READ_BYTES, Chunk, RowSet, rows_in
 from sgdlab.data.stand_in import is_stand_in
 from sgdlab.diagnosis import Difference, paired_difference
@@ -28,6 +30,7 @@ from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, kept_transform, kept_weights
 
 NamedRows = dict[str, RowSet]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def evaluate_run(
     folder: Path | None = None,
     prefix: str | None = None,
     learning_rate: float | None = None,
+    arrays: Arrays | None = None,
 ) -> EvaluationResult:
     """Evaluate the best cell of a finished run, or another one whose weights were kept.
 
@@ -92,17 +96,22 @@ def evaluate_run(
         run's own arrays, in the same split.
     learning_rate
         Of one step of subgradient descent on the mean absolute error, if that is wanted.
+    arrays
+        In memory, in place of a folder: the run's own, which are known by their fingerprint, or any
+        pair of others.
 
     Raises
     ------
     UsageError
         If the run is not finished, there is no such cell or its weights were not kept, or there is
-        a prefix without a folder.
+        a prefix without a folder, or a folder beside arrays in memory.
     DataError
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
     if prefix is not None and folder is None:
         raise UsageError(f"--prefix {prefix!r}: not of the run's own arrays; expected --data too")
+    if folder is not None and arrays is not None:
+        raise UsageError(f"{folder}: arrays in memory too; expected one of them")
     directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
     config = Config.model_validate(experiment["config"])
@@ -110,29 +119,30 @@ def evaluate_run(
     kept = kept_weights(directory, result.cell.index)
     model = _Model(*kept[None], experiment["constant"], config.select.metric)
     precision = result.cell.train.precision
+    is_own = folder is None and (arrays is None or _are_own(arrays, experiment))
     with ExitStack() as stack:
         stack.enter_context(blas_threads(n_threads(config.run)))
-        if folder is None:
-            dataset = stack.enter_context(_own_arrays(config, directory, experiment))
-            named, files = _own_rows(dataset, precision), dataset.files
+        if is_own:
+            dataset = stack.enter_context(_own_arrays(config, directory, experiment, arrays))
+            named, used = _own_rows(dataset, precision), dataset.arrays
             logged = _logged(directory, result, experiment)
         else:
             prefix = config.data.prefix if prefix is None else prefix
-            files = stack.enter_context(open_pairs(folder, prefix))
+            used = stack.enter_context(_other_arrays(folder, prefix, arrays))
             n_features = model.weights.shape[-1]
-            named = rows_of_pairs(files, kept_transform(directory), precision, n_features)
+            named = rows_of_pairs(used, kept_transform(directory), precision, n_features)
             logged = {}
         evaluated = tuple(
             _evaluate(model, name, rows, logged.get(name), learning_rate)
             for name, rows in named.items()
         )
-        if folder is None and dataset.shape.folds is not None:
+        if is_own and dataset.shape.folds is not None:
             models = [kept[fold] for fold in range(dataset.shape.folds)]
             found = out_of_fold(models, dataset, precision, config.select.metric)
             validation = _evaluated_out_of_fold(found, config.select.metric, logged["validation"])
             evaluated = (evaluated[0], validation, *evaluated[1:])
-        warnings = () if folder is None else tuple(_doubts(evaluated, named))
-        is_synthetic = is_stand_in(files)
+        warnings = () if is_own else tuple(_doubts(evaluated, named))
+        is_synthetic = is_stand_in(used)
     return EvaluationResult(directory, config, result, is_synthetic, evaluated, warnings)
 
 
@@ -222,17 +232,47 @@ def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[st
             )
 
 
+def _are_own(arrays: Arrays, experiment: dict[str, Any]) -> bool:
+    """Whether arrays in memory are those that a run was trained on."""
+    if set(arrays) != set(PARTS):
+        return False
+    fingerprint: str = experiment["data"]["fingerprint"]
+    return fingerprint_of(in_memory(arrays, PARTS)) == fingerprint
+
+
+@contextmanager
+def _other_arrays(
+    folder: Path | None, prefix: str, arrays: Arrays | None
+) -> Iterator[Mapping[str, RowArray]]:
+    if folder is None:
+        yield pairs_in_memory(arrays or {})
+        return
+    with open_pairs(folder, prefix) as files:
+        yield files
+
+
 @contextmanager
 def _own_arrays(
-    config: Config, directory: RunDirectory, experiment: dict[str, Any]
+    config: Config,
+    directory: RunDirectory,
+    experiment: dict[str, Any],
+    arrays: Arrays | None,
 ) -> Iterator[Dataset]:
-    for path in array_paths(Path(config.data.path), config.data.prefix).values():
+    if arrays is None:
+        _check_present(config, directory)
+    with open_dataset(config.data, arrays) as dataset:
+        _check_same(dataset, directory, experiment)
+        yield dataset
+
+
+def _check_present(config: Config, directory: RunDirectory) -> None:
+    if config.data.path is None:
+        found = "trained on arrays in memory; expected arrays to evaluate it on"
+        raise DataError(f"{directory.path}: {found} (give --data)")
+    for path in array_paths(config.data.folder, config.data.prefix).values():
         if not os.path.lexists(path):
             expected = f"expected the arrays that {directory.name} was trained on"
             raise DataError(f"{path}: no such file; {expected} (give --data for others)")
-    with open_dataset(config.data) as dataset:
-        _check_same(dataset, directory, experiment)
-        yield dataset
 
 
 def _check_same(dataset: Dataset, directory: RunDirectory, experiment: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:
     """``NAME-HASH``: the hash over everything that a result depends on."""
     resolved = config.model_dump(mode="json", exclude_none=True)
     for key in ("path", "prefix", "if_missing", "target_unit"):
-        resolved["data"].pop(key)
+        resolved["data"].pop(key, None)
     what = {key: resolved[key] for key in ("data", "train", "grid", "select")}
     what |= {"fingerprint": fingerprint, "numerics_version": NUMERICS_VERSION}
     canonical = json.dumps(what, sort_keys=True).encode()

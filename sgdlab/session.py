@@ -2,12 +2,14 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from sgdlab import provenance, system
 from sgdlab.blas import blas_threads
@@ -56,8 +58,16 @@ class SearchOptions:
     kept: Extent = "best"
 
 
-def search(config: Config, grid: Grid, options: SearchOptions, observer: Observer) -> SearchResult:
+def search(
+    config: Config,
+    grid: Grid,
+    options: SearchOptions,
+    observer: Observer,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+) -> SearchResult:
     """Make a run, or go on with it, or find that it is finished.
+
+    ``arrays`` are in memory and in place of the config's files.
 
     The result has the config as it was given: what a finished run was called, where its data stood
     and in what unit its targets were said to be may have been another matter.
@@ -65,8 +75,8 @@ def search(config: Config, grid: Grid, options: SearchOptions, observer: Observe
     if grid.n_duplicates:
         observer.note(f"repeated points of the grid: {grid.n_duplicates}; each is trained once")
     synthesize_if_missing(config.data, observer)
-    with open_dataset(config.data) as dataset:
-        is_synthetic = is_stand_in(dataset.files)
+    with open_dataset(config.data, arrays) as dataset:
+        is_synthetic = is_stand_in(dataset.arrays)
         name = run_name(config, dataset.fingerprint, is_synthetic)
         directory = RunDirectory(Path(options.runs_dir) / name)
         if options.fresh:
@@ -108,11 +118,13 @@ def _is_complete(
 def _remember(directory: RunDirectory, config: Config, grid: Grid) -> None:
     """Make a finished run the latest, and write down where its data are, if that is news.
 
-    Of the config only what plays no part in the results is replaced. A run that cannot be written,
-    as on a read-only disk, stays as it is.
+    Of the config only what plays no part in the results is replaced, and nothing of where data are
+    by a command that had them in memory. A run that cannot be written, as on a read-only disk,
+    stays as it is.
     """
     experiment = directory.experiment()
-    news = {key: value for key, value in _dumped(config).items() if key in ("name", "data")}
+    keys = ("name",) if config.data.path is None else ("name", "data")
+    news = {key: value for key, value in _dumped(config).items() if key in keys}
     if news.items() <= experiment["config"].items():
         directory.touch()
     else:
@@ -199,7 +211,7 @@ def _new_experiment(directory: RunDirectory, dataset: Dataset, plan: Plan) -> di
         "schema_version": SCHEMA_VERSION,
         "run": directory.name,
         "status": "running",
-        "synthetic": is_stand_in(dataset.files),
+        "synthetic": is_stand_in(dataset.arrays),
         "numerics_version": NUMERICS_VERSION,
         "config": {},
         "data": {

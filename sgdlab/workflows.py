@@ -2,12 +2,14 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from sgdlab.config import json_schema
-from sgdlab.config_file import load_config
+from sgdlab.config_file import ConfigLike, load_config
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
@@ -41,37 +43,44 @@ from sgdlab.session import search
 from sgdlab.system import n_processors
 
 PathLike = str | os.PathLike[str]
+Arrays = Mapping[str, NDArray[Any]]  # Xtr, ytr, Xte and yte, in memory
 
 
 def grid_search(
-    config_path: PathLike,
+    config: ConfigLike,
     overrides: Sequence[str] = (),
     options: SearchOptions | None = None,
     observer: Observer | None = None,
+    arrays: Arrays | None = None,
 ) -> SearchResult:
     """Train every cell of a config's grid, or what is missing of it, and select the best.
 
     Parameters
     ----------
-    config_path
-        A YAML file.
+    config
+        A YAML file, or a mapping of what it would hold.
     overrides
         ``key.path=value`` each.
+    arrays
+        ``Xtr``, ``ytr``, ``Xte`` and ``yte``, in place of files: the config need not name any. The
+        run is that of files that hold the same arrays.
 
     Raises
     ------
     ConfigError, DataError, StorageError, NothingToSelectError
         See :mod:`sgdlab.errors`.
     """
-    config = load_config(config_path, overrides)
-    return search(config, expand(config), options or SearchOptions(), observer or Observer())
+    loaded = load_config(config, overrides, needs_files=arrays is None)
+    options, observer = options or SearchOptions(), observer or Observer()
+    return search(loaded, expand(loaded), options, observer, arrays)
 
 
 def train(
-    config_path: PathLike,
+    config: ConfigLike,
     overrides: Sequence[str] = (),
     options: SearchOptions | None = None,
     observer: Observer | None = None,
+    arrays: Arrays | None = None,
 ) -> SearchResult:
     """Train the single cell of a config: :func:`grid_search` for one cell.
 
@@ -80,12 +89,13 @@ def train(
     ConfigError
         Also if the config has more than one cell.
     """
-    config = load_config(config_path, overrides)
-    grid = expand(config)
+    loaded = load_config(config, overrides, needs_files=arrays is None)
+    grid = expand(loaded)
     if len(grid.cells) != 1:
+        place = "grid" if isinstance(config, Mapping) else config
         hint = "use grid-search, or give single values with --set"
-        raise ConfigError(f"{config_path}: {len(grid.cells)} cells; expected one ({hint})")
-    return search(config, grid, options or SearchOptions(), observer or Observer())
+        raise ConfigError(f"{place}: {len(grid.cells)} cells; expected one ({hint})")
+    return search(loaded, grid, options or SearchOptions(), observer or Observer(), arrays)
 
 
 def plan_search(
@@ -122,6 +132,7 @@ def evaluate(
     data: PathLike | None = None,
     prefix: str | None = None,
     mae_step: float | None = None,
+    arrays: Arrays | None = None,
 ) -> EvaluationResult:
     """Evaluate the kept weights of a run; see :func:`sgdlab.reevaluation.evaluate_run`.
 
@@ -134,6 +145,9 @@ def evaluate(
         Folder and prefix of other arrays; by default the run's own.
     mae_step
         The learning rate of one step of subgradient descent on the mean absolute error.
+    arrays
+        In memory: the run's own, or any pair of others (``Xtr`` and ``ytr`` or ``Xte`` and
+        ``yte``).
 
     Raises
     ------
@@ -143,7 +157,8 @@ def evaluate(
     if mae_step is not None and not 0 < mae_step < math.inf:
         raise UsageError(f"--mae-step {mae_step}: no step size; expected a positive number")
     folder = None if data is None else Path(data)
-    return evaluate_run(find_run(Path(runs_dir), run), cell, folder, prefix, mae_step)
+    directory = find_run(Path(runs_dir), run)
+    return evaluate_run(directory, cell, folder, prefix, mae_step, arrays)
 
 
 def solve(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sgdlab.data import npy
+from sgdlab.data import row_array
 from sgdlab.data.npy import NpyFile
 from sgdlab.errors import DataError
 from tests.npy_files import (
@@ -185,8 +185,8 @@ def sampled_hash(array, tmp_path):
 @pytest.fixture
 def small_samples(monkeypatch):
     """Files of more than 1000 bytes count as too large to hash: 10 pieces of 100 bytes are."""
-    monkeypatch.setattr(npy, "HASHED_WHOLE_BYTES", 1000)
-    monkeypatch.setattr(npy, "HASHED_PIECES", 10)
+    monkeypatch.setattr(row_array, "HASHED_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(row_array, "HASHED_PIECES", 10)
 
 
 @pytest.mark.usefixtures("small_samples")

@@ -11,7 +11,7 @@ import pytest
 from sgdlab import workflows
 from sgdlab.config import Run, Train
 from sgdlab.config_file import load_config
-from sgdlab.data.dataset import Shape
+from sgdlab.data.dataset import Shape, open_dataset
 from sgdlab.grid import Cell, expand
 from sgdlab.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.observer import Observer
@@ -20,7 +20,7 @@ from sgdlab.prediction import pace
 from sgdlab.prediction import predict as module
 from sgdlab.prediction.pace import measure_pace
 from sgdlab.prediction.reading import seconds_a_row
-from sgdlab.prediction.sample import open_source, sample_blocks, sample_dataset
+from sgdlab.prediction.sample import open_source, sample_blocks, sample_dataset, source_of
 from sgdlab.session import SearchOptions
 from sgdlab.training import train_blocks
 
@@ -108,20 +108,22 @@ def test_reading_is_timed_on_rows_of_the_file_each_read_once(
     assert (read == sorted(read)) == (n_chunks == 1 or not is_kept)
 
 
-def test_a_sample_is_like_the_data(source):
+@pytest.mark.parametrize("in_files", [False, True])
+def test_a_sample_is_like_the_data(source, in_files):
     source, _ = source
-    with sample_dataset(source, 40) as sample:
+    with sample_dataset(source, 40, in_files) as sample:
         assert (sample.shape.n_train, sample.shape.n_validation) == (40, 10)
         assert sample.shape.n_features == source.shape.n_features
-        assert sample.files["Xtr"].dtype == source.dtype
+        assert sample.arrays["Xtr"].dtype == source.dtype
         [(rows, _)] = sample.training(np.float64).chunks(100)
     assert rows.std() > 0.1
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", ">f4", "float16"])
-def test_a_sample_has_the_dtype_of_the_file(source, dtype):
-    with sample_dataset(replace(source[0], dtype=np.dtype(dtype)), 30) as sample:
-        assert sample.files["Xtr"].dtype == np.dtype(dtype)
+@pytest.mark.parametrize("in_files", [False, True])
+def test_a_sample_has_the_dtype_of_the_file(source, dtype, in_files):
+    with sample_dataset(replace(source[0], dtype=np.dtype(dtype)), 30, in_files) as sample:
+        assert sample.arrays["Xtr"].dtype == np.dtype(dtype)
         [(rows, _)] = sample.training(np.float32).chunks(100)
     assert rows.std() > 0.1
 
@@ -203,6 +205,32 @@ def test_a_sample_is_held_as_the_pass_is(source, monkeypatch):
     )
     measure_pace(work, replace(source, shape=larger), 1, 0.02)
     assert [[each.holding for each in works] for works in held] == [[work.holding]] * 2
+
+
+@pytest.mark.parametrize(
+    ("validation", "in_memory", "in_files"),
+    [
+        ({}, True, False),
+        ({}, False, True),
+        ({"take": "random"}, True, True),
+        ({"folds": 3, "take": "random"}, True, False),
+    ],
+)
+def test_a_sample_lies_in_files_where_reading_them_takes_long(
+    validation, in_memory, in_files, write_config, arrays, monkeypatch
+):
+    config = load_config(write_config(data={"validation": validation}))
+    with open_source(config.data) as (source, _), open_dataset(config.data, arrays) as held:
+        [each] = make_plan(expand(config).cells, source.shape, Run(), 1).passes
+        holding = replace(holding_of(each, source.shape, Run()), in_memory=in_memory)
+        asked = []
+        monkeypatch.setattr(
+            pace, "sample_dataset", lambda *given: asked.append(given[2]) or sample_dataset(*given)
+        )
+        measure_pace(Work(each, holding), source, 1, 0.01)
+        assert asked == [in_files] * 2
+        measure_pace(Work(each, holding), source_of(held), 1, 0.01)
+        assert asked == [in_files] * 2 + [False] * 2
 
 
 def test_a_pass_falls_into_epochs_with_the_same_blocks(source):
@@ -297,9 +325,10 @@ def test_folds_and_the_training_on_all_rows_are_predicted(write_config, tmp_path
     assert result.directory.experiment()["sessions"][0]["prediction"]["elapsed_s"] > 0
 
 
-def test_a_sample_lies_as_the_file_does(write_config, data_dir):
+@pytest.mark.parametrize("in_files", [False, True])
+def test_a_sample_lies_as_the_file_does(write_config, data_dir, in_files):
     X = np.load(data_dir / "Xtr.npy")
     np.save(data_dir / "Xtr.npy", np.asfortranarray(X))
     data = load_config(write_config()).data
-    with open_source(data) as (source, _), sample_dataset(source, 30) as sample:
+    with open_source(data) as (source, _), sample_dataset(source, 30, in_files) as sample:
         assert sample.shape.is_fortran

@@ -1,8 +1,8 @@
-"""Four array files as one data set: checked against each other, split, fingerprinted."""
+"""Four arrays as one data set: checked against each other, split, fingerprinted."""
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,7 +15,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config import Data, Validation
 from sgdlab.data.folds import Fold, assign_folds
+from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics
 from sgdlab.errors import DataError, UsageError
 from sgdlab.random_streams import Purpose, generator
@@ -98,7 +100,7 @@ def shape_of(
 
 @dataclass
 class Dataset:
-    """The open files of a data set; rows are read when a :class:`RowSet` is asked for them.
+    """The open arrays of a data set; rows are read when a :class:`RowSet` is asked for them.
 
     Attributes
     ----------
@@ -107,13 +109,13 @@ class Dataset:
     """
 
     config: Data
-    files: dict[str, NpyFile]
+    arrays: Mapping[str, RowArray]
     max_train: int | None = None
     shape: Shape = field(init=False)
 
     def __post_init__(self) -> None:
         self._check_fit()
-        train, n_test = self.files["Xtr"], self.files["Xte"].n_rows
+        train, n_test = self.arrays["Xtr"], self.arrays["Xte"].n_rows
         kind = (train.dtype.itemsize, train.is_fortran)
         validation = self.config.validation
         self.shape = shape_of(train.n_rows, n_test, train.n_features, validation, *kind)
@@ -122,8 +124,8 @@ class Dataset:
             self.shape = replace(self.shape, n_train=min(self.shape.n_train, self.max_train))
 
     def limited_to(self, max_train: int) -> "Dataset":
-        """The same files, with only the first rows to train; the others are not used at all."""
-        return Dataset(self.config, self.files, max_train)
+        """The same arrays, with only the first rows to train; the others are not used at all."""
+        return Dataset(self.config, self.arrays, max_train)
 
     def training(self, dtype: DTypeLike, order: NDArray[np.int64] | None = None) -> RowSet:
         """The training rows, in the order of the file or in the given order of positions.
@@ -132,20 +134,20 @@ class Dataset:
         """
         numbers = self._split[0]
         numbers = numbers if order is None else numbers[order]
-        return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
+        return self._rows("Xtr", numbers, read_targets(self.arrays["ytr"], dtype)[numbers])
 
     def validation(self, dtype: DTypeLike) -> RowSet:
         numbers = self._split[1]
-        return self._rows("Xtr", numbers, read_targets(self.files["ytr"], dtype)[numbers])
+        return self._rows("Xtr", numbers, read_targets(self.arrays["ytr"], dtype)[numbers])
 
     def pooled(self, dtype: DTypeLike, order: NDArray[np.int64] | None = None) -> RowSet:
         """All rows before any fold's statistics, divided alone; see :attr:`folds`."""
         numbers = self._split[0] if order is None else self._split[0][order]
-        targets = read_targets(self.files["ytr"], dtype)[numbers]
-        return RowSet(self.files["Xtr"], numbers, targets, Transform(self.config.divide_by))
+        targets = read_targets(self.arrays["ytr"], dtype)[numbers]
+        return RowSet(self.arrays["Xtr"], numbers, targets, Transform(self.config.divide_by))
 
     def test(self, dtype: DTypeLike) -> RowSet:
-        targets = read_targets(self.files["yte"], dtype)
+        targets = read_targets(self.arrays["yte"], dtype)
         return self._rows("Xte", np.arange(len(targets)), targets)
 
     @cached_property
@@ -166,26 +168,24 @@ class Dataset:
         n_folds = self.shape.folds or 0
         statistics = self._statistics(self.held_out) or [(None, None)] * n_folds
         return tuple(
-            Fold(self.files["Xtr"], self.held_out, number, Transform(mean=mean, scale=scale))
+            Fold(self.arrays["Xtr"], self.held_out, number, Transform(mean=mean, scale=scale))
             for number, (mean, scale) in enumerate(statistics)
         )
 
     @cached_property
     def file_hashes(self) -> dict[str, str]:
         """sha256 of each file, by part."""
-        return {part: file.sha256 for part, file in self.files.items()}
+        return {part: each.sha256 for part, each in self.arrays.items()}
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the four files' hashes."""
-        return hashlib.sha256(
-            "".join(self.file_hashes[part] for part in PARTS).encode()
-        ).hexdigest()
+        return fingerprint_of(self.arrays)
 
     @cached_property
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row numbers of the training file that train and that validate, both ascending."""
-        numbers = np.arange(self.files["Xtr"].n_rows)
+        numbers = np.arange(self.arrays["Xtr"].n_rows)
         validation = self.config.validation
         if validation.take == "random":
             numbers = generator(validation.seed, Purpose.SPLIT).permutation(numbers)
@@ -198,57 +198,72 @@ class Dataset:
         if data.preprocess == "none":
             return []
         with_scale = data.preprocess == "standardize"
-        file, numbers = self.files["Xtr"], self._split[0]
+        file, numbers = self.arrays["Xtr"], self._split[0]
         return column_statistics(file, numbers, data.divide_by, with_scale, held_out)
 
     def _rows(self, part: str, numbers: NDArray[np.int64], targets: NDArray[Any]) -> RowSet:
-        return RowSet(self.files[part], numbers, targets, self.transform)
+        return RowSet(self.arrays[part], numbers, targets, self.transform)
 
     def _check_split(self) -> None:
-        shape, path = self.shape, self.files["Xtr"].path
+        shape, train = self.shape, self.arrays["Xtr"]
         if shape.folds is not None:
             if shape.folds > shape.n_train:
                 found = f"{shape.n_train} rows for {shape.folds} folds"
-                raise DataError(f"{path}: {found}; expected a row for each (data.validation.folds)")
+                raise train.error(f"{found}; expected a row for each (data.validation.folds)")
         elif not shape.n_train or not shape.n_validation:
             found = f"{shape.n_train} rows to train and {shape.n_validation} to validate"
-            raise DataError(f"{path}: {found}; expected some of each (data.validation.fraction)")
+            raise train.error(f"{found}; expected some of each (data.validation.fraction)")
 
     def _check_fit(self) -> None:
         for X_part, y_part in PAIRS:
-            check_pair(self.files[X_part], self.files[y_part])
-        train, test = self.files["Xtr"], self.files["Xte"]
+            check_pair(self.arrays[X_part], self.arrays[y_part])
+        train, test = self.arrays["Xtr"], self.arrays["Xte"]
         if train.n_features != test.n_features:
             found = f"shapes {train.shape} and {test.shape}"
-            raise DataError(f"{train.path}, {test.path}: {found}; expected rows of equal size")
+            raise DataError(f"{train.name}, {test.name}: {found}; expected rows of equal size")
 
 
 @contextmanager
-def open_dataset(config: Data) -> Iterator[Dataset]:
-    """Open the four files of a config and check that they fit together.
+def open_dataset(
+    config: Data, arrays: Mapping[str, NDArray[Any]] | None = None
+) -> Iterator[Dataset]:
+    """Open the four files of a config, or take arrays in their place; check that they fit together.
+
+    Parameters
+    ----------
+    arrays
+        In memory, by part.
 
     Raises
     ------
     DataError
-        If a file is missing, broken, or does not fit the others.
+        If an array is missing, broken, or does not fit the others.
     UsageError
         If the prefix leads to another folder.
     """
+    if arrays is not None:
+        yield Dataset(config, in_memory(arrays, PARTS))
+        return
     with ExitStack() as stack:
-        paths = array_paths(Path(config.path), config.prefix)
+        paths = array_paths(config.folder, config.prefix)
         files = {part: stack.enter_context(NpyFile(path)) for part, path in paths.items()}
         yield Dataset(config, files)
 
 
-def check_pair(X: NpyFile, y: NpyFile) -> None:
+def fingerprint_of(arrays: Mapping[str, RowArray]) -> str:
+    """sha256 of the hashes of all four arrays of a data set."""
+    return hashlib.sha256("".join(arrays[part].sha256 for part in PARTS).encode()).hexdigest()
+
+
+def check_pair(X: RowArray, y: RowArray) -> None:
     """Raise DataError unless ``y`` is one number for each row of ``X``."""
     _check_column(y)
     if X.n_rows != y.n_rows:
         found = f"shapes {X.shape} and {y.shape}"
-        raise DataError(f"{X.path}, {y.path}: {found}; expected equally many rows")
+        raise DataError(f"{X.name}, {y.name}: {found}; expected equally many rows")
 
 
-def read_targets(file: NpyFile, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+def read_targets(file: RowArray, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """All targets of a file, shape (n_rows,); finite, in ``dtype`` too."""
     _check_column(file)
     values = file.read_rows(slice(None))
@@ -258,10 +273,10 @@ def read_targets(file: NpyFile, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     if not np.isfinite(targets).all():
         row = int(np.argmin(np.isfinite(targets)))
         found = f"{values[row, 0]} at row {row} (from 0), out of the range of {targets.dtype}"
-        raise DataError(f"{file.path}: {found}; expected moderate numbers (see train.precision)")
+        raise file.error(f"{found}; expected moderate numbers (see train.precision)")
     return targets
 
 
-def _check_column(y: NpyFile) -> None:
+def _check_column(y: RowArray) -> None:
     if len(y.shape) > 2 or y.n_features != 1:
-        raise DataError(f"{y.path}: shape {y.shape}; expected one number for each row of X")
+        raise y.error(f"shape {y.shape}; expected one number for each row of X")

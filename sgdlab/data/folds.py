@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config import Validation
-from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import Chunk, Transform, transform_rows
 from sgdlab.random_streams import Purpose, generator
 
@@ -46,7 +46,7 @@ class Fold:
         With statistics of the rows that it trains on, for rows that are divided already.
     """
 
-    file: NpyFile
+    file: RowArray
     held_out: NDArray[np.int64]
     number: int
     transform: Transform

@@ -5,7 +5,6 @@ ever unpickled), and rows are read into buffers: a file that is cut short while 
 memory kills the process.
 """
 
-import hashlib
 import io
 import itertools
 import math
@@ -24,19 +23,15 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from sgdlab.data.row_array import RowArray, Rows, hash_bytes
 from sgdlab.errors import DataError, reason
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_AXES = 64  # of a numpy array
-HASHED_WHOLE_BYTES = 10**9  # of a larger file, evenly spread pieces of this size together
-HASHED_PIECES = 1000
-_ALLOWED_ITEMSIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
-
-Rows = slice | NDArray[np.int64]
 
 
-class NpyFile:
-    """One numeric array on disk; the first axis counts rows, the others are flattened to features.
+class NpyFile(RowArray):
+    """One numeric array on disk.
 
     Parameters
     ----------
@@ -49,13 +44,8 @@ class NpyFile:
         If the file is absent, not a regular file, or not exactly what its header says.
     """
 
-    path: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    is_fortran: bool
-
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self._stream = _open_regular(path)
         self._lock = threading.Lock()
         try:
@@ -83,23 +73,12 @@ class NpyFile:
         self._stream.close()
 
     @property
-    def n_rows(self) -> int:
-        return self.shape[0]
-
-    @property
-    def n_features(self) -> int:
-        return math.prod(self.shape[1:])
-
-    @property
     def n_bytes(self) -> int:
         """Of the whole file."""
         return self._signature[0]
 
     def read_rows(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Some rows in the file's own dtype, shape (len(rows), n_features), C order.
-
-        ``rows`` may be in any order and repeat; they are read in the order of the file, each once.
-        They are put into ``out`` if that is given: an array of just that shape, dtype and order.
+        """See :meth:`RowArray.read_rows`; they are read in the order of the file, each once.
 
         Raises
         ------
@@ -146,21 +125,9 @@ class NpyFile:
     @cached_property
     def sha256(self) -> str:
         """Hash of all bytes; beyond 1 GB, of the size and of 1000 evenly spread pieces."""
-        digest = hashlib.sha256()
-        with self._lock, self._reading():
+        with self._lock:
             self._check_unchanged()
-            if self.n_bytes <= HASHED_WHOLE_BYTES:
-                self._stream.seek(0)
-                buffer = bytearray(1 << 20)
-                while n_read := self._stream.readinto(buffer):
-                    digest.update(memoryview(buffer)[:n_read])
-                return digest.hexdigest()
-            digest.update(str(self.n_bytes).encode())
-            piece = bytearray(HASHED_WHOLE_BYTES // HASHED_PIECES)
-            for start in np.linspace(0, self.n_bytes - len(piece), HASHED_PIECES, dtype=np.int64):
-                self._read_into(int(start), memoryview(piece))
-                digest.update(piece)
-        return digest.hexdigest()
+            return hash_bytes(self.n_bytes, self._read_into)
 
     def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         """Shape, Fortran order and dtype, by numpy's own reader, fed with bounded bytes."""
@@ -183,32 +150,27 @@ class NpyFile:
         # numpy parses the header as Python source, which can fail in many ways on hostile bytes.
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise self._error(
+            raise self.error(
                 f"its header cannot be read ({reason[:100]}); expected a .npy file"
             ) from None
-        if dtype.itemsize not in _ALLOWED_ITEMSIZES.get(dtype.kind, ()) or dtype.names:
-            expected = "float16, float32, float64, integers or booleans (convert it with astype)"
-            raise self._error(f"dtype {str(dtype)[:100]}; expected {expected}")
+        self._check_dtype(dtype)
         self._stream.seek(head.tell())
         return shape, is_fortran, dtype
 
     def _check_shape(self) -> None:
-        shape = self.shape
-        if not shape or any(type(length) is not int or length < 0 for length in shape):
-            raise self._error(f"shape {shape}; expected a row for each sample")
-        expected = self._offset + math.prod(shape) * self.dtype.itemsize
+        self._check_axes()
+        expected = self._offset + math.prod(self.shape) * self.dtype.itemsize
         if expected != self.n_bytes:
-            header = f"as its header says: shape {shape}, {self.dtype}"
+            header = f"as its header says: shape {self.shape}, {self.dtype}"
             found = f"{self.n_bytes} bytes; expected {expected}"
-            raise self._error(f"{found}, {header} (write the file again)")
-        if not math.prod(shape):
-            raise self._error(f"shape {shape}; expected at least one row and one value a row")
+            raise self.error(f"{found}, {header} (write the file again)")
+        self._check_has_values()
 
     def _check_unchanged(self) -> None:
         try:
             now = _signature(os.stat(self.path))
         except OSError as error:
-            raise self._error(f"{reason(error)} while in use; expected it to stay") from None
+            raise self.error(f"{reason(error)} while in use; expected it to stay") from None
         if now != self._signature:
             raise self._changed()
 
@@ -254,13 +216,10 @@ class NpyFile:
         try:
             yield
         except OSError as error:
-            raise self._error(f"{reason(error)}; expected a readable file") from None
+            raise self.error(f"{reason(error)}; expected a readable file") from None
 
     def _changed(self) -> DataError:
-        return self._error("changed while in use; expected it to stay (run the command again)")
-
-    def _error(self, message: str) -> DataError:
-        return DataError(f"{self.path}: {message}")
+        return self.error("changed while in use; expected it to stay (run the command again)")
 
 
 def _open_regular(path: Path) -> io.FileIO:

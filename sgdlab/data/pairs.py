@@ -1,15 +1,18 @@
 """Any rows with their targets, of a folder that need not hold a whole data set."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.data.dataset import PAIRS, array_paths, check_pair, read_targets
+from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet, Transform
 from sgdlab.errors import DataError
 
@@ -35,10 +38,22 @@ def open_pairs(folder: Path, prefix: str) -> Iterator[dict[str, NpyFile]]:
         yield {part: stack.enter_context(NpyFile(paths[part])) for part in parts}
 
 
+def pairs_in_memory(arrays: Mapping[str, NDArray[Any]]) -> dict[str, RowArray]:
+    """The same of arrays in memory.
+
+    Raises
+    ------
+    DataError
+        If there is none, one of a pair is missing, or one is no array of rows.
+    """
+    pairs = [pair for pair in PAIRS if any(part in arrays for part in pair)]
+    return in_memory(arrays, [part for pair in pairs or PAIRS for part in pair])
+
+
 def rows_of_pairs(
-    files: dict[str, NpyFile], transform: Transform, dtype: DTypeLike, n_features: int
+    arrays: Mapping[str, RowArray], transform: Transform, dtype: DTypeLike, n_features: int
 ) -> dict[str, RowSet]:
-    """All rows of each pair, by the name of the file of X.
+    """All rows of each pair, by the name of X, of a file without its folder.
 
     Raises
     ------
@@ -47,12 +62,12 @@ def rows_of_pairs(
     """
     named = {}
     for X_part, y_part in PAIRS:
-        if X_part in files:
-            X, y = files[X_part], files[y_part]
+        if X_part in arrays:
+            X, y = arrays[X_part], arrays[y_part]
             check_pair(X, y)
             if X.n_features != n_features:
-                found = f"{X.path}: {X.n_features} values a row"
-                raise DataError(f"{found}; expected the {n_features} that the weights have")
+                found = f"{X.n_features} values a row"
+                raise X.error(f"{found}; expected the {n_features} that the weights have")
             targets = read_targets(y, dtype)
-            named[X.path.name] = RowSet(X, np.arange(X.n_rows), targets, transform)
+            named[Path(X.name).name] = RowSet(X, np.arange(X.n_rows), targets, transform)
     return named

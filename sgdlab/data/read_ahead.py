@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.npy import Rows
+from sgdlab.data.row_array import Rows
 from sgdlab.data.rows import Chunk, Piece, RowSet
 
 RAW_PIECES = 3  # beside the ring: one is read, one waits, one is prepared

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.data.npy import NpyFile, Rows
-from sgdlab.errors import DataError
+from sgdlab.data.row_array import RowArray, Rows
 
 READ_BYTES = 32 * 2**20  # of rows handed out together when a whole file is walked through
 PIECE_BYTES = 2 * 2**20  # read at a time: large for the disk, small for the processor's cache
@@ -75,7 +74,7 @@ class RowSet:
 
     def __init__(
         self,
-        file: NpyFile,
+        file: RowArray,
         numbers: NDArray[np.int64],
         targets: NDArray[Any],
         transform: Transform,
@@ -203,7 +202,7 @@ def piece_rows(n_features: int, itemsize: int, is_fortran: bool) -> int:
     return max(1, n_bytes // (n_features * itemsize))
 
 
-def check_finite(file: NpyFile, values: NDArray[Any], numbers: Rows) -> None:
+def check_finite(file: RowArray, values: NDArray[Any], numbers: Rows) -> None:
     """Raise DataError with the first row (of the file) and column that is NaN or infinite."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return
@@ -212,11 +211,11 @@ def check_finite(file: NpyFile, values: NDArray[Any], numbers: Rows) -> None:
     first = np.argmin(np.where(np.isfinite(values).all(axis=1), np.iinfo(np.int64).max, numbers))
     column = np.argmin(np.isfinite(values[first]))
     found = f"{values[first, column]} at row {numbers[first]}, column {column}"
-    raise DataError(f"{file.path}: {found} (from 0); expected finite numbers")
+    raise file.error(f"{found} (from 0); expected finite numbers")
 
 
 def column_statistics(
-    file: NpyFile,
+    file: RowArray,
     numbers: NDArray[np.int64],
     divide_by: float,
     with_scale: bool,
@@ -252,7 +251,7 @@ def column_statistics(
 class _Walk:
     """Through some rows of a file, in its order; for all folds at a time, if there are folds."""
 
-    file: NpyFile
+    file: RowArray
     numbers: NDArray[np.int64]
     divide_by: float
     held_out: NDArray[np.int64] | None
@@ -293,7 +292,7 @@ class _Walk:
 
 
 def transform_rows(
-    file: NpyFile, raw: NDArray[Any], transform: Transform, out: NDArray[Any]
+    file: RowArray, raw: NDArray[Any], transform: Transform, out: NDArray[Any]
 ) -> None:
     """Put rows of a file transformed into ``out``, which may be ``raw`` itself.
 
@@ -307,7 +306,7 @@ def transform_rows(
 
 
 @contextmanager
-def _no_overflow(file: NpyFile, dtype: DTypeLike) -> Iterator[None]:
+def _no_overflow(file: RowArray, dtype: DTypeLike) -> Iterator[None]:
     """Finite values that do not stay finite in ``dtype`` are an error, not an infinity."""
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
@@ -315,4 +314,4 @@ def _no_overflow(file: NpyFile, dtype: DTypeLike) -> Iterator[None]:
     except FloatingPointError as error:
         found = f"values out of the range of {np.dtype(dtype)} ({error})"
         hint = "see data.divide_by and train.precision"
-        raise DataError(f"{file.path}: {found}; expected moderate ones ({hint})") from None
+        raise file.error(f"{found}; expected moderate ones ({hint})") from None

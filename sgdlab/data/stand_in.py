@@ -15,6 +15,7 @@ from sgdlab import strict_json, system
 from sgdlab.config import Data
 from sgdlab.data.dataset import PARTS, Shape, array_paths, shape_of
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_array import RowArray
 from sgdlab.data.synthetic import SIDE, generate_faces
 from sgdlab.errors import DataError, StorageError, reason
 from sgdlab.observer import Observer
@@ -69,8 +70,8 @@ def synthesize_if_missing(data: Data, observer: Observer) -> None:
         If the arrays cannot be written.
     """
     if _would_synthesize(data):
-        paths = synthesize(Path(data.path), data.prefix)
-        where = f"{Path(data.path)}: no arrays; wrote a synthetic stand-in"
+        paths = synthesize(data.folder, data.prefix)
+        where = f"{data.folder}: no arrays; wrote a synthetic stand-in"
         observer.note(f"{where} ({', '.join(path.name for path in paths.values())})")
 
 
@@ -87,17 +88,19 @@ def shape_if_missing(data: Data) -> Shape | None:
     return shape_of(N_TRAIN, N_TEST, SIDE * SIDE, data.validation, itemsize=4)
 
 
-def is_stand_in(files: Mapping[str, NpyFile]) -> bool:
+def is_stand_in(files: Mapping[str, RowArray]) -> bool:
     """Whether any of some arrays, by part, is one that was synthesized in their folder."""
     return bool(stand_in_parts(files))
 
 
-def stand_in_parts(files: Mapping[str, NpyFile]) -> tuple[str, ...]:
+def stand_in_parts(files: Mapping[str, RowArray]) -> tuple[str, ...]:
     """Of some arrays, by part, those that were synthesized in their folder.
 
-    Real files put there later are not.
+    Real files put there later are not, and of arrays in memory nobody knows where they are from.
     """
     part, file = next(iter(files.items()))
+    if not isinstance(file, NpyFile):
+        return ()
     prefix = file.path.name.removesuffix(f"{part}.npy")
     path = marker_path(file.path.parent, prefix)
     try:
@@ -114,9 +117,10 @@ def _would_synthesize(data: Data) -> bool:
 
     Arrays with another prefix are not made up for: the prefix or the folder is mistyped.
     """
-    folder = Path(data.path)
-    paths = array_paths(folder, data.prefix).values()
-    if data.if_missing != "synthesize" or any(map(os.path.lexists, paths)):
+    if data.if_missing != "synthesize":
+        return False
+    folder = data.folder
+    if any(map(os.path.lexists, array_paths(folder, data.prefix).values())):
         return False
     others = _arrays_in(folder)
     if others:

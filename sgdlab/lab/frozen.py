@@ -44,7 +44,7 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
     """
     training = subject.dataset.training(np.float64)
     if training.n_rows < 2:
-        place = subject.dataset.files["Xtr"].path
+        place = subject.dataset.arrays["Xtr"].name
         raise DataError(f"{place}: 1 row to train; expected at least 2 (data.validation.fraction)")
     weights, bias = _weights_after(epochs, subject, observer)
     run = subject.config.run

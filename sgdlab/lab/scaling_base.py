@@ -9,7 +9,7 @@ import numpy as np
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import READ_BYTES, rows_in
-from sgdlab.errors import DataError, UsageError
+from sgdlab.errors import UsageError
 from sgdlab.lab.subject import need_plain_sgd
 from sgdlab.optim.closed_form import largest_eigenvalue
 from sgdlab.optim.moments import moments
@@ -131,7 +131,7 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
     rows = limited.training(np.float64).chunks(rows_in(READ_BYTES, dataset.shape.n_features))
     eigenvalue = largest_eigenvalue(moments(rows), train.train_bias)
     if not eigenvalue > 0:
-        raise DataError(f"{dataset.files['Xtr'].path}: all zero in X; expected other values")
+        raise dataset.arrays["Xtr"].error("all zero in X; expected other values")
     learning_rate = options.learning_rate or SMALL_SHARE / largest * 2 / (eigenvalue + train.l2)
     changes = {
         "batch_size": batch_size,

@@ -81,7 +81,7 @@ def open_subject(
         about = About(
             name=config.name,
             cell=chosen.name,
-            is_synthetic=is_stand_in(dataset.files),
+            is_synthetic=is_stand_in(dataset.arrays),
             shape=dataset.shape,
             target_unit=config.data.target_unit,
         )

@@ -72,8 +72,9 @@ def measure_pace(work: Work, source: Source, threads: int, budget_s: float) -> P
     each, holding = work.plan, work.holding
     sample = sample_blocks(each.blocks, source.shape.n_features)
     most_rows = _most_rows(source, holding.in_memory)
+    in_files = source.is_in_files and (not holding.in_memory or source.is_read_apart)
     n_rows = min(PILOT_ROWS, most_rows)
-    with sample_dataset(source, n_rows) as dataset:
+    with sample_dataset(source, n_rows, in_files) as dataset:
         pilot = _timed(work, sample, dataset, threads, 0.0)
     wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
     n_rows = _whole_batches(min(wanted, most_rows), each, source.shape.n_train)
@@ -81,7 +82,7 @@ def measure_pace(work: Work, source: Source, threads: int, budget_s: float) -> P
         n_chunks = max(CHUNKS_OF_A_STREAM, holding.n_chunks + 1)
         together = min(each.chunk_rows, math.ceil(n_rows / n_chunks))
         work = replace(work, plan=replace(each, chunk_rows=max(1, together)))
-    with sample_dataset(source, n_rows) as dataset:
+    with sample_dataset(source, n_rows, in_files) as dataset:
         return _timed(work, sample, dataset, threads, budget_s)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
-from sgdlab.data.npy import HASHED_WHOLE_BYTES
+from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_array import HASHED_WHOLE_BYTES
 from sgdlab.estimate import Prediction
 from sgdlab.grid import Cell
 from sgdlab.memory import Work, assign_memory, epochs_validated_together
@@ -175,7 +176,7 @@ def _pass_s(
 
 
 def _measure_reading(work: Work, source: Source) -> _Reading:
-    if source.X is None or source.X.n_bytes <= HASHED_WHOLE_BYTES:
+    if not isinstance(source.X, NpyFile) or source.X.n_bytes <= HASHED_WHOLE_BYTES:
         return _Reading(0.0, 0.0)  # writing the file or its fingerprint has left it in the memory
     each, is_streamed = work.plan, not work.holding.in_memory
     is_scattered = is_streamed and not each.order.reads_in_sequence

@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
 from sgdlab.config import Data
-from sgdlab.data.dataset import Dataset, Shape, array_paths, open_dataset
+from sgdlab.data.dataset import PARTS, Dataset, Shape, array_paths, open_dataset
+from sgdlab.data.in_memory import MemoryArray
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_array import RowArray, Rows
+from sgdlab.data.rows import rows_in
 from sgdlab.data.stand_in import is_stand_in, shape_if_missing
 from sgdlab.memory import MOST_EPOCHS
 from sgdlab.plan import Block, Stop, Trajectory
@@ -33,17 +37,31 @@ LARGEST_DECAY = 1.5  # of a step: a stronger one takes as long, but makes scales
 class Source:
     """The data of a plan, of which no value needs to be there.
 
-    ``X`` is the file of the training rows; None if it would be made up, in ``dtype``.
+    ``X`` are the training rows; None if they would be made up, in ``dtype``.
     """
 
     config: Data
     shape: Shape
     dtype: np.dtype[Any]
-    X: NpyFile | None
+    X: RowArray | None
+
+    @property
+    def is_in_files(self) -> bool:
+        """Whether the rows lie in files, or would."""
+        return self.X is None or isinstance(self.X, NpyFile)
+
+    @property
+    def is_read_apart(self) -> bool:
+        """Whether few rows that are read together are neighbours, even if all are held.
+
+        From a file, many short reads take several times as long as copying the rows.
+        """
+        validation = self.config.validation
+        return validation.folds is None and validation.take == "random"
 
 
 def source_of(dataset: Dataset) -> Source:
-    X = dataset.files["Xtr"]
+    X = dataset.arrays["Xtr"]
     return Source(dataset.config, dataset.shape, X.dtype, X)
 
 
@@ -55,43 +73,71 @@ def open_source(config: Data) -> Iterator[tuple[Source, bool]]:
         yield Source(config, shape, np.dtype(np.float32), None), True
         return
     with open_dataset(config) as dataset:
-        yield source_of(dataset), is_stand_in(dataset.files)
+        yield source_of(dataset), is_stand_in(dataset.arrays)
 
 
 @contextmanager
-def sample_dataset(source: Source, n_train: int) -> Iterator[Dataset]:
-    """About ``n_train`` random rows to train, split and stored as those of the source are."""
+def sample_dataset(source: Source, n_train: int, in_files: bool) -> Iterator[Dataset]:
+    """About ``n_train`` random rows to train, split and stored as those of the source are.
+
+    Parameters
+    ----------
+    in_files
+        Whether they are written to temporary files: reading these is a part of what is measured.
+    """
     whole = source.shape.n_train + source.shape.n_validation
     n_rows = max(2, source.shape.folds or 0, math.ceil(n_train * whole / source.shape.n_train))
+    sizes = {part: n_rows if part in ("Xtr", "ytr") else TEST_ROWS for part in PARTS}
+    divide_by = 1.0 if source.config.divide_by == 1 else 2.0
+    config = source.config.without_files().model_copy(update={"divide_by": divide_by})
+    arrays = {part: _made_up(part, source, n) for part, n in sizes.items()}
+    if not in_files:
+        yield Dataset(config, arrays)
+        return
     with TemporaryDirectory(prefix="sgdlab-") as name:
         for part, path in array_paths(Path(name), "").items():
-            n = n_rows if part in ("Xtr", "ytr") else TEST_ROWS
-            if part.startswith("X"):
-                _write_rows(path, source, n)
-            else:
-                np.save(path, np.zeros(n))  # so that no weights change, and nothing diverges
-        divide_by = 1.0 if source.config.divide_by == 1 else 2.0
-        changed = {"path": name, "prefix": "", "divide_by": divide_by}
-        with open_dataset(source.config.model_copy(update=changed)) as dataset:
+            _write(path, arrays[part])
+        with open_dataset(config.model_copy(update={"path": name})) as dataset:
             yield dataset
 
 
-def _write_rows(path: Path, source: Source, n_rows: int) -> None:
+class _Repeated(MemoryArray):
+    """Some rows that come again and again, of which no more is held."""
+
+    def __init__(self, name: str, rows: NDArray[Any], n_rows: int) -> None:
+        super().__init__(name, rows)
+        self._n_distinct = len(rows)
+        self.shape = (n_rows, *rows.shape[1:])
+
+    def read_rows(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(self.n_rows))
+        return super().read_rows(rows % self._n_distinct, out)
+
+
+def _made_up(part: str, source: Source, n_rows: int) -> MemoryArray:
     """Numbers from 0 to 1, or small whole ones; they repeat, which no kernel notices."""
+    if part.startswith("y"):
+        return MemoryArray(part, np.zeros(n_rows))  # so that no weights change, nothing diverges
     width = source.shape.n_features
     n_distinct = max(1, min(n_rows, REPEATED_BYTES // (8 * width)))
     numbers = np.random.default_rng(0).random((n_distinct, width))
     if source.dtype.kind != "f":
         numbers = np.rint(numbers)
-    rows = numbers.astype(source.dtype)
-    if source.shape.is_fortran:
-        np.save(path, np.asfortranarray(np.resize(rows, (n_rows, width))))
+    rows = numbers.astype(source.dtype, order="F" if source.shape.is_fortran else "C")
+    return _Repeated(part, rows, n_rows)
+
+
+def _write(path: Path, array: MemoryArray) -> None:
+    if array.is_fortran:
+        np.save(path, np.asfortranarray(array.read_rows(slice(None)).reshape(array.shape)))
         return
-    header = {"descr": rows.dtype.str, "fortran_order": False, "shape": (n_rows, width)}
+    header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    step = rows_in(REPEATED_BYTES, array.n_features)
     with open(path, "wb") as stream:
         npy_format.write_array_header_1_0(stream, header)
-        for start in range(0, n_rows, n_distinct):
-            stream.write(rows[: n_rows - start].tobytes())
+        for start in range(0, array.n_rows, step):
+            stream.write(array.read_rows(slice(start, start + step)).tobytes())
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def plain_loop(dataset, cell, threads: int):
 
 def _read(dataset, dtype: str):
     """As a script does: whole files, of which rows are taken."""
-    X, y = (np.load(dataset.files[name].path) for name in ("Xtr", "ytr"))
+    X, y = (np.load(dataset.arrays[name].name) for name in ("Xtr", "ytr"))
     order = ShuffleOnce().positions(dataset.shape.n_train, 0)
     for rows in (dataset.training(dtype, order), dataset.validation(dtype)):
         yield X[rows.numbers].reshape(rows.n_rows, -1).astype(dtype, copy=False)
