@@ -1,11 +1,9 @@
-"""Reads a config and the ``--set`` arguments; reports all mistakes at once, with places."""
+"""Reads a config and checks it; reports all mistakes at once, with places."""
 
 import difflib
 import math
 import os
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +23,12 @@ from sgdlab.config import (
     Validation,
     Zip,
 )
-from sgdlab.errors import ConfigError, reason
-from sgdlab.mapping_tree import read_mapping
-from sgdlab.safe_text import printable, shortened
-from sgdlab.yaml_tree import Document, Problem, parse_yaml
+from sgdlab.config_source import ConfigLike, Source, describe_value, override_all, read_source
+from sgdlab.errors import ConfigError
 from sgdlab.yaml_tree import Path as Key
+from sgdlab.yaml_tree import Problem
 
-MAX_BYTES = 64 * 1024
 MAX_MISTAKES = 100  # that are shown
-
-ConfigLike = str | os.PathLike[str] | Mapping[str, Any]
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -59,45 +53,6 @@ _EXPECTED = {
 }
 
 
-@dataclass
-class _Source:
-    """A config's document with the ``--set`` values in it, and where each value came from.
-
-    Attributes
-    ----------
-    name
-        Of the file, in messages; None of a mapping, whose places are its keys.
-    """
-
-    name: str | None
-    document: Document
-    overridden: dict[Key, str] = field(default_factory=dict)
-
-    def line(self, problem: Problem) -> str:
-        """``FILE:LINE:COL KEY: message``, ``--set KEY: message``, or ``KEY: message``."""
-        for n in range(len(problem.path), 0, -1):
-            if argument := self.overridden.get(problem.path[:n]):
-                inside = f"{_shown(problem.path)}: " if n < len(problem.path) else ""
-                return f"{argument}: {inside}{problem.message}"
-        if problem.path and problem.path not in self.document.places:
-            for path, argument in self.overridden.items():
-                if path[: len(problem.path)] == problem.path:  # a parent made for it
-                    return f"{argument}: {_shown(problem.path)}: {problem.message}"
-        key = _shown(problem.path)
-        if self.name is None:
-            return f"{key or 'config'}: {problem.message}"
-        line, column = problem.place
-        return f"{self.name}:{line}:{column}{' ' * bool(key)}{key}: {problem.message}"
-
-    def problem(self, path: Key, message: str, at_key: bool = False) -> Problem:
-        """A problem at the nearest place known for a path."""
-        places, key_places = self.document.places, self.document.key_places
-        if at_key and path in key_places:
-            return Problem(path, key_places[path], message)
-        nearest = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in places)
-        return Problem(path, places[nearest], message)
-
-
 def load_config(
     config: ConfigLike, overrides: Sequence[str] = (), needs_files: bool = True
 ) -> Config:
@@ -120,25 +75,13 @@ def load_config(
         With one message for each mistake, ``FILE:LINE:COL KEY: found; expected``; of a mapping
         ``KEY: found; expected``.
     """
-    if isinstance(config, Mapping):
-        source, folder = _Source(None, read_mapping(config)), Path.cwd()
-        defaults: dict[str, Any] = {}
-    else:
-        file = Path(config)
-        source, folder = _Source(os.fspath(config), parse_yaml(_read_text(file))), file.parent
-        defaults = {"name": printable(file.stem)}
-    if not needs_files:
-        defaults["data"] = {}
-    if source.document.problems and not source.document.places:
-        raise ConfigError(*map(source.line, source.document.problems))
-    if not isinstance(source.document.value, dict):
-        found = f"{_found(source.document.value)}; expected a mapping such as 'name: age'"
-        raise ConfigError(source.line(source.problem((), found)))
-    lines = _override_all(source, overrides)
+    source = read_source(config)
+    defaults = source.defaults if needs_files else source.defaults | {"data": {}}
+    lines = override_all(source, overrides)
     tree = defaults | source.document.value
     problems = [*source.document.problems, *_grid_problems(tree, source)]
     problems += _fold_problems(tree, source)
-    valid = _validate(_normalised(tree, folder, source), tree, source, problems)
+    valid = _validate(_normalised(tree, source), tree, source, problems)
     if needs_files:
         problems += _path_problems(tree, source)
     lines += map(source.line, sorted(problems, key=lambda problem: problem.place))
@@ -153,86 +96,7 @@ def _first(lines: list[str], name: str) -> list[str]:
     return [*lines[:MAX_MISTAKES], f"{name}: more mistakes than these; mend these first"]
 
 
-def _read_text(path: Path) -> str:
-    """The text of a regular UTF-8 file of at most 64 KiB."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{path}: not a regular file; expected a YAML file")
-        if status.st_size > MAX_BYTES:
-            size = f"{status.st_size} bytes; expected at most {MAX_BYTES}"
-            raise ConfigError(f"{path}: {size} (a config is short)")
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES)  # no more, even if it has grown
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {reason(error)}; expected a YAML file") from None
-    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise ConfigError(f"{path}:1:1: a byte order mark; expected plain UTF-8 (save without it)")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
-        raise ConfigError(f"{path}:{line}:{column}: {byte}; expected UTF-8 text") from None
-
-
-def _override_all(source: _Source, arguments: Sequence[str]) -> list[str]:
-    """Put the arguments' values into the tree; returns a line for each that is wrong."""
-    lines: list[str] = []
-    for argument in arguments:
-        try:
-            _override(source, argument)
-        except ConfigError as error:
-            lines += error.messages
-    return lines
-
-
-def _override(source: _Source, argument: str) -> None:
-    """Put the value of ``key.path=value`` into the tree."""
-    key, equals, text = argument.partition("=")
-    place = f"--set {shortened(key)}"
-    if not equals or not all(key.split(".")) or not key.isprintable():
-        found = f"--set {shortened(argument)}: no KEY=VALUE"
-        raise ConfigError(f"{found}; expected for example train.l2=1e-3")
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"{place}: {len(text)} characters; expected at most {MAX_BYTES}")
-    parsed = parse_yaml(text)
-    if parsed.problems:
-        raise ConfigError(*(f"{place}: {problem.message}" for problem in parsed.problems))
-    path = tuple(_part(part) for part in key.split("."))
-    _check_path(source.document.value, path, place)
-    at = source.document.value
-    for part in path[:-1]:
-        if isinstance(at, dict) and at.get(part) is None:
-            at[part] = {}
-        at = at[part]
-    at[path[-1]] = parsed.value
-    source.overridden[path] = place
-    kept = [p for p in source.document.problems if p.path[: len(path)] != path]
-    source.document.problems = kept
-
-
-def _part(text: str) -> str | int:
-    """A key, or the position of an item in a list."""
-    return int(text) if text.isdecimal() and len(text) <= len(str(MAX_BYTES)) else text
-
-
-def _check_path(at: Any, path: Key, place: str) -> None:
-    """Raise ConfigError unless a path has a place in a tree, where absent mappings may be made."""
-    for part in path:
-        if isinstance(at, list):
-            if not isinstance(part, int) or part >= len(at):
-                found = f"no item {shortened(repr(part))} in a list of {len(at)}"
-                raise ConfigError(f"{place}: {found}; expected a position, counted from 0")
-        elif not isinstance(at, dict) or not isinstance(part, str):
-            found = f"no key {shortened(repr(part))} in {_found(at)}"
-            raise ConfigError(f"{place}: {found}; expected the name of a key")
-        child = at[part] if isinstance(part, int) else at.get(part)
-        at = {} if child is None else child
-
-
-def _normalised(tree: dict[str, Any], folder: Path, source: _Source) -> dict[str, Any]:
+def _normalised(tree: dict[str, Any], source: Source) -> dict[str, Any]:
     """A copy with ``grid`` as a list, ``data.path`` absolute, and the rule on synthesizing."""
     tree = dict(tree)
     if isinstance(tree.get("grid"), dict):
@@ -240,7 +104,7 @@ def _normalised(tree: dict[str, Any], folder: Path, source: _Source) -> dict[str
     data = tree.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         given = any(key in source.overridden for key in (("data",), ("data", "path")))
-        base = Path.cwd() if given else folder
+        base = Path.cwd() if given else source.folder
         tree["data"] = data | {"path": os.path.abspath(base / data["path"])}
         if given:
             tree["data"]["if_missing"] = "fail"
@@ -248,7 +112,7 @@ def _normalised(tree: dict[str, Any], folder: Path, source: _Source) -> dict[str
 
 
 def _validate(
-    normalised: dict[str, Any], tree: dict[str, Any], source: _Source, problems: list[Problem]
+    normalised: dict[str, Any], tree: dict[str, Any], source: Source, problems: list[Problem]
 ) -> Config | None:
     """The models' verdict; its mistakes are added to ``problems``."""
     unreadable = {problem.path for problem in problems}
@@ -273,7 +137,7 @@ def _message(detail: dict[str, Any], path: Key) -> str:
         return _unknown_key(path)
     template = _EXPECTED.get(detail["type"], "{msg}")
     expected = template.format(msg=detail["msg"], **detail.get("ctx", {}))
-    found = "nothing" if detail["type"] == "missing" else _found(detail["input"])
+    found = "nothing" if detail["type"] == "missing" else describe_value(detail["input"])
     return f"{found}; expected {expected}"
 
 
@@ -308,14 +172,14 @@ def _section(path: Key) -> Any:
     return sections[names]
 
 
-def _grid_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
+def _grid_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
     """What no single value shows: keys given twice or nowhere, unequal zips, too many cells."""
     train = tree.get("train")
     train = train if isinstance(train, dict) else {}
     grid = tree.get("grid", {})
     if not isinstance(grid, dict | list) or grid == []:
         expected = "expected a mapping of lists, or a list of such mappings"
-        yield source.problem(("grid",), f"{_found(grid)}; {expected}")
+        yield source.problem(("grid",), f"{describe_value(grid)}; {expected}")
     prefixed: list[tuple[Key, Any]] = [(("grid",), grid)]
     if isinstance(grid, list):
         prefixed = [(("grid", n), each) for n, each in enumerate(grid)]
@@ -338,7 +202,7 @@ def _grid_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
         yield source.problem(("grid",), f"{n_cells} cells; expected at most {MAX_CELLS}")
 
 
-def _fold_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
+def _fold_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
     """What needs folds, and what does not go together with them."""
     data, select = tree.get("data"), tree.get("select")
     validation = data.get("validation") if isinstance(data, dict) else None
@@ -353,7 +217,7 @@ def _fold_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
         yield source.problem(("select", "rule"), f"{found}; expected minimum (or add folds)")
 
 
-def _path_problems(tree: dict[str, Any], source: _Source) -> Iterator[Problem]:
+def _path_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
     """Where no folder of arrays is named."""
     data = tree.get("data")
     if isinstance(data, dict) and data.get("path") is None:
@@ -366,7 +230,7 @@ def _lengths(axes: dict[str, Any]) -> list[int]:
 
 
 def _key_problems(
-    path: Key, axes: dict[str, Any], zipped: dict[str, Any], train: dict[str, Any], source: _Source
+    path: Key, axes: dict[str, Any], zipped: dict[str, Any], train: dict[str, Any], source: Source
 ) -> Iterator[Problem]:
     for key in [name for name in Train.model_fields if name not in NOT_AXES]:
         elsewhere = f"also under train.{key}; expected it once"
@@ -380,23 +244,3 @@ def _key_problems(
         if key in REQUIRED and key not in axes | zipped | train:
             message = f"nothing; expected a value here or a list under grid.{key}"
             yield Problem(("train", key), source.problem(path, "").place, message)
-
-
-def _found(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list):
-        return "a list" if value else "an empty list"
-    return shortened(printable(repr(value)))
-
-
-def _shown(path: Key) -> str:
-    """``grid.batch_size[2]``"""
-    shown = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{shortened(part)}" for part in path
-    )
-    return shown.removeprefix(".")

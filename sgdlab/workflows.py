@@ -9,7 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sgdlab.config import json_schema
-from sgdlab.config_file import ConfigLike, load_config
+from sgdlab.config_file import load_config
+from sgdlab.config_source import ConfigLike
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError

@@ -33,7 +33,7 @@ LAYERS = [
     {"optim"},
     {"data"},
     {"optim.losses", "provenance"},
-    {"config_file", "mapping_tree"},
+    {"config_file", "config_source", "mapping_tree"},
     {"objects"},
     {"blas", "config", "yaml_tree", "observer", "safe_text", "strict_json", "system"},
     {"words"},
