@@ -1,7 +1,7 @@
 """Whether a number is good: the constant predictor, paired differences, the edge of the grid."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,7 @@ def _row_losses(metric: str, errors: NDArray[np.float64]) -> NDArray[np.float64]
     return np.abs(errors) if metric == "mae" else np.square(errors) / 2
 
 
-def compared_with_constant(model: str, differences: dict[str, Difference]) -> str:
+def compared_with_constant(model: str, differences: Mapping[str, Difference]) -> str:
     """One sentence on a model and the constant predictor, for every set of rows."""
     metric = METRIC_NAMES[next(iter(differences.values())).metric]
     parts = [f"{rows} {each} ({each.verdict})" for rows, each in differences.items()]

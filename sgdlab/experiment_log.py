@@ -1,116 +1,284 @@
-"""What ``experiment.json`` says, checked once, where it is read."""
+"""``experiment.json`` as one frozen object: what is read once, passed along, and written."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
+from sgdlab.conclusion import LARGE, WithBest, WithoutBest, conclusion_of
 from sgdlab.config import Config
-from sgdlab.stored import read_json, reading
+from sgdlab.data.dataset import PARTS, Dataset, Shape
+from sgdlab.estimate import Prediction
+from sgdlab.grid import Cell
+from sgdlab.plan import Plan
+from sgdlab.stored import (
+    Count,
+    Index,
+    Log,
+    Logged,
+    Sha256,
+    Word,
+    check_same,
+    keys,
+    read_json,
+    reading,
+)
 
 START_OVER = "move the run's folder away, or start over with --fresh"
-
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
-CellName = Annotated[str, Field(pattern=r"^[0-9]{4,7}$")]
-Number = float | None  # null stands for a number that is not finite
+Extent = Literal["best", "all"]
+Status = Literal["running", "interrupted", "failed", "completed"]
 
 
-class _Log(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+class TrajectoryLog(Log):
+    """Which cells are trained as one."""
 
-
-class _Trajectory(_Log):
     replicate: Index
-    cells: list[Index] = Field(min_length=1)
+    cells: Annotated[tuple[Index, ...], Field(min_length=1, strict=False)]
 
 
-class _Block(_Log):
+class BlockLog(Log):
+    """See :class:`sgdlab.plan.Block`."""
+
     index: Index
     window_rows: Count | None
     fold: Index | None
-    trajectories: list[_Trajectory] = Field(min_length=1)
+    trajectories: Annotated[tuple[TrajectoryLog, ...], Field(min_length=1, strict=False)]
 
 
-class _Pass(_Log):
+class PassLog(Log):
+    """See :class:`sgdlab.plan.Pass`."""
+
     chunk_rows: Count
     blas_threads: Count
-    blocks: list[_Block] = Field(min_length=1)
+    blocks: Annotated[tuple[BlockLog, ...], Field(min_length=1, strict=False)]
 
 
-class _Shape(_Log):
-    n_train: Count
-    n_validation: Index
-    n_test: Count
-    n_features: Count
-    folds: Count | None
-    itemsize: Count
-    is_fortran: bool
+PlanLog = Annotated[tuple[PassLog, ...], Field(strict=False)]
 
 
-class _Data(_Log):
-    shape: _Shape
-    fingerprint: str
+class DataLog(Log):
+    """Which arrays a run is trained on."""
+
+    shape: Annotated[
+        Shape,
+        Logged(
+            n_train=Count,
+            n_validation=Index,
+            n_test=Count,
+            n_features=Count,
+            folds=Count | None,
+            itemsize=Count,
+        ),
+    ]
+    fingerprint: Sha256
+    sha256: Annotated[dict[str, Sha256], keys(*PARTS)]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DataLog":
+        return cls(shape=dataset.shape, fingerprint=dataset.fingerprint, sha256=dataset.file_hashes)
 
 
-class _Losses(_Log):
-    half_mse: Number
-    mae: Number
+class BlasLog(Log):
+    """What threadpoolctl tells of a BLAS."""
+
+    internal_api: Word
+    version: Word | None
+    architecture: Word | None
+    threading_layer: Word | None
+    num_threads: Count | None
 
 
-class _Difference(_Log):
-    metric: Literal["half_mse", "mae"]
-    mean: Number
-    standard_error: Number
+class GitLog(Log):
+    """Of the source tree."""
+
+    commit: Word
+    is_dirty: bool
 
 
-class _OnRows(_Log):
-    training: _Losses
-    validation: _Losses
-    test: _Losses
+class Environment(Log):
+    """On what and with what a run was last worked on."""
+
+    sgdlab: Word
+    python: Word
+    numpy: Word
+    platform: Word
+    processor: str
+    processors: Count
+    blas: Annotated[tuple[BlasLog, ...], Field(strict=False)]
+    git: GitLog | None
+    command_line: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
 
-class _OnHeldOutRows(_Log):
-    validation: _Difference
-    test: _Difference
+class Session(Log):
+    """When a command worked on a run, what was predicted, and what it took.
+
+    ``peak_memory_bytes`` are None on systems that do not tell. This and ``elapsed_s`` are known
+    when a session has ended; of one that was killed they stay unknown.
+    """
+
+    started: Word
+    ended: Word | None
+    threads: Count
+    prediction: Annotated[Prediction, Logged(peak_memory_bytes=Count | None)] | None
+    elapsed_s: float | None = None
+    peak_memory_bytes: Count | None = None
+
+    def after(self, ended: str, elapsed_s: float, peak_memory_bytes: int | None) -> "Session":
+        """The same, when it has ended."""
+        took = {"elapsed_s": round(elapsed_s, 3), "peak_memory_bytes": peak_memory_bytes}
+        return Session(**(dict(self) | {"ended": ended} | took))
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> "Session":
+        if self.ended is None:
+            for name in ("elapsed_s", "peak_memory_bytes"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} of a session whose ended is null")
+        elif self.elapsed_s is None:
+            raise ValueError("no elapsed_s of a session that ended")
+        elif "peak_memory_bytes" not in self.model_fields_set:
+            raise ValueError("no peak_memory_bytes of a session that ended")
+        return self
 
 
-class _Experiment(_Log):
-    """Of any run, finished or not."""
+class Experiment(Log):
+    """A run: what it is of, how far it is, and how it ended.
 
-    status: Literal["running", "interrupted", "failed", "completed"]
+    Attributes
+    ----------
+    plan, final_plan
+        As the run began with them; with folds the second says how cells are trained on all rows, as
+        far as that is planned.
+    tested, kept
+        Whether the test losses and the weights of the best or of all cells were wanted.
+    conclusion
+        In the file its keys stand beside the others. A run that is finished has one, and keeps it
+        while what it lacks is made again.
+    """
+
+    schema_version: Count
+    run: Word
+    status: Status
     synthetic: bool
+    numerics_version: Count
     config: Config
-    data: _Data
-    plan: list[_Pass]
-    final_plan: list[_Pass]
-    tested: Literal["best", "all"]
-    kept: Literal["best", "all"]
-    sessions: list[dict[str, Any]]
+    data: DataLog
+    plan: Annotated[PlanLog, Field(min_length=1)]
+    final_plan: PlanLog
+    tested: Extent
+    kept: Extent
+    sessions: Annotated[tuple[Session, ...], Field(strict=False)]
+    environment: Environment
+    conclusion: WithBest | WithoutBest | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status == "completed"
+
+    @property
+    def best(self) -> str | None:
+        """The name of the best cell; None if there is none, or none yet."""
+        return None if self.conclusion is None else self.conclusion.best
+
+    def training_plan(self, cells: Sequence[Cell]) -> Plan:
+        """The plan that the run began with.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit the cells and folds.
+        """
+        plan = _planned("plan", self.plan, cells)
+        _check_covers("plan", plan, cells, self.data.shape.folds)
+        return plan
+
+    def final_training(self, cells: Sequence[Cell]) -> Plan:
+        """With folds: how cells are trained on all rows.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit the cells.
+        """
+        plan = _planned("final_plan", self.final_plan, cells)
+        _check_covers("final_plan", plan, [cells[n] for n in sorted(plan.cells)], None)
+        return plan
+
+    def replaced(self, **values: Any) -> "Experiment":
+        """This one with other values, which are checked."""
+        return Experiment(**(dict(self) | values))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the file; the inverse of :func:`read_experiment`."""
+        log = {name: _plain(getattr(self, name)) for name in type(self).model_fields}
+        conclusion = log.pop("conclusion")
+        return log | (conclusion or {})
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Experiment":
+        folds = self.config.data.validation.folds
+        if self.data.shape.folds != folds:
+            found = f"{folds}, but data.shape.folds is {self.data.shape.folds}"
+            raise ValueError(f"config.data.validation.folds: {found}")
+        if self.config.data.path == "":
+            raise ValueError("config.data.path: empty")
+        if self.is_finished and self.conclusion is None:
+            raise ValueError("best: not there")
+        if isinstance(self.conclusion, WithBest):
+            self._check_losses(self.conclusion)
+        return self
+
+    def _check_losses(self, conclusion: WithBest) -> None:
+        """Whether they are of the metric, the rows and the cells that they must be of."""
+        shape, metric = self.data.shape, self.config.select.metric
+        n_rows = {"validation": shape.n_validation or shape.n_train, "test": shape.n_test}
+        for name, each in conclusion.differences.items():
+            place = f"differences.{name}"
+            if each.metric != metric:
+                raise ValueError(f"{place}.metric: {each.metric}, but the config has {metric}")
+            if each.standard_error is None and n_rows[name] > 1 and abs(each.mean) < LARGE:
+                raise ValueError(f"{place}.standard_error: null of {n_rows[name]} rows")
+        if self.tested == "best" and len(conclusion.test_losses) > 1:
+            raise ValueError("test_losses: of other cells than the best, which alone was tested")
 
 
-class _WithoutBest(_Experiment):
-    """Of a finished run in which no cell could be selected."""
-
-    files: dict[str, str]
-    best: None
-    reason: str
+def plan_log(plan: Plan) -> tuple[PassLog, ...]:
+    """A plan as it is written; see :meth:`Experiment.training_plan` for the way back."""
+    return tuple(PassLog.model_validate(each) for each in plan.to_log())
 
 
-class _WithBest(_Experiment):
-    """Of a finished run with a best cell."""
-
-    files: dict[str, str]
-    best: CellName
-    constant: Number
-    constant_losses: _OnRows
-    differences: _OnHeldOutRows
-    test_losses: dict[CellName, _Losses]
-    findings: list[str]
+def _planned(key: str, log: Sequence[PassLog], cells: Sequence[Cell]) -> Plan:
+    try:
+        return Plan.from_log(_plain(log), cells)
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
-def read_experiment(path: Path) -> dict[str, Any]:
-    """The content of ``experiment.json``, with every value that its status promises.
+def _check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None) -> None:
+    try:
+        plan.check_covers(cells, folds)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+
+
+def _plain(value: object) -> Any:
+    """As JSON has it; what was not set has no key."""
+    if isinstance(value, Config):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Log):
+        names = [name for name in type(value).model_fields if name in value.model_fields_set]
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def read_experiment(path: Path) -> Experiment:
+    """What ``experiment.json`` says, if it is as it was written.
 
     Raises
     ------
@@ -119,11 +287,13 @@ def read_experiment(path: Path) -> dict[str, Any]:
     """
     content = read_json(path, START_OVER)
     with reading(path, START_OVER):
-        _model_of(content).model_validate(content)
-    return content
+        own = {name: content.pop(name) for name in _OWN if name in content}
+        conclusion = conclusion_of(content) if content else None
+        experiment = Experiment(**own, conclusion=conclusion)
+        if not experiment.sessions:
+            raise ValueError("sessions: empty")
+        check_same(own["config"], _plain(experiment.config), "config")
+    return experiment
 
 
-def _model_of(content: dict[str, Any]) -> type[_Experiment]:
-    if content.get("status") != "completed":
-        return _Experiment
-    return _WithoutBest if content.get("best") is None else _WithBest
+_OWN = [name for name in Experiment.model_fields if name != "conclusion"]

@@ -1,22 +1,24 @@
 """The end of a search: the best cell is selected, evaluated and written down."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab import diagnosis
 from sgdlab.arrays import Arrays, npz_bytes
-from sgdlab.config import Config, Select
+from sgdlab.conclusion import Conclusion, Counts, WithBest, WithoutBest
+from sgdlab.config import Select
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import READ_BYTES, Chunk, RowSet, rows_in
 from sgdlab.diagnosis import Difference
 from sgdlab.engine.evaluation import ErrorSums, prediction_errors
 from sgdlab.errors import NothingToSelectError
+from sgdlab.experiment_log import Extent
 from sgdlab.grid import Cell, Grid
 from sgdlab.open_run import OpenRun
 from sgdlab.optim.losses import Losses, losses_of
@@ -30,7 +32,7 @@ from sgdlab.results import (
     within_one_standard_error,
 )
 
-Extent = Literal["best", "all"]
+Files = dict[Path, bytes]
 CELLS_TESTED_TOGETHER = 64
 
 
@@ -42,63 +44,98 @@ def cells_needed(results: Sequence[CellResult], rule: Select, extent: Extent) ->
     return {select(results, rule.metric, rule.rule).cell.index}
 
 
-def finish(
-    run: OpenRun,
-    dataset: Dataset,
-    config: Config,
-    grid: Grid,
-    results: Sequence[CellResult],
-    experiment: dict[str, Any],
-    tested: Extent,
-    kept: Extent,
-) -> None:
-    """Select the best cell, evaluate it, and write the run's files but ``experiment.json``.
+@dataclass(frozen=True)
+class Ending:
+    """A search whose cells are trained: selects the best and evaluates it.
 
-    If every cell diverged, the run is complete all the same, and has no best cell.
-
-    Parameters
+    Attributes
     ----------
-    results
-        Of all cells, in the order of the grid.
-    experiment
-        The content of ``experiment.json`` so far; completed here, and written by the caller.
     tested, kept
         Whether the test losses and the weights of the best or of all cells are wanted.
     """
-    final = run.directory.final_results()  # with folds alone
-    n_completed = sum(each.status == "completed" for each in results)
-    counts = {"completed": n_completed, "diverged": len(results) - n_completed}
-    experiment |= {"status": "completed", "cells": counts, "tested": tested, "kept": kept}
-    test_losses: dict[int, Losses] = {}
-    files: dict[Path, bytes] = {}
-    try:
-        best = select(results, config.select.metric, config.select.rule)
-        _check_final(best, final)
-    except NothingToSelectError as error:
-        experiment |= {"best": None, "reason": str(error)}
-    else:
+
+    run: OpenRun
+    dataset: Dataset
+    grid: Grid
+    select: Select
+    tested: Extent
+    kept: Extent
+
+    def finish(self, results: Sequence[CellResult]) -> tuple[Conclusion, Files]:
+        """What is found, and the files of the run that are still to be written.
+
+        If every cell diverged, the run is complete all the same, and has no best cell.
+
+        Parameters
+        ----------
+        results
+            Of all cells, in the order of the grid.
+        """
+        final = self.run.directory.final_results()  # with folds alone
+        n_completed = sum(each.status == "completed" for each in results)
+        counts = Counts(completed=n_completed, diverged=len(results) - n_completed)
+        try:
+            best = select(results, self.select.metric, self.select.rule)
+            _check_final(best, final)
+        except NothingToSelectError as error:
+            files = self._table(results, {}, final)
+            hashes = _hashes(files)
+            return WithoutBest(cells=counts, best=None, reason=str(error), files=hashes), files
         models = [final[n] for n in sorted(final)] if final else results
         usable = [each.cell for each in models if each.status == "completed"]
-        test_losses = _test_losses(run, dataset, usable if tested == "all" else [best.cell])
-        comparison, predictions = _compare_with_constant(run, dataset, config, best)
-        weights = _kept_weights(run, dataset, usable if kept == "all" else [best.cell])
-        files[run.directory.weights_file] = npz_bytes(weights)
-        files[run.directory.predictions_file] = npz_bytes(predictions)
-        experiment |= {"best": best.cell.name, **comparison}
-        experiment["findings"] += diagnosis.on_the_edge(best.cell, grid.cells, grid.axes)
-        experiment["findings"] += _why_selected(results, config.select)
-        experiment["test_losses"] = {
-            f"{cell:04d}": asdict(each) for cell, each in test_losses.items()
+        tested = usable if self.tested == "all" else [best.cell]
+        test_losses = _test_losses(self.run, self.dataset, tested)
+        compared, predictions = _compare_with_constant(
+            self.run, self.dataset, self.select.metric, best
+        )
+        kept = usable if self.kept == "all" else [best.cell]
+        weights = _kept_weights(self.run, self.dataset, kept)
+        files = {
+            self.run.directory.weights_file: npz_bytes(weights),
+            self.run.directory.predictions_file: npz_bytes(predictions),
+            **self._table(results, test_losses, final),
         }
-    rows = [
-        result_row(each, grid.axes, test_losses.get(n), final.get(n))
-        for n, each in enumerate(results)  # which are all cells
-    ]
-    files[run.directory.results_file] = csv_bytes(rows)
-    run.write(files)
-    experiment["files"] = {
-        path.name: sha256(content).hexdigest() for path, content in files.items()
-    }
+        conclusion = WithBest(
+            cells=counts,
+            best=best.cell.name,
+            constant=compared.constant,
+            constant_losses=compared.losses,
+            differences=compared.differences,
+            findings=findings(best, compared.differences, results, self.grid, self.select),
+            test_losses={f"{cell:04d}": each for cell, each in test_losses.items()},
+            files=_hashes(files),
+        )
+        return conclusion, files
+
+    def _table(
+        self,
+        results: Sequence[CellResult],
+        test_losses: Mapping[int, Losses],
+        final: Mapping[int, CellResult],
+    ) -> Files:
+        """The content of ``results.csv``."""
+        rows = [
+            result_row(each, self.grid.axes, test_losses.get(n), final.get(n))
+            for n, each in enumerate(results)  # which are all cells
+        ]
+        return {self.run.directory.results_file: csv_bytes(rows)}
+
+
+def _hashes(files: Files) -> dict[str, str]:
+    return {path.name: sha256(content).hexdigest() for path, content in files.items()}
+
+
+def findings(
+    best: CellResult,
+    differences: Mapping[str, Difference],
+    results: Sequence[CellResult],
+    grid: Grid,
+    rule: Select,
+) -> tuple[str, ...]:
+    """What the numbers mean, a sentence each."""
+    compared = diagnosis.compared_with_constant(f"cell {best.cell.name}", differences)
+    edge = diagnosis.on_the_edge(best.cell, grid.cells, grid.axes)
+    return (compared, *edge, *_why_selected(results, rule))
 
 
 def _check_final(best: CellResult, final: Mapping[int, CellResult]) -> None:
@@ -130,11 +167,19 @@ def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:
     return [f"{best} has the smallest mean; {taken} is taken: {what}, {why}"]
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """The constant predictor: what it predicts, and what that costs."""
+
+    constant: float
+    losses: dict[str, Losses]
+    differences: dict[str, Difference]
+
+
 def _compare_with_constant(
-    run: OpenRun, dataset: Dataset, config: Config, best: CellResult
-) -> tuple[dict[str, Any], Arrays]:
+    run: OpenRun, dataset: Dataset, metric: str, best: CellResult
+) -> tuple[_Compared, Arrays]:
     """The best cell beside the constant predictor on held-out rows, and its predictions."""
-    metric = config.select.metric
     training_targets = dataset.training(np.float64).targets
     constant = diagnosis.constant_prediction(metric, training_targets)
     losses: dict[str, Losses] = {"training": losses_of(constant - training_targets)}
@@ -155,13 +200,7 @@ def _compare_with_constant(
         losses[name] = losses_of(constant - targets)
         differences[name] = diagnosis.paired_difference(metric, errors, constant - targets)
         predictions |= {name: errors + targets, f"{name}_targets": targets}
-    comparison = {
-        "constant": constant,
-        "constant_losses": {name: asdict(each) for name, each in losses.items()},
-        "differences": {name: asdict(each) for name, each in differences.items()},
-        "findings": [diagnosis.compared_with_constant(f"cell {best.cell.name}", differences)],
-    }
-    return comparison, predictions
+    return _Compared(constant, losses, differences), predictions
 
 
 def _held_out(dataset: Dataset, precision: str) -> Iterator[tuple[str, RowSet]]:

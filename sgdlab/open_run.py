@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from sgdlab import strict_json, system
 from sgdlab.arrays import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import StorageError
+from sgdlab.experiment_log import Experiment
 from sgdlab.grid import Cell
 from sgdlab.observer import Observer
 from sgdlab.plan import Block
@@ -107,8 +107,8 @@ class OpenRun:
         """Write files of the run, each whole or not at all."""
         system.write_files(files)
 
-    def write_experiment(self, experiment: Mapping[str, Any]) -> None:
-        self.write({self.directory.experiment_file: strict_json.encode(experiment)})
+    def write_experiment(self, experiment: Experiment) -> None:
+        self.write({self.directory.experiment_file: strict_json.encode(experiment.to_json())})
 
     def drop_stops(self) -> None:
         """Forget what is needed no more once the run is finished."""

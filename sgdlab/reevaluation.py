@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.blas import blas_threads
+from sgdlab.conclusion import WithBest
 from sgdlab.config import Config
 from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
 from sgdlab.data.in_memory import in_memory
@@ -22,6 +23,7 @@ from sgdlab.data.stand_in import is_stand_in
 from sgdlab.diagnosis import Difference, paired_difference
 from sgdlab.engine.evaluation import prediction_errors
 from sgdlab.errors import DataError, UsageError
+from sgdlab.experiment_log import Experiment
 from sgdlab.lab.mae import MaeStep, mae_step
 from sgdlab.optim.losses import Losses, losses_of
 from sgdlab.out_of_fold import OutOfFold, out_of_fold
@@ -114,10 +116,10 @@ def evaluate_run(
         raise UsageError(f"{folder}: arrays in memory too; expected one of them")
     directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
-    config = Config.model_validate(experiment["config"])
-    result = _chosen(directory, experiment, cell)
+    config, conclusion = experiment.config, _with_best(directory, experiment)
+    result = _chosen(directory, conclusion, cell)
     kept = kept_weights(directory, result.cell.index)
-    model = _Model(*kept[None], experiment["constant"], config.select.metric)
+    model = _Model(*kept[None], conclusion.constant, config.select.metric)
     precision = result.cell.train.precision
     is_own = folder is None and (arrays is None or _are_own(arrays, experiment))
     with ExitStack() as stack:
@@ -125,7 +127,7 @@ def evaluate_run(
         if is_own:
             dataset = stack.enter_context(_own_arrays(config, directory, experiment, arrays))
             named, used = _own_rows(dataset, precision), dataset.arrays
-            logged = _logged(directory, result, experiment)
+            logged = _logged(directory, result, experiment, conclusion)
         else:
             prefix = config.data.prefix if prefix is None else prefix
             used = stack.enter_context(_other_arrays(folder, prefix, arrays))
@@ -159,14 +161,19 @@ class _Model:
     metric: str
 
 
-def _chosen(directory: RunDirectory, experiment: dict[str, Any], cell: int | None) -> CellResult:
+def _with_best(directory: RunDirectory, experiment: Experiment) -> WithBest:
+    """The conclusion of a run that has a best cell."""
+    if experiment.is_finished and isinstance(experiment.conclusion, WithBest):
+        return experiment.conclusion
+    found = f"{experiment.status}, best cell {experiment.best}"
+    raise UsageError(f"{directory.path}: {found}; expected a run with a best cell")
+
+
+def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> CellResult:
     """The result of the best cell, or of the one that was asked for."""
-    if experiment["status"] != "completed" or experiment["best"] is None:
-        found = f"{experiment['status']}, best cell {experiment.get('best')}"
-        raise UsageError(f"{directory.path}: {found}; expected a run with a best cell")
     if cell is None:
-        return directory.result(int(experiment["best"]))
-    n_cells = sum(experiment["cells"].values())
+        return directory.result(int(conclusion.best))
+    n_cells = conclusion.cells.total
     if not 0 <= cell < n_cells:
         raise UsageError(f"--cell {cell}: no such cell; expected 0000 to {n_cells - 1:04d}")
     result = directory.result(cell)
@@ -232,12 +239,11 @@ def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[st
             )
 
 
-def _are_own(arrays: Arrays, experiment: dict[str, Any]) -> bool:
+def _are_own(arrays: Arrays, experiment: Experiment) -> bool:
     """Whether arrays in memory are those that a run was trained on."""
     if set(arrays) != set(PARTS):
         return False
-    fingerprint: str = experiment["data"]["fingerprint"]
-    return fingerprint_of(in_memory(arrays, PARTS)) == fingerprint
+    return fingerprint_of(in_memory(arrays, PARTS)) == experiment.data.fingerprint
 
 
 @contextmanager
@@ -255,7 +261,7 @@ def _other_arrays(
 def _own_arrays(
     config: Config,
     directory: RunDirectory,
-    experiment: dict[str, Any],
+    experiment: Experiment,
     arrays: Arrays | None,
 ) -> Iterator[Dataset]:
     if arrays is None:
@@ -275,8 +281,8 @@ def _check_present(config: Config, directory: RunDirectory) -> None:
             raise DataError(f"{path}: no such file; {expected} (give --data for others)")
 
 
-def _check_same(dataset: Dataset, directory: RunDirectory, experiment: dict[str, Any]) -> None:
-    if dataset.fingerprint != experiment["data"]["fingerprint"]:
+def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experiment) -> None:
+    if dataset.fingerprint != experiment.data.fingerprint:
         folder = dataset.config.path
         found = f"{folder}: not the arrays that {directory.name} was trained on"
         raise DataError(f"{found}; expected them unchanged (--data {folder} evaluates these)")
@@ -291,14 +297,18 @@ def _own_rows(dataset: Dataset, precision: str) -> NamedRows:
 
 
 def _logged(
-    directory: RunDirectory, result: CellResult, experiment: dict[str, Any]
+    directory: RunDirectory, result: CellResult, experiment: Experiment, conclusion: WithBest
 ) -> dict[str, float | None]:
-    test = experiment["test_losses"].get(result.cell.name)
+    """The losses on the run's own rows, as it has them."""
+    test = conclusion.test_losses.get(result.cell.name)
+    if test is None and experiment.tested == "all":
+        with directory.interpreting():
+            raise ValueError(f"test_losses.{result.cell.name}: not there")
     trained = directory.final_results().get(result.cell.index, result)
     return {
         "training": trained.mean("train_loss"),
         "validation": result.mean("validation_loss"),
-        "test": test["half_mse"] if test else None,
+        "test": test.half_mse if test and math.isfinite(test.half_mse) else None,
     }
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sgdlab.config import Config
 from sgdlab.errors import UsageError
@@ -17,15 +18,20 @@ NUMERICS_VERSION = 2
 
 def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:
     """``NAME-HASH``: the hash over everything that a result depends on."""
-    resolved = config.model_dump(mode="json", exclude_none=True)
-    for key in ("path", "prefix", "if_missing", "target_unit"):
-        resolved["data"].pop(key, None)
-    what = {key: resolved[key] for key in ("data", "train", "grid", "select")}
+    what = identity(config)
     what |= {"fingerprint": fingerprint, "numerics_version": NUMERICS_VERSION}
     canonical = json.dumps(what, sort_keys=True).encode()
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", config.name).strip("-")[:60] or "run"
     infix = "-synthetic" if is_synthetic else ""
     return f"{slug}{infix}-{hashlib.sha256(canonical).hexdigest()[:8]}"
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """What results depend on, but for the arrays themselves."""
+    resolved = config.model_dump(mode="json", exclude_none=True)
+    for key in ("path", "prefix", "if_missing", "target_unit"):
+        resolved["data"].pop(key, None)
+    return {key: resolved[key] for key in ("data", "train", "grid", "select")}
 
 
 def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
@@ -37,7 +43,7 @@ def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
     while directory.exists:
         number, last = number + 1, directory
         directory = RunDirectory(runs_dir / f"{name}-{number}")
-    if last and number > 2 and last.experiment()["status"] != "completed":
+    if last and number > 2 and not last.experiment().is_finished:
         return last
     return directory
 
@@ -83,4 +89,4 @@ def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
         return -directory.experiment_file.stat().st_mtime_ns
 
     by_age = sorted(known, key=age)
-    return next((each for each in by_age if each.experiment()["status"] == "completed"), None)
+    return next((each for each in by_age if each.experiment().is_finished), None)

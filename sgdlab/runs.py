@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sgdlab import system
 from sgdlab.arrays import read_npz
 from sgdlab.data.rows import Transform
 from sgdlab.errors import StorageError, UsageError
-from sgdlab.experiment_log import START_OVER, read_experiment
+from sgdlab.experiment_log import START_OVER, Experiment, read_experiment
 from sgdlab.grid import Cell
 from sgdlab.plan import Plan
 from sgdlab.results import CellResult
@@ -90,35 +90,16 @@ class RunDirectory:
         """What a killed process was writing."""
         return list(self.path.rglob(f".*{system.TEMPORARY_SUFFIX}"))
 
-    def experiment(self) -> dict[str, Any]:
+    def experiment(self) -> Experiment:
         """What ``experiment.json`` says; see :func:`sgdlab.experiment_log.read_experiment`."""
         return read_experiment(self.experiment_file)
 
-    def plan(self, cells: Sequence[Cell], folds: int | None) -> Plan:
-        """The plan that the run began with.
+    def interpreting(self) -> AbstractContextManager[None]:
+        """Compare what ``experiment.json`` says with other things inside.
 
-        Raises
-        ------
-        StorageError
-            If it does not fit the cells and folds.
+        Whatever does not fit becomes a StorageError that names the file.
         """
-        log = self.experiment()["plan"]
-        with reading(self.experiment_file, START_OVER):
-            plan = Plan.from_log(log, cells)
-            plan.check_covers(cells, folds)
-        return plan
-
-    def final_plan(self, cells: Sequence[Cell]) -> Plan:
-        """With folds: how cells are trained on all rows, as far as that is planned.
-
-        Raises
-        ------
-        StorageError
-            If it does not fit the cells.
-        """
-        log = self.experiment()["final_plan"]
-        with reading(self.experiment_file, START_OVER):
-            return Plan.from_log(log, cells)
+        return reading(self.experiment_file, START_OVER)
 
     def logged_cells(self) -> list[int]:
         """The cells that have a log, in the order of the grid.
@@ -152,7 +133,21 @@ class RunDirectory:
         """The results of these, by the cell's index."""
         return {cell: _read_result(self.final_file(cell)) for cell in self.final_cells()}
 
-    def missing_files(self, cells: Sequence[Cell]) -> list[Path]:
+    def final_plan(self, experiment: Experiment, cells: Sequence[Cell]) -> Plan:
+        """With folds: how cells are trained on all rows, as far as that is planned.
+
+        Raises
+        ------
+        StorageError
+            If it does not fit the cells, or those that were trained on all rows.
+        """
+        with self.interpreting():
+            plan = experiment.final_training(cells)
+            if unplanned := set(self.final_cells()) - plan.cells:
+                raise ValueError(f"final_plan: without cell {min(unplanned):04d}, which has a log")
+        return plan
+
+    def missing_files(self, experiment: Experiment, cells: Sequence[Cell]) -> list[Path]:
         """What a finished run lacks; the arrays and tables that it has are compared to their hash.
 
         Raises
@@ -161,9 +156,11 @@ class RunDirectory:
             If one of them is not as it was written.
         """
         logged, final = set(self.logged_cells()), set(self.final_cells())
+        planned = self.final_plan(experiment, cells).cells
         missing = [self.cell_file(each.index) for each in cells if each.index not in logged]
-        missing += [self.final_file(cell) for cell in sorted(self.final_plan(cells).cells - final)]
-        for name, sha256 in self.experiment()["files"].items():
+        missing += [self.final_file(cell) for cell in sorted(planned - final)]
+        files = {} if experiment.conclusion is None else experiment.conclusion.files
+        for name, sha256 in files.items():
             file = self.path / name
             if not os.path.exists(file):
                 missing.append(file)

@@ -1,12 +1,15 @@
 """A finished search, read from its run directory: one object for every table and page."""
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sgdlab.conclusion import WithBest
 from sgdlab.config import Config
 from sgdlab.data.dataset import Shape
 from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
+from sgdlab.experiment_log import Experiment
+from sgdlab.finishing import findings
 from sgdlab.grid import expand
 from sgdlab.optim.losses import Losses
 from sgdlab.results import CellResult, rank, result_row
@@ -71,8 +74,13 @@ class SearchResult:
         ]
 
 
-def read_search(directory: RunDirectory) -> SearchResult:
+def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult:
     """A finished search, from its files alone.
+
+    Parameters
+    ----------
+    experiment
+        Of that run.
 
     Raises
     ------
@@ -81,39 +89,59 @@ def read_search(directory: RunDirectory) -> SearchResult:
     StorageError
         If a file is absent or broken.
     """
-    experiment = directory.experiment()
-    if experiment["best"] is None:
-        raise NothingToSelectError(f"{directory.path}: {experiment['reason']}")
-    config = Config.model_validate(experiment["config"])
-    ranked = rank(directory.results(), config.select.metric)
-    ranked.sort(key=lambda each: each.cell.name != experiment["best"])  # else as they are
+    results, final = directory.results(), directory.final_results()
+    conclusion, grid = experiment.conclusion, expand(experiment.config)
+    with directory.interpreting():
+        _check_counts(experiment, results)
+    if not isinstance(conclusion, WithBest):
+        reason = None if conclusion is None else conclusion.reason
+        raise NothingToSelectError(f"{directory.path}: {reason}")
+    select = experiment.config.select
+    ranked = rank(results, select.metric)
+    ranked.sort(key=lambda each: each.cell.name != conclusion.best)  # else as they are
+    with directory.interpreting():
+        _check_conclusion(experiment, conclusion, results, final)
+        n_findings = len(findings(ranked[0], conclusion.differences, results, grid, select))
+        if len(conclusion.findings) != n_findings:
+            raise ValueError(f"findings: {len(conclusion.findings)} instead of {n_findings}")
     return SearchResult(
         directory=directory,
-        config=config,
-        shape=Shape(**experiment["data"]["shape"]),
-        axes=expand(config).axes,
-        is_synthetic=experiment["synthetic"],
+        config=experiment.config,
+        shape=experiment.data.shape,
+        axes=grid.axes,
+        is_synthetic=experiment.synthetic,
         results=tuple(ranked),
-        final=directory.final_results(),
-        constant=_number(experiment["constant"]),
-        constant_losses={
-            name: Losses(**_numbers(each)) for name, each in experiment["constant_losses"].items()
-        },
-        differences={
-            name: Difference(each["metric"], _number(each["mean"]), each["standard_error"])
-            for name, each in experiment["differences"].items()
-        },
-        test_losses={
-            int(cell): Losses(**_numbers(each)) for cell, each in experiment["test_losses"].items()
-        },
-        findings=tuple(experiment["findings"]),
+        final=final,
+        constant=conclusion.constant,
+        constant_losses=conclusion.constant_losses,
+        differences=conclusion.differences,
+        test_losses={int(cell): each for cell, each in conclusion.test_losses.items()},
+        findings=conclusion.findings,
     )
 
 
-def _number(value: float | None) -> float:
-    """JSON has null where a number is not finite."""
-    return math.nan if value is None else value
+def _check_counts(experiment: Experiment, results: Sequence[CellResult]) -> None:
+    if experiment.conclusion is None:
+        return
+    for status, wanted in experiment.conclusion.cells:
+        n_cells = sum(each.status == status for each in results)
+        if n_cells != wanted:
+            raise ValueError(f"cells.{status}: {wanted}, but {n_cells} have such a log")
 
 
-def _numbers(log: dict[str, float | None]) -> dict[str, float]:
-    return {name: _number(value) for name, value in log.items()}
+def _check_conclusion(
+    experiment: Experiment,
+    conclusion: WithBest,
+    results: Sequence[CellResult],
+    final: Mapping[int, CellResult],
+) -> None:
+    """Whether it is of the cells that have logs."""
+    if conclusion.best not in {each.cell.name for each in results if each.status == "completed"}:
+        raise ValueError(f"best: {conclusion.best}, of which no log says that it completed")
+    models = final.values() if final else results
+    usable = {each.cell.name for each in models if each.status == "completed"}
+    tested = usable if experiment.tested == "all" else {conclusion.best}
+    if different := tested ^ set(conclusion.test_losses):
+        name = min(different)
+        has = "there, of a cell without" if name in conclusion.test_losses else "not there"
+        raise ValueError(f"test_losses.{name}: {has}")

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
 from sgdlab.estimate import Prediction, estimate
-from sgdlab.finishing import Extent, cells_needed, finish
+from sgdlab.experiment_log import DataLog, Environment, Experiment, Extent, Session, plan_log
+from sgdlab.finishing import Ending, cells_needed
 from sgdlab.grid import Grid
 from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
@@ -26,11 +27,11 @@ from sgdlab.open_run import OpenRun, open_run
 from sgdlab.plan import Block, Plan, make_plan, n_threads
 from sgdlab.prediction.predict import predict
 from sgdlab.prediction.sample import source_of
-from sgdlab.run_names import NUMERICS_VERSION, fresh_directory, run_name
+from sgdlab.run_names import NUMERICS_VERSION, fresh_directory, identity, run_name
 from sgdlab.run_training import RunTraining, counted
 from sgdlab.runs import RunDirectory
 from sgdlab.search import SearchResult, read_search
-from sgdlab.stored import SCHEMA_VERSION
+from sgdlab.stored import SCHEMA_VERSION, check_same
 
 PathLike = str | os.PathLike[str]
 
@@ -81,174 +82,203 @@ def search(
         directory = RunDirectory(Path(options.runs_dir) / name)
         if options.fresh:
             directory = fresh_directory(Path(options.runs_dir), name)
-        is_complete = _is_complete(directory, grid, options, observer)
+        wanted = _Wanted(directory, config, grid, dataset, is_synthetic, options)
+        experiment = wanted.experiment()
+        is_complete = wanted.is_complete(experiment, observer)
         if not is_complete or directory.has_leftovers:
-            folds = config.data.validation.folds
-            with open_run(directory, grid.cells, is_synthetic, folds) as run:
+            with open_run(directory, grid.cells, is_synthetic, dataset.shape.folds) as run:
                 # Meanwhile another process may have finished it.
-                is_complete = _is_complete(directory, grid, options, Observer())
+                experiment = wanted.experiment()
+                is_complete = wanted.is_complete(experiment, Observer())
                 if not is_complete:
-                    _complete(run, config, grid, dataset, options, observer)
+                    experiment = _complete(run, wanted, experiment, observer)
                 run.drop_stops()
+    assert experiment is not None
     if is_complete:
-        _remember(directory, config, grid)
-    result = replace(read_search(directory), config=config)
+        _remember(wanted, experiment)
+    result = replace(read_search(directory, experiment), config=config)
     if is_complete:
         found = f"{counted(len(grid.cells))} finished in {directory.path}"
         observer.note(f"nothing left to train: {found}")
     return result
 
 
-def _is_complete(
-    directory: RunDirectory, grid: Grid, options: SearchOptions, observer: Observer
-) -> bool:
-    """Whether a run is finished, has all of its files, and has all that the options ask for."""
-    experiment = directory.experiment() if directory.exists else {"status": "absent"}
-    if experiment["status"] != "completed":
-        return False
-    if missing := directory.missing_files(grid.cells):
-        some = ", ".join(str(file.relative_to(directory.path)) for file in missing[:3])
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        observer.note(f"{directory.path}: {some}{more} missing; making that again")
-        return False
-    lacks = {(options.tested, experiment["tested"]), (options.kept, experiment["kept"])}
-    return experiment["best"] is None or ("all", "best") not in lacks
+@dataclass(frozen=True)
+class _Wanted:
+    """A search as it was asked for, and where its run is or will be."""
+
+    directory: RunDirectory
+    config: Config
+    grid: Grid
+    dataset: Dataset
+    is_synthetic: bool
+    options: SearchOptions
+
+    def experiment(self) -> Experiment | None:
+        """What the run says, if there is one already; its name says that it is of this config."""
+        if not self.directory.exists:
+            return None
+        experiment = self.directory.experiment()
+        with self.directory.interpreting():
+            check_same(identity(experiment.config), identity(self.config), "config")
+        return experiment
+
+    def is_complete(self, experiment: Experiment | None, observer: Observer) -> bool:
+        """Whether a run is finished, has all of its files, and has all that the options ask for."""
+        if experiment is None or not experiment.is_finished:
+            return False
+        self.plan(experiment)
+        if missing := self.directory.missing_files(experiment, self.grid.cells):
+            some = ", ".join(str(file.relative_to(self.directory.path)) for file in missing[:3])
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            observer.note(f"{self.directory.path}: {some}{more} missing; making that again")
+            return False
+        lacks = {(self.options.tested, experiment.tested), (self.options.kept, experiment.kept)}
+        return experiment.best is None or ("all", "best") not in lacks
+
+    def plan(self, experiment: Experiment) -> Plan:
+        """The plan that the run began with."""
+        with self.directory.interpreting():
+            return experiment.training_plan(self.grid.cells)
+
+    def new_experiment(self) -> Experiment:
+        """A run of which nothing is trained yet."""
+        threads = n_threads(self.config.run)
+        plan = make_plan(self.grid.cells, self.dataset.shape, self.config.run, threads)
+        return Experiment(
+            schema_version=SCHEMA_VERSION,
+            run=self.directory.name,
+            status="running",
+            synthetic=self.is_synthetic,
+            numerics_version=NUMERICS_VERSION,
+            config=self.config,
+            data=DataLog.of(self.dataset),
+            plan=plan_log(plan),
+            final_plan=(),
+            tested="best",
+            kept="best",
+            sessions=(),
+            environment=Environment(**provenance.environment()),
+        )
 
 
-def _remember(directory: RunDirectory, config: Config, grid: Grid) -> None:
+def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     """Make a finished run the latest, and write down where its data are, if that is news.
 
     Of the config only what plays no part in the results is replaced, and nothing of where data are
     by a command that had them in memory. A run that cannot be written, as on a read-only disk,
     stays as it is.
     """
-    experiment = directory.experiment()
-    keys = ("name",) if config.data.path is None else ("name", "data")
-    news = {key: value for key, value in _dumped(config).items() if key in keys}
-    if news.items() <= experiment["config"].items():
+    directory, folds = wanted.directory, wanted.dataset.shape.folds
+    news: dict[str, Any] = {"name": wanted.config.name}
+    if wanted.config.data.path is not None:
+        news["data"] = wanted.config.data
+    if experiment.config.model_copy(update=news) == experiment.config:
         directory.touch()
     else:
-        folds = config.data.validation.folds
-        opened = open_run(directory, grid.cells, experiment["synthetic"], folds)
+        opened = open_run(directory, wanted.grid.cells, experiment.synthetic, folds)
         with suppress(StorageError), opened as run:
-            run.write_experiment(experiment | {"config": experiment["config"] | news})
+            now = directory.experiment()  # which another process may have written meanwhile
+            run.write_experiment(now.replaced(config=now.config.model_copy(update=news)))
 
 
 def _complete(
-    run: OpenRun,
-    config: Config,
-    grid: Grid,
-    dataset: Dataset,
-    options: SearchOptions,
-    observer: Observer,
-) -> None:
+    run: OpenRun, wanted: _Wanted, experiment: Experiment | None, observer: Observer
+) -> Experiment:
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
-    directory, threads = run.directory, n_threads(config.run)
-    if directory.exists:
-        experiment, plan = directory.experiment(), directory.plan(grid.cells, dataset.shape.folds)
+    config, options, threads = wanted.config, wanted.options, n_threads(wanted.config.run)
+    if experiment is None:
+        experiment = wanted.new_experiment()
     else:
-        plan = make_plan(grid.cells, dataset.shape, config.run, threads)
-        experiment = _new_experiment(directory, dataset, plan)
-    experiment["config"] = _dumped(config)
-    tested: Extent = "all" if "all" in (options.tested, experiment["tested"]) else "best"
-    kept: Extent = "all" if "all" in (options.kept, experiment["kept"]) else "best"
-    either: Extent = "all" if "all" in (tested, kept) else "best"
+        environment = Environment(**provenance.environment())
+        experiment = experiment.replaced(config=config, environment=environment)
+    plan = wanted.plan(experiment)
+    tested, kept = _more(options.tested, experiment.tested), _more(options.kept, experiment.kept)
     run.take_up(observer)
     unlogged = [block for block in plan.blocks if not run.has_results(block)]
     prediction = None
     if options.measure and unlogged:
-        prediction = _predicted(unlogged, plan, grid, dataset, config, options)
-        observer.note(f"predicted {_spent(asdict(prediction))}")
-    with _session(run, experiment, threads, prediction):
-        training = RunTraining(run, config, grid.cells, dataset, observer)
+        prediction = _predicted(wanted, plan, unlogged)
+        observer.note(f"predicted {_spent(prediction)}")
+    with _session(run, experiment, threads, prediction) as record:
+        training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
-        results = directory.results()
-        if dataset.shape.folds is None:
-            training.train_weightless(plan, cells_needed(results, config.select, either))
+        results = run.directory.results()
+        if wanted.dataset.shape.folds is None:
+            needed = cells_needed(results, config.select, _more(tested, kept))
+            training.train_weightless(plan, needed)
         else:
             training.train_weightless(plan, cells_needed(results, config.select, kept))
             best = cells_needed(results, config.select, "best")
-            wanted = cells_needed(results, config.select, either)
-            final_plan = directory.final_plan(grid.cells)
-            final_plan = training.extended(final_plan, best, wanted, len(plan.blocks))
-            experiment["final_plan"] = final_plan.to_log()
-            run.write_experiment(experiment)
+            needed = cells_needed(results, config.select, _more(tested, kept))
+            final_plan = run.directory.final_plan(experiment, wanted.grid.cells)
+            final_plan = training.extended(final_plan, best, needed, len(plan.blocks))
+            record.update(final_plan=plan_log(final_plan))
+            record.write()
             training.train_final(final_plan)
-        finish(run, dataset, config, grid, results, experiment, tested, kept)
+        ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
+        conclusion, files = ending.finish(results)
+        run.write(files)
+        record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
     if prediction is not None:
-        observer.note(f"it took {_spent(experiment['sessions'][-1])}")
+        observer.note(f"it took {_spent(record.experiment.sessions[-1])}")
+    return record.experiment
 
 
-def _predicted(
-    blocks: Sequence[Block],
-    plan: Plan,
-    grid: Grid,
-    dataset: Dataset,
-    config: Config,
-    options: SearchOptions,
-) -> Prediction:
+def _more(one: Extent, other: Extent) -> Extent:
+    return "all" if "all" in (one, other) else "best"
+
+
+def _predicted(wanted: _Wanted, plan: Plan, blocks: Sequence[Block]) -> Prediction:
     """Of training some blocks and finishing the run."""
-    cost = estimate(plan, len(grid.cells), dataset.shape, config.run)
-    works = assign_memory(plan.passes_of(blocks), dataset.shape, config.run)
-    source, runs_dir = source_of(dataset), Path(options.runs_dir)
-    return predict(works, source, config.run, runs_dir, cost.memory_bytes)
+    run, shape = wanted.config.run, wanted.dataset.shape
+    cost = estimate(plan, len(wanted.grid.cells), shape, run)
+    works = assign_memory(plan.passes_of(blocks), shape, run)
+    source, runs_dir = source_of(wanted.dataset), Path(wanted.options.runs_dir)
+    return predict(works, source, run, runs_dir, cost.memory_bytes)
 
 
-def _spent(log: dict[str, Any]) -> str:
-    """Time and memory of a session or of its prediction, as they are logged."""
-    peak = log["peak_memory_bytes"]
+def _spent(on: Prediction | Session) -> str:
+    """Time and memory of a session or of its prediction."""
+    peak = on.peak_memory_bytes
     memory = "" if peak is None else f", {peak / 1e6:.0f} MB of memory at most"
-    return f"{log['elapsed_s']:.3g} s{memory}"
+    return f"{on.elapsed_s:.3g} s{memory}"
 
 
-def _dumped(config: Config) -> dict[str, Any]:
-    return config.model_dump(mode="json", exclude_none=True)
+class _Record:
+    """The experiment of a run that is worked on, as it is now."""
 
+    def __init__(self, run: OpenRun, experiment: Experiment) -> None:
+        self._run = run
+        self.experiment = experiment
 
-def _new_experiment(directory: RunDirectory, dataset: Dataset, plan: Plan) -> dict[str, Any]:
-    """The content of ``experiment.json`` before anything is trained, but for the config."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run": directory.name,
-        "status": "running",
-        "synthetic": is_stand_in(dataset.arrays),
-        "numerics_version": NUMERICS_VERSION,
-        "config": {},
-        "data": {
-            "shape": asdict(dataset.shape),
-            "fingerprint": dataset.fingerprint,
-            "sha256": dataset.file_hashes,
-        },
-        "plan": plan.to_log(),
-        "final_plan": [],
-        "tested": "best",
-        "kept": "best",
-        "sessions": [],
-    }
+    def update(self, **values: Any) -> None:
+        self.experiment = self.experiment.replaced(**values)
+
+    def write(self) -> None:
+        self._run.write_experiment(self.experiment)
 
 
 @contextmanager
 def _session(
-    run: OpenRun, experiment: dict[str, Any], threads: int, prediction: Prediction | None
-) -> Iterator[None]:
-    """Record when and where a command worked on a run, how that ended, and what was predicted."""
-    session: dict[str, Any] = {"started": _now(), "ended": None, "threads": threads}
-    session["prediction"] = None if prediction is None else asdict(prediction)
+    run: OpenRun, experiment: Experiment, threads: int, prediction: Prediction | None
+) -> Iterator[_Record]:
+    """Record when a command worked on a run, how that ended, and what was predicted."""
+    session = Session(started=_now(), ended=None, threads=threads, prediction=prediction)
     clock = time.perf_counter()
-    experiment["environment"] = provenance.environment()
-    experiment["sessions"].append(session)
-    experiment["status"] = "running"
-    run.write_experiment(experiment)
+    record, earlier = _Record(run, experiment), experiment.sessions
+    record.update(sessions=(*earlier, session), status="running")
+    record.write()
     try:
         with blas_threads(threads):
-            yield
+            yield record
     except BaseException as error:
-        experiment["status"] = "failed" if isinstance(error, Exception) else "interrupted"
+        record.update(status="failed" if isinstance(error, Exception) else "interrupted")
         raise
     finally:
-        session |= {"ended": _now(), "elapsed_s": round(time.perf_counter() - clock, 3)}
-        session["peak_memory_bytes"] = system.peak_memory_bytes()
-        run.write_experiment(experiment)
+        session = session.after(_now(), time.perf_counter() - clock, system.peak_memory_bytes())
+        record.update(sessions=(*earlier, session))
+        record.write()
 
 
 def _now() -> str:

@@ -1,17 +1,79 @@
 """Reading what sgdlab wrote: whatever is wrong with a file is one error that names it."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from sgdlab.errors import SgdlabError, StorageError, reason
+from sgdlab.errors import SgdlabError, StorageError
 
 SCHEMA_VERSION = 1
 MADE_AGAIN = "delete it and train again: what is missing is made again"
+ROUNDING = 1e-9  # of a number that is computed again, relative to it
+
+
+def _number(value: object) -> object:
+    return math.nan if value is None else value
+
+
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(min_length=1)]
+CellName = Annotated[str, Field(pattern=r"^[0-9]{4,7}$")]
+# JSON has null where a number is not finite.
+Number = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_number)]
+
+
+class Log(BaseModel):
+    """Base of what is written as JSON: frozen, strict about types, no key more or less."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Logged:
+    """Beside a dataclass in ``Annotated``: it is read as strictly as a :class:`Log`.
+
+    All of its fields are wanted, those with a default value too.
+
+    Parameters
+    ----------
+    types
+        Of fields of which a log says more than the dataclass does.
+    """
+
+    def __init__(self, **types: Any) -> None:
+        self.types = types
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        types = get_type_hints(source, include_extras=True) | self.types
+        keys: dict[str, Any] = {each.name: (types[each.name], ...) for each in fields(source)}
+        form = create_model(source.__name__, __base__=Log, **keys)
+
+        def content(value: object) -> object:
+            return vars(value) if isinstance(value, source) else value
+
+        made = core_schema.no_info_after_validator_function(
+            lambda log: source(**dict(log)), handler.generate_schema(form)
+        )
+        return core_schema.no_info_before_validator_function(content, made)
 
 
 @contextmanager
@@ -53,6 +115,46 @@ def read_json(path: Path, hint: str = MADE_AGAIN) -> dict[str, Any]:
     return content
 
 
+def keys(*names: str) -> AfterValidator:
+    """Beside a mapping in ``Annotated``: it has these keys and no others."""
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        for name in (*names, *values):
+            if (name in names) != (name in values):
+                raise ValueError(f"{name} is {'not known' if name in values else 'not there'}")
+        return values
+
+    return AfterValidator(check)
+
+
+def check_same(found: object, expected: object, place: str) -> None:
+    """Raise ValueError that names the first key which is not as it must be.
+
+    Numbers may differ by rounding, and are null where they are not finite.
+    """
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for key in [*expected, *(key for key in found if key not in expected)]:
+            inner = f"{place}.{key}" if place else str(key)
+            if (key in found) != (key in expected):
+                raise ValueError(f"{inner}: {'unknown' if key in found else 'not there'}")
+            check_same(found[key], expected[key], inner)
+    elif isinstance(found, list) and isinstance(expected, Sequence):
+        if len(found) != len(expected):
+            raise ValueError(f"{place}: {len(found)} instead of {len(expected)}")
+        for n, both in enumerate(zip(found, expected, strict=True)):
+            check_same(*both, f"{place}.{n}")
+    elif not _is_same(found, expected):
+        raise ValueError(f"{place}: {json.dumps(found)} instead of {json.dumps(expected)}")
+
+
+def _is_same(found: object, expected: object) -> bool:
+    if isinstance(expected, float) and not math.isfinite(expected):
+        return found is None
+    if isinstance(expected, float) and isinstance(found, float):
+        return math.isclose(found, expected, rel_tol=ROUNDING, abs_tol=1e-12)
+    return found == expected
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
@@ -62,7 +164,8 @@ def _in_few_words(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg'].lower()}"
+        message: str = first["msg"].lower().removeprefix("value error, ")
+        return f"{place}: {message}" if place else message
     if isinstance(error, KeyError):
         return f"no {error}"
     text = reason(error)

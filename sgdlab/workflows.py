@@ -15,7 +15,7 @@ from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import PlannedSearch, estimate
-from sgdlab.finishing import Extent
+from sgdlab.experiment_log import Extent
 from sgdlab.grid import expand
 from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen

@@ -21,6 +21,7 @@ LAYERS = [
     {"open_run", "run_names"},
     {"runs"},
     {"experiment_log", "arrays", "results"},
+    {"conclusion"},
     {"stored"},
     {"lab"},
     {"out_of_fold"},

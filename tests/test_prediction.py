@@ -275,9 +275,9 @@ def test_the_log_holds_prediction_and_outcome(write_config, tmp_path):
 
 def test_a_run_without_a_measurement_logs_the_outcome(write_config, tmp_path):
     result = workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
-    [session] = result.directory.experiment()["sessions"]
-    assert session["prediction"] is None
-    assert session["elapsed_s"] > 0 < session["peak_memory_bytes"]
+    [session] = result.directory.experiment().sessions
+    assert session.prediction is None
+    assert session.elapsed_s > 0 < session.peak_memory_bytes
 
 
 def test_a_finished_run_is_not_measured(write_config, tmp_path, monkeypatch):
@@ -322,7 +322,7 @@ def test_folds_and_the_training_on_all_rows_are_predicted(write_config, tmp_path
     ]
     assert measured[1].plan.epochs == 7
     result = workflows.grid_search(path, (), SearchOptions(tmp_path / "runs", measure=True))
-    assert result.directory.experiment()["sessions"][0]["prediction"]["elapsed_s"] > 0
+    assert result.directory.experiment().sessions[0].prediction.elapsed_s > 0
 
 
 @pytest.mark.parametrize("in_files", [False, True])

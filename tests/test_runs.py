@@ -335,8 +335,8 @@ def test_the_end_of_a_session_is_written_once_with_its_result(config, options, m
     monkeypatch.setattr(system, "write_files", record)
     found = workflows.grid_search(config, options=options)
     assert statuses == ["running", "completed"]
-    (session,) = found.directory.experiment()["sessions"]
-    assert session["ended"]
+    (session,) = found.directory.experiment().sessions
+    assert session.ended
 
 
 # What is said

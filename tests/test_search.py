@@ -182,7 +182,7 @@ def test_an_interrupted_search_is_finished_by_the_same_command(config, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         workflows.grid_search(config, options=options, observer=Stopping(n_epochs))
     directory = only_run(options)
-    assert directory.experiment()["status"] == "interrupted"
+    assert directory.experiment().status == "interrupted"
     n_finished = 8 if n_epochs >= 2 else 0
     logs = {path: path.stat().st_mtime_ns for path in directory.cells_folder.iterdir()}
     assert len(logs) == n_finished
@@ -190,7 +190,7 @@ def test_an_interrupted_search_is_finished_by_the_same_command(config, tmp_path,
     resumed = workflows.grid_search(config, options=options, observer=recorder)
     assert contents(resumed.directory) == contents(undisturbed.directory)
     assert {path: path.stat().st_mtime_ns for path in logs} == logs
-    assert len(directory.experiment()["sessions"]) == 2
+    assert len(directory.experiment().sessions) == 2
     if n_finished:
         assert f"going on with {n_finished} cells" in recorder.notes[0]
 
@@ -210,9 +210,9 @@ def test_a_resumed_run_follows_the_plan_that_it_began_with(config, options):
     with pytest.raises(KeyboardInterrupt):
         workflows.grid_search(config, ["run.threads=1"], options, Stopping(3))
     directory = only_run(options)
-    plan = directory.experiment()["plan"]
+    plan = directory.experiment().plan
     workflows.grid_search(config, ["run.threads=4"], options)
-    assert directory.experiment()["plan"] == plan
+    assert directory.experiment().plan == plan
 
 
 def test_fresh_starts_over_beside_the_run(config, options):
@@ -274,7 +274,7 @@ def test_where_all_cells_diverge_nothing_is_selected_and_everything_is_logged(
     with pytest.raises(NothingToSelectError, match="all 2 cells diverged"):
         workflows.grid_search(config, options=options)
     directory = find_run(Path(options.runs_dir), "latest")
-    assert directory.experiment()["best"] is None
+    assert directory.experiment().best is None
     log = strict_json(directory.cell_file(0).read_bytes())
     assert log["status"] == "diverged"
     assert log["validation_loss"] is None

@@ -1,0 +1,107 @@
+"""How a run ended, as ``experiment.json`` says it: with a best cell, or without and why."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sgdlab.diagnosis import Difference
+from sgdlab.optim.losses import Losses
+from sgdlab.stored import CellName, Index, Log, Logged, Number, Sha256, Word, keys
+
+# Squares of larger numbers, or their sums, may be beyond float64.
+LARGE = 1e100
+
+
+class Counts(Log):
+    """How many cells ended in which way."""
+
+    completed: Index
+    diverged: Index
+
+    @property
+    def total(self) -> int:
+        return self.completed + self.diverged
+
+
+LossesLog = Annotated[Losses, Logged(half_mse=Number, mae=Number)]
+DifferenceLog = Annotated[Difference, Logged(metric=Literal["half_mse", "mae"], mean=Number)]
+
+
+class WithoutBest(Log):
+    """The end of a run in which no cell could be selected, and why."""
+
+    cells: Counts
+    best: None
+    reason: Word
+    files: Annotated[dict[str, Sha256], keys("results.csv")]
+
+
+class WithBest(Log):
+    """The end of a run with a best cell.
+
+    Attributes
+    ----------
+    constant
+        What the constant predictor predicts.
+    differences
+        Of the best cell's metric to the constant predictor's, on held-out rows.
+    findings
+        What the numbers mean, a sentence each.
+    test_losses
+        Of the best cell, or of all that have weights; by name.
+    files
+        sha256 of the tables and arrays that were written.
+    """
+
+    cells: Counts
+    best: CellName
+    constant: Number
+    constant_losses: Annotated[dict[str, LossesLog], keys("training", "validation", "test")]
+    differences: Annotated[dict[str, DifferenceLog], keys("validation", "test")]
+    findings: Annotated[tuple[Word, ...], Field(min_length=1, strict=False)]
+    test_losses: dict[CellName, LossesLog]
+    files: Annotated[dict[str, Sha256], keys("weights.npz", "predictions.npz", "results.csv")]
+
+    @model_validator(mode="after")
+    def _nulls_stand_for_overflows(self) -> "WithBest":
+        """Numbers are null where they are beyond float64, and then so are those made of them."""
+        if math.isnan(self.constant) and math.isfinite(self.constant_losses["training"].mae):
+            raise ValueError("constant: null, although its losses are numbers")
+        named = {f"constant_losses.{name}": each for name, each in self.constant_losses.items()}
+        named |= {f"test_losses.{name}": each for name, each in self.test_losses.items()}
+        for place, losses in named.items():
+            if math.isnan(losses.half_mse) and losses.mae < LARGE:
+                raise ValueError(f"{place}.half_mse: null, although mae is {losses.mae}")
+            if math.isnan(losses.mae) and math.isfinite(losses.half_mse):
+                raise ValueError(f"{place}.mae: null, although half_mse is {losses.half_mse}")
+        if self.best not in self.test_losses:
+            raise ValueError(f"test_losses: without the best cell, {self.best}")
+        for name, difference in self.differences.items():
+            both = [self.constant_losses[name]]
+            both += [self.test_losses[self.best]] if name == "test" else []
+            known = all(math.isfinite(getattr(each, difference.metric)) for each in both)
+            if math.isnan(difference.mean) and known:
+                raise ValueError(f"differences.{name}.mean: null, although losses are numbers")
+        return self
+
+
+Conclusion = WithBest | WithoutBest
+
+
+def conclusion_of(log: Mapping[str, Any]) -> Conclusion:
+    """What the keys say that a run has when it is finished.
+
+    Raises
+    ------
+    ValueError
+        If they say nothing of the kind.
+    """
+    if "best" not in log:
+        raise ValueError("best: not there")
+    if (log["best"] is None) != ("reason" in log):
+        reason = "with" if "reason" in log else "without"
+        raise ValueError(f"best: {log['best']!r}, {reason} a reason")
+    kind = WithoutBest if log["best"] is None else WithBest
+    return kind.model_validate(log)
