@@ -8,10 +8,7 @@ from pydantic import Field, model_validator
 
 from sgdlab.diagnosis import Difference
 from sgdlab.optim.losses import Losses
-from sgdlab.stored import CellName, Index, Log, Logged, Number, Sha256, Word, keys
-
-# Squares of larger numbers, or their sums, may be beyond float64.
-LARGE = 1e100
+from sgdlab.stored import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
 
 
 class Counts(Log):

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sgdlab.conclusion import LARGE, WithBest, WithoutBest, conclusion_of
+from sgdlab.conclusion import WithBest, WithoutBest, conclusion_of
 from sgdlab.config import Config
 from sgdlab.data.dataset import PARTS, Dataset, Shape
 from sgdlab.estimate import Prediction
 from sgdlab.grid import Cell
 from sgdlab.plan import Plan
 from sgdlab.stored import (
+    LARGE,
     Count,
     Index,
     Log,
@@ -260,7 +261,7 @@ def _check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None
     try:
         plan.check_covers(cells, folds)
     except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
+        raise ValueError(f"{key}.blocks.trajectories.cells: {error}") from None
 
 
 def _plain(value: object) -> Any:

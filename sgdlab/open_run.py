@@ -16,7 +16,8 @@ from sgdlab.experiment_log import Experiment
 from sgdlab.grid import Cell
 from sgdlab.observer import Observer
 from sgdlab.plan import Block
-from sgdlab.results import CellResult, ReplicateResult, replicate_result
+from sgdlab.replicate_log import ReplicateResult, replicate_result
+from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, Weights, all_kept_weights
 from sgdlab.stored import reading
 

@@ -1,55 +1,35 @@
 """What came out of a cell: one object for the log, the table, and the selection."""
 
 import csv
-import hashlib
 import io
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field
 
 from sgdlab.config import Train
-from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.grid import FIRST_NAMES, Cell
 from sgdlab.optim.losses import Losses
-from sgdlab.stored import SCHEMA_VERSION
+from sgdlab.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions, or_none
+from sgdlab.stored import (
+    SCHEMA_VERSION,
+    CellName,
+    Count,
+    Log,
+    Number,
+    Word,
+    check_same,
+)
 
 FOLDS_REMARK = (
     "validation losses of a fold are measured where a training stops, after no other epoch"
 )
-HISTORIES = ("running_loss", "validation_loss", "validation_mae")
-
-
-@dataclass(frozen=True)
-class ReplicateResult:
-    """One training of a cell. Losses are half mean squared errors, in squared target units.
-
-    Of a diverged replicate only the histories and ``running_loss`` are known; the rest is None.
-    ``fold`` is None where all rows to train were seen. The validation losses of a fold are measured
-    where its training stops, so their history is None before; with folds, a training on all rows
-    has no validation losses.
-    """
-
-    replicate: int
-    fold: int | None
-    status: str  # completed | diverged
-    epochs: int
-    running_loss: float | None
-    train_loss: float | None
-    validation_loss: float | None
-    validation_loss_regularized: float | None
-    validation_mae: float | None
-    bias: float | None
-    weights_squared_norm: float | None
-    weights_sha256: str | None
-    reason: str | None
-    history: dict[str, list[float | None]]
 
 
 @dataclass(frozen=True)
@@ -116,57 +96,45 @@ class CellResult:
 
         Raises
         ------
-        LookupError, TypeError, ValueError
-            If it is no such log.
+        ValueError
+            If it is no such log: a key too few or too many or of another type, or two keys that
+            contradict each other.
         """
-        cell = Cell(int(log["cell"]), Train.model_validate(log["hyperparameters"]))
-        replicates = _REPLICATES.validate_python(log["replicates"])
-        last = replicates[-1].fold
+        form = _CellLog.model_validate(log)
+        train = form.hyperparameters
+        check_same(log["hyperparameters"], train.model_dump(mode="json"), "hyperparameters")
+        cell = Cell(int(form.cell), train)
+        last = form.replicates[-1].fold
         folds = [None] if last is None else list(range(last + 1))
         wanted = list(itertools.product(folds, range(cell.train.replicates)))
-        if [(each.fold, each.replicate) for each in replicates] != wanted:
-            raise ValueError(f"{len(replicates)} replicates")
-        for each in replicates:
-            if {len(each.history[name]) for name in HISTORIES} != {each.epochs}:
-                raise ValueError(f"histories of other than {each.epochs} epochs")
-        return cls(cell, replicates)
+        if [(each.fold, each.replicate) for each in form.replicates] != wanted:
+            found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
+            raise ValueError(f"replicates: fold and replicate: {found}")
+        for n, each in enumerate(form.replicates):
+            for key, reason in contradictions(each, train):
+                raise ValueError(f"replicates.{n}.{key}: {reason}")
+        result = cls(cell, form.replicates)
+        wording = {} if form.remark is None else {"remark": form.remark}
+        check_same(log, result.to_log(form.synthetic) | wording, "", ", by replicates")
+        return result
 
 
-_REPLICATES = TypeAdapter(tuple[ReplicateResult, ...])
+class _CellLog(Log):
+    """The keys of a cell's log."""
 
-
-@np.errstate(over="ignore", invalid="ignore")
-def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
-    """The log's view of what the engine yielded."""
-    history = {
-        "running_loss": _finite(outcome.running_history.tolist()),
-        "validation_loss": _finite(outcome.validation_history.tolist()),
-        "validation_mae": _finite(outcome.validation_mae_history.tolist()),
-    }
-    reason = None
-    squared_norm = sha256 = None
-    if outcome.weights is None:
-        reason = f"the running loss of epoch {outcome.epochs} is not finite or far above its start"
-    else:
-        squared_norm = float(np.sum(np.square(outcome.weights, dtype=np.float64)))
-        sha256 = hashlib.sha256(np.ascontiguousarray(outcome.weights).tobytes()).hexdigest()
-    penalty = cell.train.l2 / 2 * (squared_norm or 0.0)
-    return ReplicateResult(
-        replicate=outcome.replicate,
-        fold=outcome.fold,
-        status=outcome.status,
-        epochs=outcome.epochs,
-        running_loss=_or_none(outcome.running_loss),
-        train_loss=_or_none(outcome.train_loss),
-        validation_loss=_or_none(outcome.validation_loss),
-        validation_loss_regularized=_or_none(outcome.validation_loss + penalty),
-        validation_mae=_or_none(outcome.validation_mae),
-        bias=_or_none(outcome.bias),
-        weights_squared_norm=squared_norm,
-        weights_sha256=sha256,
-        reason=reason,
-        history=history,
-    )
+    schema_version: Count
+    cell: CellName
+    synthetic: bool
+    hyperparameters: Train
+    status: Status
+    running_loss: Number
+    train_loss: Number
+    validation_loss: Number
+    validation_loss_regularized: Number
+    validation_mae: Number
+    bias: Number
+    remark: Word | None = None
+    replicates: Annotated[tuple[ReplicateLog, ...], Field(min_length=1, strict=False)]
 
 
 METRICS = {"half_mse": "validation_loss", "mae": "validation_mae"}
@@ -262,7 +230,7 @@ def result_row(
         "cell": result.cell.name,
         "status": result.status,
         **{name: getattr(train, name) for name in names},
-        **{name: _or_none(value) for name, value in numbers.items()},
+        **{name: or_none(value) for name, value in numbers.items()},
     }
 
 
@@ -274,11 +242,3 @@ def csv_bytes(rows: Iterable[Mapping[str, object]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _finite(values: list[float]) -> list[float | None]:
-    return [_or_none(value) for value in values]

@@ -144,7 +144,8 @@ class RunDirectory:
         with self.interpreting():
             plan = experiment.final_training(cells)
             if unplanned := set(self.final_cells()) - plan.cells:
-                raise ValueError(f"final_plan: without cell {min(unplanned):04d}, which has a log")
+                found = f"without cell {min(unplanned):04d}, which has a log"
+                raise ValueError(f"final_plan.blocks.trajectories.cells: {found}")
         return plan
 
     def missing_files(self, experiment: Experiment, cells: Sequence[Cell]) -> list[Path]:

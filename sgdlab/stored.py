@@ -20,10 +20,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from sgdlab.errors import SgdlabError, StorageError
+from sgdlab.errors import SgdlabError, StorageError, reason
 
 SCHEMA_VERSION = 1
 MADE_AGAIN = "delete it and train again: what is missing is made again"
+LARGE = 1e100  # squares of larger numbers, or their sums, may be beyond float64
 ROUNDING = 1e-9  # of a number that is computed again, relative to it
 
 
@@ -121,30 +122,32 @@ def keys(*names: str) -> AfterValidator:
     def check(values: dict[str, Any]) -> dict[str, Any]:
         for name in (*names, *values):
             if (name in names) != (name in values):
-                raise ValueError(f"{name} is {'not known' if name in values else 'not there'}")
+                raise ValueError(f"{'unknown' if name in values else 'no'} {name!r}")
         return values
 
     return AfterValidator(check)
 
 
-def check_same(found: object, expected: object, place: str) -> None:
-    """Raise ValueError that names the first key which is not as it must be.
+def check_same(found: object, expected: object, place: str, why: str = "") -> None:
+    """Raise ValueError that names the first key which is not as it must be, and ends with ``why``.
 
     Numbers may differ by rounding, and are null where they are not finite.
     """
+    if found == expected:
+        return
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for key in [*expected, *(key for key in found if key not in expected)]:
             inner = f"{place}.{key}" if place else str(key)
             if (key in found) != (key in expected):
                 raise ValueError(f"{inner}: {'unknown' if key in found else 'not there'}")
-            check_same(found[key], expected[key], inner)
+            check_same(found[key], expected[key], inner, why)
     elif isinstance(found, list) and isinstance(expected, Sequence):
         if len(found) != len(expected):
-            raise ValueError(f"{place}: {len(found)} instead of {len(expected)}")
+            raise ValueError(f"{place}: {len(found)} instead of {len(expected)}{why}")
         for n, both in enumerate(zip(found, expected, strict=True)):
-            check_same(*both, f"{place}.{n}")
+            check_same(*both, f"{place}.{n}", why)
     elif not _is_same(found, expected):
-        raise ValueError(f"{place}: {json.dumps(found)} instead of {json.dumps(expected)}")
+        raise ValueError(f"{place}: {json.dumps(found)} instead of {json.dumps(expected)}{why}")
 
 
 def _is_same(found: object, expected: object) -> bool:
@@ -152,7 +155,7 @@ def _is_same(found: object, expected: object) -> bool:
         return found is None
     if isinstance(expected, float) and isinstance(found, float):
         return math.isclose(found, expected, rel_tol=ROUNDING, abs_tol=1e-12)
-    return found == expected
+    return False
 
 
 def _refuse(constant: str) -> None:
@@ -164,8 +167,8 @@ def _in_few_words(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        message: str = first["msg"].lower().removeprefix("value error, ")
-        return f"{place}: {message}" if place else message
+        found = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {found[:1].lower()}{found[1:]}" if place else found
     if isinstance(error, KeyError):
         return f"no {error}"
     text = reason(error)

@@ -21,7 +21,7 @@ LAYERS = [
     {"open_run", "run_names"},
     {"runs"},
     {"experiment_log", "arrays", "results"},
-    {"conclusion"},
+    {"conclusion", "replicate_log"},
     {"stored"},
     {"lab"},
     {"out_of_fold"},

@@ -13,12 +13,11 @@ from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.grid import Cell
 from sgdlab.optim.losses import Losses
+from sgdlab.replicate_log import ReplicateResult, replicate_result
 from sgdlab.results import (
     CellResult,
-    ReplicateResult,
     csv_bytes,
     rank,
-    replicate_result,
     result_row,
     select,
 )
@@ -37,7 +36,7 @@ def replicate(number=0, loss=2.0, mae=1.5, fold=None):
         validation_mae=mae,
         bias=0.1,
         weights_squared_norm=5.0,
-        weights_sha256="00",
+        weights_sha256="0" * 64,
         reason=None,
         history={
             "running_loss": [4.0, 3.0, 2.5],
@@ -49,7 +48,15 @@ def replicate(number=0, loss=2.0, mae=1.5, fold=None):
 
 def diverged(number=0):
     unknown = dict.fromkeys(
-        ("validation_loss", "validation_loss_regularized", "validation_mae", "train_loss", "bias")
+        (
+            "validation_loss",
+            "validation_loss_regularized",
+            "validation_mae",
+            "train_loss",
+            "bias",
+            "weights_squared_norm",
+            "weights_sha256",
+        )
     )
     return replace(replicate(number), status="diverged", reason="too large", **unknown)
 

@@ -35,7 +35,7 @@ def measure_writing(
 ) -> WritingPace:
     """Commit outcomes with histories of ``n_epochs``, ``n_together`` at a time."""
     n_together = max(1, min(n_together, MOST_OUTCOMES))
-    train = train.model_copy(update={"replicates": 1})
+    train = train.model_copy(update={"replicates": 1, "epochs": n_epochs})
     cells = [Cell(n, train) for n in range(n_together * MOST_COMMITS)]
     outcomes = [_long(outcome, cell.index, n_epochs) for cell in cells]
     with TemporaryDirectory(prefix=".sgdlab-", dir=_writable(runs_dir)) as name:
