@@ -1,10 +1,9 @@
 """The end of a search: the best cell is selected, evaluated and written down."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +13,12 @@ from sgdlab.arrays import Arrays, npz_bytes
 from sgdlab.conclusion import Conclusion, Counts, WithBest, WithoutBest
 from sgdlab.config import Select
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import READ_BYTES, Chunk, RowSet, rows_in
 from sgdlab.diagnosis import Difference
-from sgdlab.engine.evaluation import ErrorSums, prediction_errors
 from sgdlab.errors import NothingToSelectError
 from sgdlab.experiment_log import Extent
 from sgdlab.grid import Cell, Grid
 from sgdlab.open_run import OpenRun
-from sgdlab.optim.losses import Losses, losses_of
-from sgdlab.out_of_fold import out_of_fold
+from sgdlab.optim.losses import Losses
 from sgdlab.results import (
     METRICS,
     CellResult,
@@ -31,9 +27,9 @@ from sgdlab.results import (
     select,
     within_one_standard_error,
 )
+from sgdlab.score import compare_with_constant, measure_test_losses
 
 Files = dict[Path, bytes]
-CELLS_TESTED_TOGETHER = 64
 
 
 def cells_needed(results: Sequence[CellResult], rule: Select, extent: Extent) -> set[int]:
@@ -84,16 +80,15 @@ class Ending:
         models = [final[n] for n in sorted(final)] if final else results
         usable = [each.cell for each in models if each.status == "completed"]
         tested = usable if self.tested == "all" else [best.cell]
-        test_losses = _test_losses(self.run, self.dataset, tested)
-        compared, predictions = _compare_with_constant(
-            self.run, self.dataset, self.select.metric, best
-        )
+        weights_of, metric = self.run.weights, self.select.metric
+        losses = measure_test_losses(weights_of, tested, self.dataset)
+        compared = compare_with_constant(weights_of, best.cell, self.dataset, metric)
         kept = usable if self.kept == "all" else [best.cell]
         weights = _kept_weights(self.run, self.dataset, kept)
         files = {
             self.run.directory.weights_file: npz_bytes(weights),
-            self.run.directory.predictions_file: npz_bytes(predictions),
-            **self._table(results, test_losses, final),
+            self.run.directory.predictions_file: npz_bytes(compared.predictions),
+            **self._table(results, losses, final),
         }
         conclusion = WithBest(
             cells=counts,
@@ -102,7 +97,7 @@ class Ending:
             constant_losses=compared.losses,
             differences=compared.differences,
             findings=findings(best, compared.differences, results, self.grid, self.select),
-            test_losses={f"{cell:04d}": each for cell, each in test_losses.items()},
+            test_losses={f"{cell:04d}": each for cell, each in losses.items()},
             files=_hashes(files),
         )
         return conclusion, files
@@ -167,78 +162,6 @@ def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:
     return [f"{best} has the smallest mean; {taken} is taken: {what}, {why}"]
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """The constant predictor: what it predicts, and what that costs."""
-
-    constant: float
-    losses: dict[str, Losses]
-    differences: dict[str, Difference]
-
-
-def _compare_with_constant(
-    run: OpenRun, dataset: Dataset, metric: str, best: CellResult
-) -> tuple[_Compared, Arrays]:
-    """The best cell beside the constant predictor on held-out rows, and its predictions."""
-    training_targets = dataset.training(np.float64).targets
-    constant = diagnosis.constant_prediction(metric, training_targets)
-    losses: dict[str, Losses] = {"training": losses_of(constant - training_targets)}
-    differences: dict[str, Difference] = {}
-    predictions: Arrays = {}
-    if dataset.shape.folds is not None:
-        models = [run.weights(best.cell, fold) for fold in range(dataset.shape.folds)]
-        found = out_of_fold(models, dataset, best.cell.train.precision, metric)
-        losses["validation"] = found.constant_losses
-        differences["validation"] = diagnosis.paired_difference(
-            metric, found.errors, found.constant_errors
-        )
-        predictions |= {"validation": found.errors + found.targets}
-        predictions |= {"validation_targets": found.targets, "validation_folds": found.folds}
-    for name, rows in _held_out(dataset, best.cell.train.precision):
-        targets = rows.targets.astype(np.float64)
-        errors = prediction_errors(*run.weights(best.cell), _chunks(rows))
-        losses[name] = losses_of(constant - targets)
-        differences[name] = diagnosis.paired_difference(metric, errors, constant - targets)
-        predictions |= {name: errors + targets, f"{name}_targets": targets}
-    return _Compared(constant, losses, differences), predictions
-
-
-def _held_out(dataset: Dataset, precision: str) -> Iterator[tuple[str, RowSet]]:
-    """The rows that played no part in the training of the best cell on all rows to train."""
-    if dataset.shape.n_validation:
-        yield "validation", dataset.validation(precision)
-    yield "test", dataset.test(precision)
-
-
-def _test_losses(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> dict[int, Losses]:
-    """By the cell's index; the mean over replicates."""
-    found: dict[int, Losses] = {}
-    for start in range(0, len(cells), CELLS_TESTED_TOGETHER):
-        together = cells[start : start + CELLS_TESTED_TOGETHER]
-        for precision in {each.train.precision for each in together}:
-            chosen = [each for each in together if each.train.precision == precision]
-            weights, bias = zip(*(run.weights(each) for each in chosen), strict=True)
-            found |= _losses(chosen, np.stack(weights), np.stack(bias), dataset.test(precision))
-    return found
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _losses(
-    cells: Sequence[Cell],
-    weights: NDArray[Any],
-    bias: NDArray[np.float64],
-    rows: RowSet,
-) -> dict[int, Losses]:
-    """``weights`` (n_cells, replicates, n_features), ``bias`` (n_cells, replicates)."""
-    sums = ErrorSums(bias.size)
-    flat = weights.reshape(bias.size, -1)
-    for chunk, targets in _chunks(rows):
-        sums.add(flat @ chunk.T + bias.reshape(-1, 1), targets)
-    half_mse = sums.half_mse.reshape(bias.shape).mean(axis=1)
-    mae = sums.mae.reshape(bias.shape).mean(axis=1)
-    return {each.index: Losses(float(half_mse[n]), float(mae[n])) for n, each in enumerate(cells)}
-
-
 def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arrays:
     """The content of ``weights.npz``."""
     weights, bias = zip(*(run.weights(each) for each in cells), strict=True)
@@ -265,7 +188,3 @@ def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arra
 def _or_empty(statistics: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
     """Stacked; where there are none, as many empty ones."""
     return np.stack([np.zeros(0) if each is None else each for each in statistics])
-
-
-def _chunks(rows: RowSet) -> Iterator[Chunk]:
-    return rows.chunks(rows_in(READ_BYTES, rows.n_features))

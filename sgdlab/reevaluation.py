@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sgdlab.blas import blas_threads
 from sgdlab.conclusion import WithBest
@@ -18,55 +16,18 @@ from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, ope
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.pairs import open_pairs, pairs_in_memory, rows_of_pairs
 from sgdlab.data.row_array import RowArray
-from sgdlab.data.rows import READ_BYTES, Chunk, RowSet, rows_in
+from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
-from sgdlab.diagnosis import Difference, paired_difference
-from sgdlab.engine.evaluation import prediction_errors
 from sgdlab.errors import DataError, UsageError
 from sgdlab.experiment_log import Experiment
 from sgdlab.lab.mae import MaeStep, mae_step
-from sgdlab.optim.losses import Losses, losses_of
-from sgdlab.out_of_fold import OutOfFold, out_of_fold
 from sgdlab.plan import n_threads
 from sgdlab.results import CellResult
-from sgdlab.runs import RunDirectory, kept_transform, kept_weights
+from sgdlab.runs import RunDirectory, Weights, kept_transform, kept_weights
+from sgdlab.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
 
 NamedRows = dict[str, RowSet]
 Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class EvaluatedRows:
-    """A cell on one set of rows.
-
-    With folds, ``validation`` are all rows to train, each predicted by the model of the fold that
-    holds it out; the losses there are means over folds.
-
-    Attributes
-    ----------
-    losses
-        Means over replicates.
-    constant_losses
-        Of the constant predictor, which knows the run's training rows; or those of the fold.
-    difference
-        Of the cell to the constant predictor, in the run's metric.
-    error_90, largest_error
-        Absolute errors, of all replicates together: nine in ten are at most the first.
-    logged_loss
-        ``losses.half_mse`` as the run's log has it; None if it has not.
-    step
-        From the weights of replicate 0; None if it is not wanted, or each fold has its own weights.
-    """
-
-    rows: str
-    n_rows: int
-    losses: Losses
-    error_90: float
-    largest_error: float
-    constant_losses: Losses
-    difference: Difference
-    logged_loss: float | None
-    step: MaeStep | None
 
 
 @dataclass(frozen=True)
@@ -119,46 +80,38 @@ def evaluate_run(
     config, conclusion = experiment.config, _with_best(directory, experiment)
     result = _chosen(directory, conclusion, cell)
     kept = kept_weights(directory, result.cell.index)
-    model = _Model(*kept[None], conclusion.constant, config.select.metric)
-    precision = result.cell.train.precision
+    metric, precision = config.select.metric, result.cell.train.precision
     is_own = folder is None and (arrays is None or _are_own(arrays, experiment))
     with ExitStack() as stack:
         stack.enter_context(blas_threads(n_threads(config.run)))
+        logged: dict[str, float | None] = {}
+        out_of_fold = []
         if is_own:
             dataset = stack.enter_context(_own_arrays(config, directory, experiment, arrays))
-            named, used = _own_rows(dataset, precision), dataset.arrays
-            logged = _logged(directory, result, experiment, conclusion)
+            named = {"training": dataset.training(precision)} | held_out_rows(dataset, precision)
+            used, logged = dataset.arrays, _logged(directory, result, experiment, conclusion)
+            if dataset.shape.folds is not None:
+                models = [kept[fold] for fold in range(dataset.shape.folds)]
+                scores = score_out_of_fold(models, dataset, precision, metric)
+                out_of_fold = [EvaluatedRows.of("validation", scores, logged["validation"])]
         else:
             prefix = config.data.prefix if prefix is None else prefix
             used = stack.enter_context(_other_arrays(folder, prefix, arrays))
-            n_features = model.weights.shape[-1]
+            n_features = kept[None][0].shape[-1]
             named = rows_of_pairs(used, kept_transform(directory), precision, n_features)
-            logged = {}
-        evaluated = tuple(
-            _evaluate(model, name, rows, logged.get(name), learning_rate)
+        evaluated = [
+            EvaluatedRows.of(
+                name,
+                score(kept[None], rows, conclusion.constant, metric),
+                logged.get(name),
+                None if learning_rate is None else _step(kept[None], rows, learning_rate),
+            )
             for name, rows in named.items()
-        )
-        if is_own and dataset.shape.folds is not None:
-            models = [kept[fold] for fold in range(dataset.shape.folds)]
-            found = out_of_fold(models, dataset, precision, config.select.metric)
-            validation = _evaluated_out_of_fold(found, config.select.metric, logged["validation"])
-            evaluated = (evaluated[0], validation, *evaluated[1:])
+        ]
+        evaluated[1:1] = out_of_fold
         warnings = () if is_own else tuple(_doubts(evaluated, named))
         is_synthetic = is_stand_in(used)
-    return EvaluationResult(directory, config, result, is_synthetic, evaluated, warnings)
-
-
-@dataclass(frozen=True)
-class _Model:
-    """Weights (replicates, n_features), bias (replicates,), and the constant they are up against.
-
-    The constant minimises ``metric`` on the training rows.
-    """
-
-    weights: NDArray[Any]
-    bias: NDArray[np.float64]
-    constant: float
-    metric: str
+    return EvaluationResult(directory, config, result, is_synthetic, tuple(evaluated), warnings)
 
 
 def _with_best(directory: RunDirectory, experiment: Experiment) -> WithBest:
@@ -182,56 +135,17 @@ def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> 
     return result
 
 
-def _evaluate(
-    model: _Model, name: str, rows: RowSet, logged_loss: float | None, learning_rate: float | None
-) -> EvaluatedRows:
-    """The model on one set of rows, where numbers beyond the range of float64 are infinite."""
-    step = None
-    with np.errstate(over="ignore", invalid="ignore"):
-        if learning_rate is not None:
-            weights, bias = model.weights[0], float(model.bias[0])
-            step = mae_step(weights, bias, _chunks(rows), learning_rate)
-        errors = prediction_errors(model.weights, model.bias, _chunks(rows))
-        constant_errors = model.constant - rows.targets.astype(np.float64)
-        return EvaluatedRows(
-            name,
-            rows.n_rows,
-            losses_of(errors),
-            *_large_errors(errors),
-            losses_of(constant_errors),
-            paired_difference(model.metric, errors, constant_errors),
-            logged_loss,
-            step,
-        )
-
-
 @np.errstate(over="ignore", invalid="ignore")
-def _evaluated_out_of_fold(
-    found: OutOfFold, metric: str, logged_loss: float | None
-) -> EvaluatedRows:
-    return EvaluatedRows(
-        "validation",
-        len(found.targets),
-        found.losses,
-        *_large_errors(found.errors),
-        found.constant_losses,
-        paired_difference(metric, found.errors, found.constant_errors),
-        logged_loss,
-        None,
-    )
-
-
-def _large_errors(errors: NDArray[np.float64]) -> tuple[float, float]:
-    """That which nine in ten absolute errors do not exceed, and the largest."""
-    sizes = np.abs(errors)
-    return float(np.quantile(sizes, 0.9, method="inverted_cdf")), float(np.max(sizes))
+def _step(weights: Weights, rows: RowSet, learning_rate: float) -> MaeStep:
+    """Of the first replicate."""
+    return mae_step(weights[0][0], float(weights[1][0]), rows.walk(), learning_rate)
 
 
 def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[str]:
     """Where a model that loses to a constant may have been given X on another scale."""
     for each in evaluated:
         if each.difference.verdict == "worse" or not math.isfinite(each.losses.half_mse):
-            ends = [(chunk.min(), chunk.max()) for chunk, _ in _chunks(named[each.rows])]
+            ends = [(chunk.min(), chunk.max()) for chunk, _ in named[each.rows].walk()]
             seen = f"{min(low for low, _ in ends):.5g} to {max(high for _, high in ends):.5g}"
             yield (
                 f"{each.rows}: worse than the constant predictor; is X on the scale of the run's"
@@ -288,14 +202,6 @@ def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experimen
         raise DataError(f"{found}; expected them unchanged (--data {folder} evaluates these)")
 
 
-def _own_rows(dataset: Dataset, precision: str) -> NamedRows:
-    """The rows that the model of all rows to train is evaluated on."""
-    named = {"training": dataset.training(precision)}
-    if dataset.shape.n_validation:
-        named["validation"] = dataset.validation(precision)
-    return named | {"test": dataset.test(precision)}
-
-
 def _logged(
     directory: RunDirectory, result: CellResult, experiment: Experiment, conclusion: WithBest
 ) -> dict[str, float | None]:
@@ -310,7 +216,3 @@ def _logged(
         "validation": result.mean("validation_loss"),
         "test": test.half_mse if test and math.isfinite(test.half_mse) else None,
     }
-
-
-def _chunks(rows: RowSet) -> Iterator[Chunk]:
-    return rows.chunks(rows_in(READ_BYTES, rows.n_features))

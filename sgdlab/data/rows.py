@@ -141,6 +141,10 @@ class RowSet:
             else:
                 yield self._rows[positions], self.targets[positions]
 
+    def walk(self) -> Iterator[Chunk]:
+        """All rows and targets once, in chunks that are large for the disk."""
+        return self.chunks(rows_in(READ_BYTES, self.n_features))
+
     def gather(self, positions: NDArray[np.int64], out: NDArray[Any]) -> None:
         """Copy rows that are held in memory into ``out``, shape (len(positions), n_features)."""
         assert self._rows is not None

@@ -8,7 +8,6 @@ import numpy as np
 
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.errors import UsageError
 from sgdlab.lab.subject import need_plain_sgd
 from sgdlab.optim.closed_form import largest_eigenvalue
@@ -128,7 +127,7 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
         found = f"batches of up to {together} rows, {dataset.shape.n_train} to train"
         raise UsageError(f"--factors: {found}; expected fewer (give smaller ones, or --batch-size)")
     limited = dataset.limited_to(n_rows)
-    rows = limited.training(np.float64).chunks(rows_in(READ_BYTES, dataset.shape.n_features))
+    rows = limited.training(np.float64).walk()
     eigenvalue = largest_eigenvalue(moments(rows), train.train_bias)
     if not eigenvalue > 0:
         raise dataset.arrays["Xtr"].error("all zero in X; expected other values")

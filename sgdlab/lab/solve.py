@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.data.rows import RowSet
 from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
 from sgdlab.engine.evaluation import ErrorSums, prediction_errors
 from sgdlab.lab.factors import Factors, factorise, usual_l2
@@ -172,7 +172,7 @@ def _losses(minima: Sequence[Minimum], rows: RowSet) -> list[Losses]:
     weights = np.stack([each.weights for each in minima])
     bias = np.array([[each.bias] for each in minima])
     sums = ErrorSums(len(minima))
-    for chunk, targets in rows.chunks(rows_in(READ_BYTES, rows.n_features)):
+    for chunk, targets in rows.walk():
         sums.add(weights @ chunk.T + bias, targets)
     return [Losses(*map(float, values)) for values in zip(sums.half_mse, sums.mae, strict=True)]
 
@@ -201,7 +201,7 @@ def _baseline(maximum_likelihood: Minimum, best: Minimum, dataset: Dataset) -> B
     differences = {}
     held_out = {"validation": dataset.validation(np.float64), "test": dataset.test(np.float64)}
     for name, rows in held_out.items():
-        chunks = rows.chunks(rows_in(READ_BYTES, rows.n_features))
+        chunks = rows.walk()
         errors, from_constant = prediction_errors(weights, bias, chunks), constant - rows.targets
         losses[name] = losses_of(from_constant)
         of_likelihood, of_best = (

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.evaluation import prediction_errors
 from sgdlab.estimate import memory_bytes
@@ -157,5 +156,5 @@ def _held_out_s(each: Pass, dataset: Dataset) -> float:
     rows = dataset.test(each.train.precision)
     weights = np.zeros((1, rows.n_features), rows.dtype)
     start = time.perf_counter()
-    prediction_errors(weights, np.zeros(1), rows.chunks(rows_in(READ_BYTES, rows.n_features)))
+    prediction_errors(weights, np.zeros(1), rows.walk())
     return (time.perf_counter() - start) / rows.n_rows
