@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from sgdlab.diagnosis import Difference
 from sgdlab.optim.losses import Losses
 from sgdlab.stored import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
+from sgdlab.words.metrics import METRICS
 
 
 class Counts(Log):
@@ -23,7 +24,9 @@ class Counts(Log):
 
 
 LossesLog = Annotated[Losses, Logged(half_mse=Number, mae=Number)]
-DifferenceLog = Annotated[Difference, Logged(metric=Literal["half_mse", "mae"], mean=Number)]
+DifferenceLog = Annotated[
+    Difference, Logged(metric=Literal[METRICS.names_for_config()], mean=Number)
+]
 
 
 class WithoutBest(Log):
@@ -78,7 +81,7 @@ class WithBest(Log):
         for name, difference in self.differences.items():
             both = [self.constant_losses[name]]
             both += [self.test_losses[self.best]] if name == "test" else []
-            known = all(math.isfinite(getattr(each, difference.metric)) for each in both)
+            known = all(math.isfinite(METRICS.make(difference.metric).of(each)) for each in both)
             if math.isnan(difference.mean) and known:
                 raise ValueError(f"differences.{name}.mean: null, although losses are numbers")
         return self

@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from sgdlab.words.losses import LOSSES
+from sgdlab.words.metrics import METRICS
 from sgdlab.words.optimizers import OPTIMIZERS
 from sgdlab.words.orders import ORDERS
 from sgdlab.words.registry import Registry
@@ -238,7 +239,7 @@ class Run(Model):
 class Select(Model):
     """How the best cell is chosen, on the validation rows."""
 
-    metric: Literal["half_mse", "mae"] = Field(
+    metric: Literal[METRICS.names_for_config()] = Field(  # type: ignore[valid-type]
         "half_mse", description="half the mean squared error, or the mean absolute error"
     )
     rule: Literal["minimum", "one_standard_error"] = Field(

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from sgdlab.grid import Cell
 from sgdlab.objects import matters
+from sgdlab.words.metrics import METRICS
 
 # Of a standard error: below this, nothing is called better or worse.
 CLEAR_DIFFERENCE = 2.0
 ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
-METRIC_NAMES = {"half_mse": "half-MSE", "mae": "MAE"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Difference:
     The error is None where it is not known, as with a single row.
     """
 
-    metric: str  # half_mse | mae
+    metric: str
     mean: float
     standard_error: float | None
 
@@ -52,8 +52,8 @@ class Difference:
 
 @np.errstate(over="ignore", invalid="ignore")
 def constant_prediction(metric: str, targets: NDArray[np.float64]) -> float:
-    """The constant with the smallest metric on these targets: the mean, or for MAE the median."""
-    return float(np.median(targets) if metric == "mae" else np.mean(targets))
+    """The constant with the smallest metric on these targets; may be beyond float64."""
+    return METRICS.make(metric).best_constant(targets)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -65,13 +65,13 @@ def paired_difference(
     Parameters
     ----------
     metric
-        ``half_mse`` or ``mae``.
+        Its name.
     errors : float64 array, shape (replicates, n_rows)
         Predictions minus targets; a row's loss is the mean over replicates.
     baseline_errors : float64 array, shape (n_rows,)
     """
-    losses = _row_losses(metric, errors).mean(axis=0)
-    baseline = _row_losses(metric, baseline_errors)
+    row_losses = METRICS.make(metric).row_losses
+    losses, baseline = row_losses(errors).mean(axis=0), row_losses(baseline_errors)
     differences = losses - baseline
     differences[np.abs(differences) < ROUNDING * (losses + baseline)] = 0.0
     n_rows, error = len(differences), math.nan
@@ -80,13 +80,9 @@ def paired_difference(
     return Difference(metric, float(np.mean(differences)), error if math.isfinite(error) else None)
 
 
-def _row_losses(metric: str, errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.abs(errors) if metric == "mae" else np.square(errors) / 2
-
-
 def compared_with_constant(model: str, differences: Mapping[str, Difference]) -> str:
     """One sentence on a model and the constant predictor, for every set of rows."""
-    metric = METRIC_NAMES[next(iter(differences.values())).metric]
+    metric = METRICS[next(iter(differences.values())).metric].label
     parts = [f"{rows} {each} ({each.verdict})" for rows, each in differences.items()]
     what = f"{model} minus the constant predictor in {metric}, paired by row"
     return f"{what}, ± standard error: {', '.join(parts)}"

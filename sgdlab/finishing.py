@@ -20,7 +20,6 @@ from sgdlab.grid import Cell, Grid
 from sgdlab.open_run import OpenRun
 from sgdlab.optim.losses import Losses
 from sgdlab.results import (
-    METRICS,
     CellResult,
     csv_bytes,
     result_row,
@@ -28,6 +27,7 @@ from sgdlab.results import (
     within_one_standard_error,
 )
 from sgdlab.score import compare_with_constant, measure_test_losses
+from sgdlab.words.metrics import METRICS
 
 Files = dict[Path, bytes]
 
@@ -146,7 +146,7 @@ def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:
     """Which cell has the smallest mean, and why that one or another is taken."""
     if rule.rule == "minimum" or len(results) == 1:
         return []
-    name = METRICS[rule.metric]
+    name = METRICS[rule.metric].logged_as
     near = within_one_standard_error(results, rule.metric)
     chosen = select(results, rule.metric, rule.rule)
     best, taken = (

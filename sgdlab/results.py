@@ -26,6 +26,7 @@ from sgdlab.stored import (
     Word,
     check_same,
 )
+from sgdlab.words.metrics import METRICS
 
 FOLDS_REMARK = (
     "validation losses of a fold are measured where a training stops, after no other epoch"
@@ -137,9 +138,6 @@ class _CellLog(Log):
     replicates: Annotated[tuple[ReplicateLog, ...], Field(min_length=1, strict=False)]
 
 
-METRICS = {"half_mse": "validation_loss", "mae": "validation_mae"}
-
-
 def rank(results: Iterable[CellResult], metric: str) -> list[CellResult]:
     """From the best to the worst by the validation metric; ties to the earlier cell.
 
@@ -147,7 +145,7 @@ def rank(results: Iterable[CellResult], metric: str) -> list[CellResult]:
     """
 
     def key(result: CellResult) -> tuple[bool, float, int]:
-        value = result.mean(METRICS[metric])
+        value = result.mean(METRICS[metric].logged_as)
         is_finite = math.isfinite(value)
         return (not is_finite, value if is_finite else 0.0, result.cell.index)
 
@@ -169,7 +167,7 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
         If no cell has a finite one.
     """
     best = rank(results, metric)[0]
-    if not math.isfinite(best.mean(METRICS[metric])):
+    if not math.isfinite(best.mean(METRICS[metric].logged_as)):
         who = f"all {len(results)} cells" if len(results) > 1 else "the only cell"
         message = f"{who} diverged; expected one that did not"
         raise NothingToSelectError(f"selection: {message} (try smaller learning rates)")
@@ -180,7 +178,7 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
 
 def within_one_standard_error(results: Iterable[CellResult], metric: str) -> list[CellResult]:
     """The cells whose validation metric is at most the smallest plus its standard error, ranked."""
-    ranked, name = rank(results, metric), METRICS[metric]
+    ranked, name = rank(results, metric), METRICS[metric].logged_as
     limit = ranked[0].mean(name) + ranked[0].standard_error(name)
     return [each for each in ranked if each.mean(name) <= limit]
 
@@ -224,7 +222,7 @@ def result_row(
         "test_mae": test.mae,
     }
     if len(result.replicates) > 1:
-        for name in METRICS.values():
+        for name in (METRICS[each].logged_as for each in METRICS):
             numbers[f"{name}_standard_error"] = result.standard_error(name)
     return {
         "cell": result.cell.name,

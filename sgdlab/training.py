@@ -13,6 +13,7 @@ from sgdlab.estimate import random_reads, random_reads_warning
 from sgdlab.memory import Work
 from sgdlab.observer import Observer, Progress
 from sgdlab.plan import cells_of
+from sgdlab.words.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class _Tracker:
         self._cells = cells_of(block for work in works for block in work.plan.blocks)
         self._n_epochs = sum(work.plan.epochs for work in works)
         self._n_rows = n_rows
-        self._metric = metric
+        self._metric = METRICS.make(metric)
         self._observer = observer
         self._epoch = 0
         self._diverged: set[int] = set()
@@ -74,7 +75,7 @@ class _Tracker:
         self._diverged |= {each.cell for each in record.outcomes if each.status == "diverged"}
         for block in () if is_folded else record.blocks:  # the loss of a single fold says little
             for each in block.validated:
-                losses = each.mae if self._metric == "mae" else each.half_mse
+                losses = self._metric.of(each)
                 self._best = min(self._best, *losses[np.isfinite(losses)].tolist(), np.inf)
         self._observer.advance(self._progress())
 

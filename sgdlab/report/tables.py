@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.data.describe import Description
-from sgdlab.diagnosis import METRIC_NAMES
 from sgdlab.estimate import PlannedSearch, random_reads_warning
 from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
@@ -26,6 +25,7 @@ from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
 from sgdlab.safe_text import printable
 from sgdlab.search import SearchResult
+from sgdlab.words.metrics import METRICS, HalfMse, Metric
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
 HISTORY_LINES = 8
@@ -36,7 +36,8 @@ def search_table(result: SearchResult, n_cells: int) -> RenderableType:
     """The best cells, the constant predictor as a row of its own, and what the numbers mean."""
     axes = [AXIS_HEADINGS.get(axis, "\n" + axis.replace("_", " ")) for axis in result.axes]
     rmse = f"RMSE\n{result.config.data.target_unit}"
-    metrics = ("valid.\nMAE", "test*\nMAE") if result.config.select.metric == "mae" else ()
+    other = _other_metric(result)
+    metrics = (f"valid.\n{other.label}", f"test*\n{other.label}") if other else ()
     headings = ("valid.\nloss", "valid.\n+ L2", rmse, "\nbias", "test*\nloss", "test*\n+ L2")
     optional = ("test*\n+ L2", rmse, "\nbias", "valid.\n+ L2")
     table = new_table("\ncell", *axes, *metrics, *headings, optional=optional)
@@ -52,6 +53,17 @@ def search_table(result: SearchResult, n_cells: int) -> RenderableType:
     return Group(_title(result), table, Text(note, style="dim"), *_explanations(result))
 
 
+def _metric(result: SearchResult) -> Metric:
+    """What the cells were selected by."""
+    return METRICS.make(result.config.select.metric)
+
+
+def _other_metric(result: SearchResult) -> Metric | None:
+    """The same, where it is another than half the mean squared error, which is always shown."""
+    metric = _metric(result)
+    return None if isinstance(metric, HalfMse) else metric
+
+
 def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
     yield each.cell.name
     for axis in result.axes:
@@ -63,8 +75,8 @@ def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
     values += [number(np.sqrt(2 * loss)), plain(model.mean("bias"))]
     values += [number(test.half_mse if test else None)]
     values += [number(test.half_mse + model.penalty if test else None)]
-    if result.config.select.metric == "mae":
-        yield from (_with_error(each, "validation_mae"), number(test.mae if test else None))
+    if other := _other_metric(result):
+        yield from (_with_error(each, other.logged_as), number(other.of(test) if test else None))
         values[0] = number(loss)
     if each.status == "diverged":
         values[0] = "diverged"
@@ -84,8 +96,8 @@ def _constant_values(result: SearchResult) -> Iterator[str]:
     validation, test = (result.constant_losses[name] for name in ("validation", "test"))
     yield "constant"
     yield from (ABSENT for _ in result.axes)
-    if result.config.select.metric == "mae":
-        yield from (number(validation.mae), number(test.mae))
+    if other := _other_metric(result):
+        yield from (number(other.of(validation)), number(other.of(test)))
     yield from (number(validation.half_mse), ABSENT, number(validation.rmse))
     yield from (number(result.constant), number(test.half_mse), ABSENT)
 
@@ -103,7 +115,7 @@ def training_table(result: SearchResult) -> RenderableType:
         "test": result.test_losses[best.cell.index].mae,
     }
     rmse = f"RMSE\n{result.config.data.target_unit}"
-    gap = f"difference\nin {METRIC_NAMES[result.config.select.metric]}"
+    gap = f"difference\nin {_metric(result).label}"
     headings = ("half-\nMSE", "\n+ L2", rmse, "\nMAE", "constant\nhalf-MSE", "constant\nMAE", gap)
     table = new_table("\nrows", *headings)
     for name, loss in losses.items():
@@ -146,7 +158,7 @@ def _title(result: SearchResult) -> Text:
 
 
 def _explanations(result: SearchResult) -> Iterator[Text]:
-    statistic = "median" if result.config.select.metric == "mae" else "mean"
+    statistic = _metric(result).constant
     value = f"{number(result.constant)} {result.config.data.target_unit}".rstrip()
     yield Text(f"  constant: always predicts the training {statistic}, {value}", style="dim")
     yield Text()
