@@ -87,23 +87,22 @@ def test_arrays_take_the_place_of_the_files_of_a_config(arrays, write_config, tm
     path = write_config(data={"prefix": "nowhere_", "if_missing": "synthesize"})
     found = workflows.train(path, arrays=arrays)
     assert found.directory.name.startswith("small-")
-    data = found.directory.experiment()["config"]["data"]
-    assert "path" not in data
-    assert data["prefix"] == ""
+    data = found.directory.experiment().config.data
+    assert data.path is None
+    assert data.prefix == ""
 
 
 def test_a_run_on_files_still_knows_them_after_a_search_in_memory(arrays, write_config):
     first = workflows.train(write_config())
     again = workflows.train(write_config(data={"target_unit": "years"}), arrays=arrays)
     assert again.directory.path == first.directory.path
-    data = first.directory.experiment()["config"]["data"]
-    assert data["path"].endswith("data")
+    assert first.directory.experiment().config.data.path.endswith("data")
 
 
 def test_a_run_in_memory_is_found_on_its_files(arrays, write_config):
     first = workflows.train(write_config(), arrays=arrays)
     assert workflows.train(write_config()).directory.path == first.directory.path
-    assert first.directory.experiment()["config"]["data"]["path"].endswith("data")
+    assert first.directory.experiment().config.data.path.endswith("data")
     assert workflows.evaluate("latest").evaluated[0].logged_loss is not None
 
 
@@ -204,5 +203,5 @@ def test_a_search_in_memory_is_measured(arrays):
         config = CONFIG | {"run": {"memory_budget": budget}}
         options = SearchOptions(budget, measure=True)
         found = workflows.grid_search(config, options=options, arrays=arrays)
-        [session] = found.directory.experiment()["sessions"]
+        [session] = found.directory.experiment().sessions
         assert session["prediction"]["elapsed_s"] > 0
