@@ -5,7 +5,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, InstanceOf, model_validator
 
 from sgdlab.conclusion import WithBest, WithoutBest, conclusion_of
 from sgdlab.config import Config
@@ -84,11 +84,11 @@ class DataLog(Log):
 class BlasLog(Log):
     """What threadpoolctl tells of a BLAS."""
 
-    internal_api: Word
-    version: Word | None
-    architecture: Word | None
-    threading_layer: Word | None
-    num_threads: Count | None
+    internal_api: str
+    version: str | None
+    architecture: str | None
+    threading_layer: str | None
+    num_threads: int | None
 
 
 class GitLog(Log):
@@ -109,7 +109,8 @@ class Environment(Log):
     processors: Count
     blas: Annotated[tuple[BlasLog, ...], Field(strict=False)]
     git: GitLog | None
-    command_line: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    # Arguments that are no Unicode are kept too, which pydantic's own check of text refuses.
+    command_line: Annotated[tuple[InstanceOf[str], ...], Field(strict=False)]
 
 
 class Session(Log):

@@ -27,7 +27,8 @@ STILL_VALID = {
     "peak_memory_bytes": [None],
     "processor": [""],
     "blas": [[]],
-    **{key: [None] for key in ("version", "architecture", "threading_layer", "num_threads")},
+    "internal_api": [""],
+    **{key: [None, ""] for key in ("version", "architecture", "threading_layer", "num_threads")},
     "git": [None],
 }
 

@@ -3,15 +3,17 @@
 import json
 import os
 import shutil
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sgdlab import system, training, workflows
+from sgdlab import runs, strict_json, system, training, workflows
 from sgdlab.config_file import load_config
 from sgdlab.errors import NothingToSelectError, SgdlabError, StorageError, UsageError
+from sgdlab.experiment_log import read_experiment
 from sgdlab.grid import expand
 from sgdlab.open_run import open_run
 from sgdlab.run_names import find_run
@@ -35,6 +37,15 @@ def config(write_config):
 @pytest.fixture
 def finished(config, options) -> RunDirectory:
     return workflows.grid_search(config, options=options).directory
+
+
+@pytest.fixture
+def interrupted_elsewhere(config, tmp_path) -> RunDirectory:
+    options = workflows.SearchOptions(runs_dir=tmp_path / "elsewhere")
+    with pytest.raises(KeyboardInterrupt):
+        workflows.grid_search(config, options=options, observer=Stopping(6))
+    (path,) = Path(options.runs_dir).iterdir()
+    return RunDirectory(path)
 
 
 @pytest.fixture
@@ -337,6 +348,29 @@ def test_the_end_of_a_session_is_written_once_with_its_result(config, options, m
     assert statuses == ["running", "completed"]
     (session,) = found.directory.experiment().sessions
     assert session.ended
+
+
+def test_the_experiment_of_a_finished_run_is_read_once(config, options, finished, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        runs, "read_experiment", lambda path: read.append(path) or read_experiment(path)
+    )
+    workflows.grid_search(config, options=options)
+    workflows.evaluate(finished.name, options.runs_dir)
+    assert read == [finished.experiment_file] * 2
+
+
+def test_an_experiment_is_written_as_it_is_read(finished, interrupted_elsewhere):
+    for directory in (finished, interrupted_elsewhere):
+        written = directory.experiment_file.read_bytes()
+        assert strict_json.encode(directory.experiment().to_json()) == written
+
+
+def test_a_command_line_that_is_no_unicode_is_kept(config, options, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["sgdlab", "caf\udce9.yaml"])
+    directory = workflows.grid_search(config, options=options).directory
+    assert directory.experiment().environment.command_line == ("sgdlab", "caf\udce9.yaml")
+    assert workflows.grid_search(config, options=options).directory == directory
 
 
 # What is said
