@@ -224,8 +224,8 @@ class Experiment(Log):
         if self.data.shape.folds != folds:
             found = f"{folds}, but data.shape.folds is {self.data.shape.folds}"
             raise ValueError(f"config.data.validation.folds: {found}")
-        if self.config.data.path == "":
-            raise ValueError("config.data.path: empty")
+        if "path" not in self.config.data.model_fields_set or self.config.data.path == "":
+            raise ValueError("config.data.path: not there")
         if self.is_finished and self.conclusion is None:
             raise ValueError("best: not there")
         if isinstance(self.conclusion, WithBest):
@@ -268,7 +268,9 @@ def _check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None
 def _plain(value: object) -> Any:
     """As JSON has it; what was not set has no key."""
     if isinstance(value, Config):
-        return value.model_dump(mode="json", exclude_none=True)
+        dumped = value.model_dump(mode="json", exclude_none=True)
+        # Null says that the arrays were in memory, where an absent key would be a damage.
+        return dumped | {"data": {"path": value.data.path} | dumped["data"]}
     if isinstance(value, Log):
         names = [name for name in type(value).model_fields if name in value.model_fields_set]
         return {name: _plain(getattr(value, name)) for name in names}

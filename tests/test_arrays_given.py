@@ -204,4 +204,4 @@ def test_a_search_in_memory_is_measured(arrays):
         options = SearchOptions(budget, measure=True)
         found = workflows.grid_search(config, options=options, arrays=arrays)
         [session] = found.directory.experiment().sessions
-        assert session["prediction"]["elapsed_s"] > 0
+        assert session.prediction.elapsed_s > 0

@@ -19,6 +19,7 @@ FOLDS = {"validation": {"folds": 3}}
 
 # What may be without changing anything that is shown: by the last key, the values put there.
 STILL_VALID = {
+    "path": [None],  # as of a run on arrays in memory
     "prefix": [""],
     "target_unit": [""],
     **{key: [7] for key in ("memory_budget", "threads", "trajectories_per_block")},
