@@ -58,10 +58,13 @@ class CellResult:
         """The part of L2 in the objective."""
         return self.cell.train.l2 / 2 * self.mean("weights_squared_norm")
 
-    @np.errstate(over="ignore", invalid="ignore")
     def mean(self, name: str) -> float:
         """Over replicates and folds, of a number that each training has."""
-        return float(np.mean(self._values(name)))
+        if len(self.replicates) == 1:  # as nearly always, and many logs are read: without numpy
+            value = getattr(self.replicates[0], name)
+            return math.nan if value is None else float(value)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.mean(self._values(name)))
 
     @np.errstate(over="ignore", invalid="ignore")
     def standard_error(self, name: str) -> float:
@@ -102,21 +105,19 @@ class CellResult:
             contradict each other.
         """
         form = _CellLog.model_validate(log)
-        train = form.hyperparameters
-        check_same(log["hyperparameters"], train.model_dump(mode="json"), "hyperparameters")
-        cell = Cell(int(form.cell), train)
+        cell = Cell(int(form.cell), form.hyperparameters)
         last = form.replicates[-1].fold
         folds = [None] if last is None else list(range(last + 1))
         wanted = list(itertools.product(folds, range(cell.train.replicates)))
         if [(each.fold, each.replicate) for each in form.replicates] != wanted:
             found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
             raise ValueError(f"replicates: fold and replicate: {found}")
-        for n, each in enumerate(form.replicates):
-            for key, reason in contradictions(each, train):
-                raise ValueError(f"replicates.{n}.{key}: {reason}")
         result = cls(cell, form.replicates)
         wording = {} if form.remark is None else {"remark": form.remark}
         check_same(log, result.to_log(form.synthetic) | wording, "", ", by replicates")
+        for n, each in enumerate(form.replicates):
+            for key, reason in contradictions(each, cell.train):
+                raise ValueError(f"replicates.{n}.{key}: {reason}")
         return result
 
 
