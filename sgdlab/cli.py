@@ -116,7 +116,7 @@ def _bug() -> int:
 
 
 def _complain(code: int, *messages: str) -> int:
-    from sgdlab.safe_text import printable
+    from sgdlab.system.safe_text import printable
 
     for message in messages:
         print(f"sgdlab: error: {printable(message)}", file=sys.stderr)
@@ -138,7 +138,7 @@ def _raise_signalled(number: int, frame: FrameType | None) -> None:
 
 def _die_of(number: int) -> NoReturn:
     """End by the signal itself, so that shell loops stop too."""
-    from sgdlab.system import die_of_signal
+    from sgdlab.system.machine import die_of_signal
 
     keeps_runs = sys.argv[1:2] in (["train"], ["grid-search"])
     hint = "; type the command again to go on" if keeps_runs else ""

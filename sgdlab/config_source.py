@@ -9,7 +9,7 @@ from typing import Any
 
 from sgdlab.errors import ConfigError, reason
 from sgdlab.mapping_tree import read_mapping
-from sgdlab.safe_text import printable, shortened
+from sgdlab.system.safe_text import printable, shortened
 from sgdlab.yaml_tree import Document, Problem, parse_yaml
 from sgdlab.yaml_tree import Path as Key
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlab.safe_text import printable, shortened
+from sgdlab.system.safe_text import printable, shortened
 from sgdlab.yaml_tree import MAX_DEPTH, MAX_DIGITS, Document, Path
 
 

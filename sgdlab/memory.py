@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.data.folds import fold_sizes
 from sgdlab.plan import Block, Pass
+from sgdlab.system import machine
 
 MAX_BUDGET_BYTES = 2 * 10**9
 MOST_CHUNKS_HELD = 4  # more than one or two that wait for the arithmetic make nothing faster
@@ -76,7 +76,7 @@ def holding_of(each: Pass, shape: Shape, run: Run) -> Holding:
 def memory_budget(run: Run) -> int:
     """Bytes of rows that may be held in memory."""
     if run.memory_budget == "auto":
-        return min(MAX_BUDGET_BYTES, system.memory_bytes() // 4)
+        return min(MAX_BUDGET_BYTES, machine.memory_bytes() // 4)
     return run.memory_budget
 
 

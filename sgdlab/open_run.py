@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sgdlab import strict_json, system
 from sgdlab.arrays import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import StorageError
@@ -20,6 +19,8 @@ from sgdlab.replicate_log import ReplicateResult, replicate_result
 from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, Weights, all_kept_weights
 from sgdlab.stored import reading
+from sgdlab.system import files as system_files
+from sgdlab.system import strict_json
 
 
 class OpenRun:
@@ -89,7 +90,7 @@ class OpenRun:
     def commit(self, block: int, epoch: int, outcomes: Sequence[Outcome]) -> None:
         """Make the outcomes of one block and epoch durable."""
         file = self.directory.stop_file(block, epoch)
-        system.write_files({file: npz_bytes(outcome_arrays(outcomes))})
+        system_files.write_files({file: npz_bytes(outcome_arrays(outcomes))})
         self._take(file, outcomes)
 
     def weights(self, cell: Cell, fold: int | None = None) -> Weights:
@@ -106,7 +107,7 @@ class OpenRun:
 
     def write(self, files: Mapping[Path, bytes]) -> None:
         """Write files of the run, each whole or not at all."""
-        system.write_files(files)
+        system_files.write_files(files)
 
     def write_experiment(self, experiment: Experiment) -> None:
         self.write({self.directory.experiment_file: strict_json.encode(experiment.to_json())})
@@ -157,13 +158,13 @@ def open_run(
     StorageError
         If it cannot be written, or another process holds it.
     """
-    system.make_folder(directory.state_folder)
+    system_files.make_folder(directory.state_folder)
     try:
-        with system.locked(directory.state_folder / "lock"):
+        with system_files.locked(directory.state_folder / "lock"):
             for folder in (directory.cells_folder, directory.stops_folder):
-                system.make_folder(folder)
+                system_files.make_folder(folder)
             if folds is not None:
-                system.make_folder(directory.final_folder)
+                system_files.make_folder(directory.final_folder)
             for orphan in directory.temporaries():
                 orphan.unlink(missing_ok=True)
             try:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sgdlab import system
 from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config import Run, Train
 from sgdlab.data.dataset import Shape
 from sgdlab.grid import Cell
 from sgdlab.objects import order_of
 from sgdlab.optim.learning_rates import depends_on_epochs
+from sgdlab.system import machine
 from sgdlab.words.optimizers import OPTIMIZERS
 from sgdlab.words.orders import Order
 
@@ -226,7 +226,7 @@ def _block_from_log(log: dict[str, Any], cells: Sequence[Cell]) -> Block:
 
 def n_threads(run: Run) -> int:
     """On how many threads blocks run side by side."""
-    return system.n_processors() if run.threads == "auto" else run.threads
+    return machine.n_processors() if run.threads == "auto" else run.threads
 
 
 def make_plan(

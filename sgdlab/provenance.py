@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import sgdlab
-from sgdlab import system
-from sgdlab.blas import describe_blas
+from sgdlab.system import machine
+from sgdlab.system.blas import describe_blas
 
 
 def environment() -> dict[str, Any]:
@@ -20,8 +20,8 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "processor": system.processor_name(),
-        "processors": system.n_processors(),
+        "processor": machine.processor_name(),
+        "processors": machine.n_processors(),
         "blas": describe_blas(),
         "git": _git_revision(Path(sgdlab.__file__).parent.parent),
         "command_line": sys.argv,

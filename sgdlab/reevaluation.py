@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.blas import blas_threads
 from sgdlab.conclusion import WithBest
 from sgdlab.config import Config
 from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
@@ -27,6 +26,7 @@ from sgdlab.plan import n_threads
 from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, Weights, kept_transform, kept_weights
 from sgdlab.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
+from sgdlab.system.blas import blas_threads
 
 NamedRows = dict[str, RowSet]
 Arrays = Mapping[str, NDArray[Any]]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab import system
 from sgdlab.arrays import read_npz
 from sgdlab.data.rows import Transform
 from sgdlab.errors import StorageError, UsageError
@@ -20,6 +19,7 @@ from sgdlab.grid import Cell
 from sgdlab.plan import Plan
 from sgdlab.results import CellResult
 from sgdlab.stored import read_json, reading
+from sgdlab.system import files as system_files
 
 # Of a cell: weights (replicates, n_features), and bias (replicates,) in float64.
 Weights = tuple[NDArray[Any], NDArray[np.float64]]
@@ -88,7 +88,7 @@ class RunDirectory:
 
     def temporaries(self) -> list[Path]:
         """What a killed process was writing."""
-        return list(self.path.rglob(f".*{system.TEMPORARY_SUFFIX}"))
+        return list(self.path.rglob(f".*{system_files.TEMPORARY_SUFFIX}"))
 
     def experiment(self) -> Experiment:
         """What ``experiment.json`` says; see :func:`sgdlab.experiment_log.read_experiment`."""

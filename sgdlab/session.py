@@ -11,8 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sgdlab import provenance, system
-from sgdlab.blas import blas_threads
+from sgdlab import provenance
 from sgdlab.config import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
@@ -32,6 +31,8 @@ from sgdlab.run_training import RunTraining, counted
 from sgdlab.runs import RunDirectory
 from sgdlab.search import SearchResult, read_search
 from sgdlab.stored import SCHEMA_VERSION, check_same
+from sgdlab.system import machine
+from sgdlab.system.blas import blas_threads
 
 PathLike = str | os.PathLike[str]
 
@@ -276,7 +277,7 @@ def _session(
         record.update(status="failed" if isinstance(error, Exception) else "interrupted")
         raise
     finally:
-        session = session.after(_now(), time.perf_counter() - clock, system.peak_memory_bytes())
+        session = session.after(_now(), time.perf_counter() - clock, machine.peak_memory_bytes())
         record.update(sessions=(*earlier, session))
         record.write()
 

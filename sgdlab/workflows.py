@@ -41,7 +41,7 @@ from sgdlab.run_names import find_run
 from sgdlab.search import SearchResult
 from sgdlab.session import SearchOptions as SearchOptions  # part of these functions
 from sgdlab.session import search
-from sgdlab.system import n_processors
+from sgdlab.system.machine import n_processors
 
 PathLike = str | os.PathLike[str]
 Arrays = Mapping[str, NDArray[Any]]  # Xtr, ytr, Xte and yte, in memory

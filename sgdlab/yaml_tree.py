@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from sgdlab.safe_text import shortened
+from sgdlab.system.safe_text import shortened
 
 MAX_DEPTH = 64
 MAX_DIGITS = 300  # of one number: more than any float has

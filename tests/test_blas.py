@@ -2,7 +2,7 @@
 
 from threadpoolctl import threadpool_info
 
-from sgdlab.blas import blas_threads, describe_blas
+from sgdlab.system.blas import blas_threads, describe_blas
 
 
 def threads():

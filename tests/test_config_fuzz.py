@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sgdlab.config import Config
 from sgdlab.config_file import MAX_MISTAKES, load_config
 from sgdlab.errors import ConfigError
-from sgdlab.safe_text import printable
+from sgdlab.system.safe_text import printable
 from sgdlab.yaml_tree import parse_yaml
 
 AGE = (Path(__file__).parents[1] / "configs" / "age.yaml").read_text()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab import strict_json, training, workflows
+from sgdlab import training, workflows
 from sgdlab.config import Validation
 from sgdlab.config_file import load_config
 from sgdlab.data.folds import assign_folds
@@ -21,6 +21,7 @@ from sgdlab.grid import expand
 from sgdlab.observer import Observer
 from sgdlab.report import formats
 from sgdlab.results import rank, select, within_one_standard_error
+from sgdlab.system import strict_json
 from tests.reference import plain_sgd, relative_distance
 from tests.test_fold_training import preprocessed
 from tests.test_results import diverged, replicate, result

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.memory import MOST_BYTES, epochs_together, holding_of, memory_budget
 from sgdlab.plan import Pass, make_plan
+from sgdlab.system import machine
 from tests.test_estimate import LARGE
 from tests.test_plan import AUTO, SMALL, cells_of
 
@@ -30,7 +30,7 @@ def test_rows_of_exactly_the_budget_fit():
     ("memory", "budget"), [(4 * 10**9, 10**9), (8 * 10**9, 2 * 10**9), (10**12, 2 * 10**9)]
 )
 def test_the_budget_is_a_quarter_of_the_memory_or_two_gigabytes(monkeypatch, memory, budget):
-    monkeypatch.setattr(system, "memory_bytes", lambda: memory)
+    monkeypatch.setattr(machine, "memory_bytes", lambda: memory)
     assert memory_budget(AUTO) == budget
     assert memory_budget(Run(memory_budget="3GB")) == 3 * 10**9
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sgdlab import strict_json, workflows
+from sgdlab import workflows
 from sgdlab.errors import DataError, UsageError
 from sgdlab.report import formats, tables
+from sgdlab.system import strict_json
 from tests.conftest import make_arrays
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")

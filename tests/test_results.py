@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sgdlab import strict_json
 from sgdlab.config import Train
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
@@ -21,6 +20,7 @@ from sgdlab.results import (
     result_row,
     select,
 )
+from sgdlab.system import strict_json
 
 
 def replicate(number=0, loss=2.0, mae=1.5, fold=None):

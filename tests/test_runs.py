@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgdlab import runs, strict_json, system, training, workflows
+from sgdlab import runs, training, workflows
 from sgdlab.config_file import load_config
 from sgdlab.errors import NothingToSelectError, SgdlabError, StorageError, UsageError
 from sgdlab.experiment_log import read_experiment
@@ -18,6 +18,8 @@ from sgdlab.grid import expand
 from sgdlab.open_run import open_run
 from sgdlab.run_names import find_run
 from sgdlab.runs import RunDirectory
+from sgdlab.system import files as system_files
+from sgdlab.system import strict_json
 from tests.test_search import GRID, TRAIN, Recorder, Stopping, contents
 
 TWO_ORDERS = GRID | {"order": ["in_order", "shuffle_once"]}
@@ -308,7 +310,7 @@ def test_what_a_kill_after_the_end_leaves_is_removed(config, options, finished, 
 def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, monkeypatch):
     """It comes between the release of the lock and the removal of the folder."""
     cells = expand(load_config(config)).cells
-    release = system.FileLock.release
+    release = system_files.FileLock.release
     held = ExitStack()
 
     def release_then_hold(lock, *arguments):
@@ -316,7 +318,7 @@ def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, mo
         monkeypatch.undo()
         held.enter_context(open_run(finished, cells, is_synthetic=False))
 
-    monkeypatch.setattr(system.FileLock, "release", release_then_hold)
+    monkeypatch.setattr(system_files.FileLock, "release", release_then_hold)
     with open_run(finished, cells, is_synthetic=False):
         pass
     with held:
@@ -333,7 +335,7 @@ def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, mo
 
 def test_the_end_of_a_session_is_written_once_with_its_result(config, options, monkeypatch):
     statuses = []
-    write = system.write_files
+    write = system_files.write_files
 
     def record(files):
         statuses.extend(
@@ -343,7 +345,7 @@ def test_the_end_of_a_session_is_written_once_with_its_result(config, options, m
         )
         write(files)
 
-    monkeypatch.setattr(system, "write_files", record)
+    monkeypatch.setattr(system_files, "write_files", record)
     found = workflows.grid_search(config, options=options)
     assert statuses == ["running", "completed"]
     (session,) = found.directory.experiment().sessions

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab.safe_text import printable, shortened
+from sgdlab.system.safe_text import printable, shortened
 
 
 @pytest.mark.parametrize(

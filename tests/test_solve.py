@@ -307,7 +307,7 @@ def test_targets_that_are_too_large_are_refused(sgdlab, config, data_dir, arrays
 
 
 def test_more_columns_than_memory_has_room_for_are_refused(sgdlab, config, monkeypatch):
-    monkeypatch.setattr("sgdlab.system.memory_bytes", lambda: 1000)
+    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 1000)
     code, _, err = sgdlab("solve", config)
     assert code == 3
     assert "X: 9 columns, which take about" in err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab import strict_json
+from sgdlab.system import strict_json
 
 
 def decoded(document):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sgdlab import system
 from sgdlab.errors import StorageError
-from sgdlab.system import MANY_FILES, locked, write_files
+from sgdlab.system import files as system_files
+from sgdlab.system import machine
+from sgdlab.system.files import MANY_FILES, locked, write_files
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of Unix")
 
@@ -151,11 +152,11 @@ def test_interruption_leaves_no_temporary_file(tmp_path, monkeypatch):
 
 def test_temporary_names_are_hidden_and_known(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(system, "_flush", lambda path: seen.extend(names(path.parent)))
+    monkeypatch.setattr(system_files, "_flush", lambda path: seen.extend(names(path.parent)))
     write_files({tmp_path / "a.json": b""})
     (name,) = seen
     assert re.fullmatch(rf"\.a\.json\.{os.getpid()}-[0-9a-f]{{8}}\.tmp", name)
-    assert name.endswith(system.TEMPORARY_SUFFIX)
+    assert name.endswith(system_files.TEMPORARY_SUFFIX)
 
 
 @pytest.mark.parametrize("name", ["absent/a", "a\0b", "a" * 300, "folder", "\ud800"])
@@ -174,13 +175,13 @@ def test_path_that_cannot_be_written(name, tmp_path):
 def test_folder_that_cannot_be_made(name, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError) as caught:
-        system.make_folder(tmp_path / name)
+        system_files.make_folder(tmp_path / name)
     checked_message(caught.value, tmp_path / name)
 
 
 def test_folder_is_made_with_its_parents_and_may_be_there(tmp_path):
     for _ in range(2):
-        system.make_folder(tmp_path / "a" / "b")
+        system_files.make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
 
 
@@ -189,7 +190,7 @@ def test_folder_is_made_with_its_parents_and_may_be_there(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sgdlab.system import locked
+from sgdlab.system.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -281,7 +282,7 @@ def test_lock_that_cannot_be_taken(name, tmp_path):
 @needs_unix
 def test_lock_file_that_its_last_holder_removes_meanwhile_is_not_held_alone(tmp_path, monkeypatch):
     """Between opening and locking it, as another process would at its end."""
-    acquire = system.FileLock.acquire
+    acquire = system_files.FileLock.acquire
     taken = []
 
     def late(lock, *arguments, **options):
@@ -291,7 +292,7 @@ def test_lock_file_that_its_last_holder_removes_meanwhile_is_not_held_alone(tmp_
         taken.append(lock)
         return held
 
-    monkeypatch.setattr(system.FileLock, "acquire", late)
+    monkeypatch.setattr(system_files.FileLock, "acquire", late)
     with (
         locked(tmp_path / "lock"),
         pytest.raises(StorageError, match="in use by"),
@@ -306,7 +307,7 @@ def test_third_holder_is_refused_while_the_first_gives_back_what_the_second_has(
     tmp_path, monkeypatch
 ):
     """The second comes between the removal of the lock file and the release of the lock on it."""
-    release = system.FileLock.release
+    release = system_files.FileLock.release
     second = contextlib.ExitStack()
 
     def late(lock, *arguments, **options):
@@ -316,8 +317,8 @@ def test_third_holder_is_refused_while_the_first_gives_back_what_the_second_has(
 
     with second:
         with locked(tmp_path / "lock"):
-            monkeypatch.setattr(system.FileLock, "release", late)
-        assert system.FileLock.release is release
+            monkeypatch.setattr(system_files.FileLock, "release", late)
+        assert system_files.FileLock.release is release
         with pytest.raises(StorageError, match="in use by"), locked(tmp_path / "lock"):
             pytest.fail("two holders")
     assert list(tmp_path.iterdir()) == []
@@ -338,17 +339,17 @@ def test_lock_of_another_process_in_a_folder_made_anew_is_left_alone(tmp_path):
 
 @needs_unix
 def test_lock_that_is_given_back_while_it_is_asked_for_is_nobodys(tmp_path, monkeypatch):
-    acquire = system.FileLock.acquire
+    acquire = system_files.FileLock.acquire
 
     def refuse_once(lock):
         monkeypatch.undo()
         (tmp_path / "lock").unlink()  # as its holder does at its end
-        raise system.Timeout(str(tmp_path / "lock"))
+        raise system_files.Timeout(str(tmp_path / "lock"))
 
-    monkeypatch.setattr(system.FileLock, "acquire", refuse_once)
+    monkeypatch.setattr(system_files.FileLock, "acquire", refuse_once)
     with locked(tmp_path / "lock"):
         assert names(tmp_path) == ["lock", "lock.holder"]
-    assert system.FileLock.acquire is acquire
+    assert system_files.FileLock.acquire is acquire
 
 
 @needs_unix
@@ -389,14 +390,14 @@ def test_simulated_full_disk_while_taking_the_lock_gives_it_back(tmp_path, monke
 
 
 def test_memory_and_processors_are_positive():
-    assert system.memory_bytes() > 10**8
-    assert 1 <= system.n_processors() <= (os.cpu_count() or 1)
-    assert system.processor_name().isprintable()
+    assert machine.memory_bytes() > 10**8
+    assert 1 <= machine.n_processors() <= (os.cpu_count() or 1)
+    assert machine.processor_name().isprintable()
 
 
 def test_peak_memory_is_that_of_this_process_alone():
     """A new process that is started by a large one has held little."""
-    program = "from sgdlab.system import peak_memory_bytes as peak; a = peak()\n"
+    program = "from sgdlab.system.machine import peak_memory_bytes as peak; a = peak()\n"
     program += "b = b'1' * 10**8; print(a, peak())"
     large = b"1" * 3 * 10**8
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -67,7 +67,8 @@ def show(
     rows: Callable[[], list[dict[str, Any]]],
 ) -> None:
     """Print a result on stdout, in the format asked for."""
-    from sgdlab import results, strict_json
+    from sgdlab import results
+    from sgdlab.system import strict_json
 
     if format == "table":
         write(_text(table()))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab import strict_json, system
 from sgdlab.config import Data
 from sgdlab.data.dataset import PARTS, Shape, array_paths, shape_of
 from sgdlab.data.npy import NpyFile
@@ -19,7 +18,9 @@ from sgdlab.data.row_array import RowArray
 from sgdlab.data.synthetic import SIDE, generate_faces
 from sgdlab.errors import DataError, StorageError, reason
 from sgdlab.observer import Observer
-from sgdlab.safe_text import shortened
+from sgdlab.system import files as system_files
+from sgdlab.system import strict_json
+from sgdlab.system.safe_text import shortened
 
 N_TRAIN, N_TEST = 4000, 2500
 
@@ -43,7 +44,7 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
     if present := [path.name for path in paths.values() if os.path.lexists(path)]:
         found = f"{', '.join(present)} already there; expected none of the four arrays"
         raise StorageError(f"{folder}: {found} (move them away, or give another --prefix)")
-    system.make_folder(folder)
+    system_files.make_folder(folder)
     faces = generate_faces(seed, N_TRAIN, N_TEST)
     arrays: dict[str, NDArray[Any]] = dict(zip(PARTS, faces, strict=True))
     contents = {part: _npy_bytes(array) for part, array in arrays.items()}
@@ -55,7 +56,7 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
     }
     files = {paths[part]: content for part, content in contents.items()}
     # The marker first: arrays that are there without it pass for real ones.
-    system.write_files({marker_path(folder, prefix): strict_json.encode(marker)} | files)
+    system_files.write_files({marker_path(folder, prefix): strict_json.encode(marker)} | files)
     return paths
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.blas import blas_threads
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.read_ahead import ReadAhead
 from sgdlab.data.rows import RowSet
@@ -20,6 +19,7 @@ from sgdlab.engine.blocks import BlockEpoch, Outcome, RunningBlock
 from sgdlab.engine.crew import Crew
 from sgdlab.engine.pass_rows import Part, PassRows
 from sgdlab.memory import Work
+from sgdlab.system.blas import blas_threads
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab import system
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
 from sgdlab.errors import DataError
 from sgdlab.optim.closed_form import (
@@ -17,6 +16,7 @@ from sgdlab.optim.closed_form import (
 )
 from sgdlab.optim.moments import moments
 from sgdlab.optim.triangle import triangle
+from sgdlab.system import machine
 
 DECADES = 6
 MATRICES = 6  # as large as X.T X, or as R, at the same time
@@ -72,9 +72,9 @@ def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
 
 def _check_memory(rows: RowSet) -> None:
     needed = MATRICES * 8 * min(rows.n_rows, rows.n_features) * rows.n_features
-    if needed > system.memory_bytes():
+    if needed > machine.memory_bytes():
         found = f"{rows.n_features} columns, which take about {needed / 1e9:.0f} GB to solve for"
-        raise DataError(f"X: {found}; expected at most {system.memory_bytes() / 1e9:.0f} GB")
+        raise DataError(f"X: {found}; expected at most {machine.memory_bytes() / 1e9:.0f} GB")
 
 
 def _factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:

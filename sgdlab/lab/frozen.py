@@ -7,7 +7,6 @@ from typing import Generic
 
 import numpy as np
 
-from sgdlab.blas import blas_threads
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
@@ -17,6 +16,7 @@ from sgdlab.objects import start_of
 from sgdlab.observer import Observer
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.plan import n_threads
+from sgdlab.system.blas import blas_threads
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.blas import blas_threads
 from sgdlab.config import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.lab.noise_floor import Problem, Start, excess_histories
@@ -23,6 +22,7 @@ from sgdlab.lab.orders_design import (
 )
 from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.observer import Observer, Progress
+from sgdlab.system.blas import blas_threads
 
 ORDERS = ("with_replacement", "shuffle_once", "shuffle_each_epoch")
 APPROACH_LINES = 6

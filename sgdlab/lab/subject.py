@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from sgdlab.blas import blas_threads
 from sgdlab.config import Config, Train
 from sgdlab.config_file import load_config
 from sgdlab.data.dataset import Dataset, Shape, open_dataset
@@ -15,6 +14,7 @@ from sgdlab.errors import UsageError
 from sgdlab.grid import expand
 from sgdlab.observer import Observer
 from sgdlab.plan import n_threads
+from sgdlab.system.blas import blas_threads
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sgdlab import system
 from sgdlab.config import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.data.npy import NpyFile
@@ -21,6 +20,7 @@ from sgdlab.prediction.pace import Pace, measure_pace
 from sgdlab.prediction.reading import seconds_a_row
 from sgdlab.prediction.sample import Source
 from sgdlab.prediction.writing import measure_writing
+from sgdlab.system import machine
 from sgdlab.words.starts import STARTS
 
 BUDGET_S = 0.7  # of all samples together; reading and writing have their own
@@ -72,13 +72,13 @@ def predict(
     memory_bytes
         Of the plan, without the interpreter.
     """
-    start, base = time.perf_counter(), system.peak_memory_bytes()
+    start, base = time.perf_counter(), machine.peak_memory_bytes()
     works = [*works, *_final_works(works, source.shape, run)]
     by_pass = [_segments(work) for work in works]
     paces = _paces(
         [segment for segments in by_pass for segment in segments], source, n_threads(run)
     )
-    peak = system.peak_memory_bytes()
+    peak = machine.peak_memory_bytes()
     reading = _measure_reading(works[0], source)
     first, shape = paces[by_pass[0][0].key], source.shape
     training_s = first.transform_s * shape.n_train / first.n_rows
@@ -164,7 +164,7 @@ def _pass_s(
         return started_s + sum(n * each for n, each in epochs) + n_stops * pace.stop_s * ratio
     # Reading and arithmetic go side by side, as far as a processor is left for the system's part of
     # reading from a disk; every stop of any trajectory is a walk of its own.
-    together = sum if n_threads(run) >= system.n_processors() else max
+    together = sum if n_threads(run) >= machine.n_processors() else max
     n_walks = len({stop.epoch for each in trajectories for stop in each.stops})
     n_walks += not all(STARTS[each.train.initial_weights].is_zero for each in trajectories)
     read_s, once_s = rows_again * reading.again_s, n_rows * (reading.first_s - reading.again_s)
@@ -181,7 +181,7 @@ def _measure_reading(work: Work, source: Source) -> _Reading:
     each, is_streamed = work.plan, not work.holding.in_memory
     is_scattered = is_streamed and not each.order.reads_in_sequence
     n_chunks = math.ceil(source.shape.n_train / each.chunk_rows) if is_scattered else 1
-    is_kept = source.X.n_bytes <= KEPT_SHARE * system.memory_bytes()
+    is_kept = source.X.n_bytes <= KEPT_SHARE * machine.memory_bytes()
     first_s = seconds_a_row(source.X, n_chunks, is_kept)
     return _Reading(first_s, 0.0 if is_kept else first_s)
 

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from sgdlab import observer
 from sgdlab.report.formats import number
-from sgdlab.safe_text import printable
+from sgdlab.system.safe_text import printable
 
 SECONDS_BETWEEN_LINES = 5.0
 

@@ -23,8 +23,8 @@ from sgdlab.report.formats import (
 )
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.results import CellResult
-from sgdlab.safe_text import printable
 from sgdlab.search import SearchResult
+from sgdlab.system.safe_text import printable
 from sgdlab.words.metrics import METRICS, HalfMse, Metric
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}

@@ -16,7 +16,7 @@ from sgdlab.engine.passes import EpochRecord, run_pass
 from sgdlab.grid import Cell, expand
 from sgdlab.memory import assign_memory
 from sgdlab.plan import make_plan
-from sgdlab.system import n_processors
+from sgdlab.system.machine import n_processors
 from sgdlab.words.orders import ShuffleOnce
 
 CONFIG = Path(__file__).parents[2] / "configs" / "age.yaml"

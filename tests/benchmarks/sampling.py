@@ -15,7 +15,7 @@ from rich.console import Console
 from sgdlab.lab.occupancy import Sampling
 from sgdlab.lab.sampling import simulate
 from sgdlab.report.layout import new_table
-from sgdlab.system import n_processors
+from sgdlab.system.machine import n_processors
 
 N_DRAWS = 200_000_000
 N_DRAWS_OF_LOOPS = 1_000_000
