@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.grid import Cell
-from sgdlab.objects import matters
+from sgdlab.config.grid import Cell
+from sgdlab.config.objects import matters
 from sgdlab.words.metrics import METRICS
 
 # Of a standard error: below this, nothing is called better or worse.

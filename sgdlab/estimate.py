@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgdlab.config import Run, Train
+from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Shape
 from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, InstanceOf, model_validator
 
 from sgdlab.conclusion import WithBest, WithoutBest, conclusion_of
-from sgdlab.config import Config
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset, Shape
 from sgdlab.estimate import Prediction
-from sgdlab.grid import Cell
 from sgdlab.plan import Plan
 from sgdlab.stored import (
     LARGE,

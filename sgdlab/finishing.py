@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sgdlab import diagnosis
 from sgdlab.arrays import Arrays, npz_bytes
 from sgdlab.conclusion import Conclusion, Counts, WithBest, WithoutBest
-from sgdlab.config import Select
+from sgdlab.config.grid import Cell, Grid
+from sgdlab.config.model import Select
 from sgdlab.data.dataset import Dataset
 from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
 from sgdlab.experiment_log import Extent
-from sgdlab.grid import Cell, Grid
 from sgdlab.open_run import OpenRun
 from sgdlab.optim.losses import Losses
 from sgdlab.results import (

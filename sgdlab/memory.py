@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.config import Run
+from sgdlab.config.model import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.data.folds import fold_sizes
 from sgdlab.plan import Block, Pass

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from sgdlab.arrays import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
+from sgdlab.config.grid import Cell
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import StorageError
 from sgdlab.experiment_log import Experiment
-from sgdlab.grid import Cell
 from sgdlab.observer import Observer
 from sgdlab.plan import Block
 from sgdlab.replicate_log import ReplicateResult, replicate_result

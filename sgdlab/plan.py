@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sgdlab.batch_groups import Largest, group_batch_sizes
-from sgdlab.config import Run, Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Run, Train
+from sgdlab.config.objects import order_of
 from sgdlab.data.dataset import Shape
-from sgdlab.grid import Cell
-from sgdlab.objects import order_of
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.system import machine
 from sgdlab.words.optimizers import OPTIMIZERS

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.conclusion import WithBest
-from sgdlab.config import Config
+from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.pairs import open_pairs, pairs_in_memory, rows_of_pairs

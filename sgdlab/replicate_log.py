@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from sgdlab.config import Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from sgdlab.engine.blocks import Outcome
-from sgdlab.grid import Cell
 from sgdlab.stored import LARGE, Count, Index, Logged, Sha256, Word, keys
 
 Status = Literal["completed", "diverged"]

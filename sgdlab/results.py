@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sgdlab.config import Train
+from sgdlab.config.grid import FIRST_NAMES, Cell
+from sgdlab.config.model import Train
 from sgdlab.errors import NothingToSelectError
-from sgdlab.grid import FIRST_NAMES, Cell
 from sgdlab.optim.losses import Losses
 from sgdlab.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions, or_none
 from sgdlab.stored import (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgdlab.config import Config
+from sgdlab.config.model import Config
 from sgdlab.errors import UsageError
 from sgdlab.runs import RunDirectory
 

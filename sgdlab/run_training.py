@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from sgdlab.config import Config
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset
-from sgdlab.grid import Cell
 from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun

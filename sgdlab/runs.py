@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.arrays import read_npz
+from sgdlab.config.grid import Cell
 from sgdlab.data.rows import Transform
 from sgdlab.errors import StorageError, UsageError
 from sgdlab.experiment_log import START_OVER, Experiment, read_experiment
-from sgdlab.grid import Cell
 from sgdlab.plan import Plan
 from sgdlab.results import CellResult
 from sgdlab.stored import read_json, reading

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sgdlab.conclusion import WithBest
-from sgdlab.config import Config
+from sgdlab.config.grid import expand
+from sgdlab.config.model import Config
 from sgdlab.data.dataset import Shape
 from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
 from sgdlab.experiment_log import Experiment
 from sgdlab.finishing import findings
-from sgdlab.grid import expand
 from sgdlab.optim.losses import Losses
 from sgdlab.results import CellResult, rank, result_row
 from sgdlab.runs import RunDirectory

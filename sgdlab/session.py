@@ -12,14 +12,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sgdlab import provenance
-from sgdlab.config import Config
+from sgdlab.config.grid import Grid
+from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
 from sgdlab.estimate import Prediction, estimate
 from sgdlab.experiment_log import DataLog, Environment, Experiment, Extent, Session, plan_log
 from sgdlab.finishing import Ending, cells_needed
-from sgdlab.grid import Grid
 from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun, open_run

@@ -8,15 +8,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sgdlab.config import json_schema
-from sgdlab.config_file import load_config
-from sgdlab.config_source import ConfigLike
+from sgdlab.config.config_source import ConfigLike
+from sgdlab.config.grid import expand
+from sgdlab.config.model import json_schema
+from sgdlab.config.reading import load_config
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.estimate import PlannedSearch, estimate
 from sgdlab.experiment_log import Extent
-from sgdlab.grid import expand
 from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise

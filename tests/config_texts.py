@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sgdlab.config_file import load_config
+from sgdlab.config.reading import load_config
 from sgdlab.errors import ConfigError
 
 DATA = "data: {path: d}\n"

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sgdlab.config import NOT_AXES, REQUIRED, json_schema
+from sgdlab.config.model import NOT_AXES, REQUIRED, json_schema
 
 PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"

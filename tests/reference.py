@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sgdlab.config import Train
-from sgdlab.objects import order_of
+from sgdlab.config.model import Train
+from sgdlab.config.objects import order_of
 
 
 class Reference(NamedTuple):

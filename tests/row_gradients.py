@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.lab.row_gradients import RowGradients
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from sgdlab import workflows
-from sgdlab.config_file import load_config
-from sgdlab.grid import expand
+from sgdlab.config.grid import expand
+from sgdlab.config.reading import load_config
 from tests.benchmarks import homework
 from tests.benchmarks.quality import best_ridge
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sgdlab.config import Config
-from sgdlab.config_file import load_config
+from sgdlab.config.model import Config
+from sgdlab.config.reading import load_config
 from sgdlab.errors import ConfigError
 from tests.config_texts import DATA, TRAIN, load, mistake, mistakes, train
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sgdlab.config import Config
-from sgdlab.config_file import MAX_MISTAKES, load_config
+from sgdlab.config.model import Config
+from sgdlab.config.reading import MAX_MISTAKES, load_config
+from sgdlab.config.yaml_tree import parse_yaml
 from sgdlab.errors import ConfigError
 from sgdlab.system.safe_text import printable
-from sgdlab.yaml_tree import parse_yaml
 
 AGE = (Path(__file__).parents[1] / "configs" / "age.yaml").read_text()
 N_EXAMPLES = int(os.environ.get("SGDLAB_FUZZ_EXAMPLES", "200"))

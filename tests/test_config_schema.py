@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sgdlab.config import Train, json_schema
+from sgdlab.config.model import Train, json_schema
 from tests.config_texts import load, mistakes
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlab import training, workflows
-from sgdlab.config import Validation
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import expand
+from sgdlab.config.model import Validation
+from sgdlab.config.reading import load_config
 from sgdlab.data.folds import assign_folds
 from sgdlab.errors import NothingToSelectError, StorageError, UsageError
-from sgdlab.grid import expand
 from sgdlab.observer import Observer
 from sgdlab.report import formats
 from sgdlab.results import rank, select, within_one_standard_error

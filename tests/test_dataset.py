@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data.dataset import open_dataset, split_sizes
 from sgdlab.errors import DataError
 

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from sgdlab import workflows
-from sgdlab.config import Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from sgdlab.diagnosis import (
     Difference,
     compared_with_constant,
@@ -16,7 +17,6 @@ from sgdlab.diagnosis import (
     on_the_edge,
     paired_difference,
 )
-from sgdlab.grid import Cell
 from sgdlab.report import tables
 
 

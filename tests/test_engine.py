@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sgdlab.config import Data, Run, Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.engine.passes import run_pass
-from sgdlab.grid import Cell
 from sgdlab.memory import Work, holding_of
 from sgdlab.plan import Block, Plan, make_plan
 from tests.reference import plain_sgd, relative_distance

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sgdlab.config import Run
+from sgdlab.config.model import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.estimate import estimate, random_reads
 from sgdlab.memory import assign_memory, holding_of

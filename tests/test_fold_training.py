@@ -6,12 +6,12 @@ from sklearn.linear_model import SGDRegressor
 from sklearn.model_selection import KFold
 
 from sgdlab import plan as plan_module
-from sgdlab.config import Data, Run, Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.folds import Fold
 from sgdlab.data.npy import NpyFile
 from sgdlab.engine.passes import run_pass
-from sgdlab.grid import Cell
 from sgdlab.plan import Plan, make_plan
 from tests.reference import plain_sgd, relative_distance
 from tests.test_engine import GRIDS, make_cells, with_window, work_of

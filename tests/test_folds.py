@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
-from sgdlab.config import Data, Validation
+from sgdlab.config.model import Data, Validation
 from sgdlab.data import rows as rows_module
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.folds import assign_folds, fold_sizes

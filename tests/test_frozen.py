@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.data.rows import RowSet
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.lab.frozen import frozen

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.errors import UsageError
 from sgdlab.lab import gradient_noise, noise_scale
 from sgdlab.lab.gradient_noise import check_batch_sizes, measure_gradient_noise

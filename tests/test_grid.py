@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sgdlab.config import Config, Train
-from sgdlab.config_file import load_config
-from sgdlab.grid import NAMES, expand
+from sgdlab.config.grid import NAMES, expand
+from sgdlab.config.model import Config, Train
+from sgdlab.config.reading import load_config
 
 AGE = Path(__file__).parents[1] / "configs" / "age.yaml"
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data import row_array
 from sgdlab.data.dataset import PARTS, open_dataset
 from sgdlab.data.in_memory import MemoryArray, in_memory

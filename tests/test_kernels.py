@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.engine import products
 from sgdlab.engine.blocked import WindowedKernel
 from sgdlab.engine.direct import DirectKernel

@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from sgdlab.config import Select
+from sgdlab.config.model import Select
 from sgdlab.errors import UsageError
 from sgdlab.optim.losses import Losses
 from sgdlab.words.metrics import METRICS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sgdlab import workflows
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.lab.noise_floor import Start, excess_histories, make_problem
 from sgdlab.lab.orders import ORDERS
 from sgdlab.lab.orders_design import OrdersOptions

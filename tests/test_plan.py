@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlab.batch_groups import Largest, group_batch_sizes
-from sgdlab.config import Run, Train
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import Cell, expand
+from sgdlab.config.model import Run, Train
+from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import Shape
-from sgdlab.grid import Cell, expand
 from sgdlab.plan import Plan, make_plan
 
 AGE = Path(__file__).parents[1] / "configs" / "age.yaml"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sgdlab import workflows
-from sgdlab.config import Run, Train
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import Cell, expand
+from sgdlab.config.model import Run, Train
+from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import Shape, open_dataset
-from sgdlab.grid import Cell, expand
 from sgdlab.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.observer import Observer
 from sgdlab.plan import Stop, make_plan

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.read_ahead import ReadAhead

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sgdlab.config import Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import NothingToSelectError
-from sgdlab.grid import Cell
 from sgdlab.optim.losses import Losses
 from sgdlab.replicate_log import ReplicateResult, replicate_result
 from sgdlab.results import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data import rows as rows_module
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.npy import NpyFile

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sgdlab.config import Run, Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Shape
 from sgdlab.engine.blocks import RunningBlock
-from sgdlab.grid import Cell
 from sgdlab.plan import make_plan
 
 rng = np.random.default_rng(3)

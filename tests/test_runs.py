@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from sgdlab import runs, training, workflows
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import expand
+from sgdlab.config.reading import load_config
 from sgdlab.errors import NothingToSelectError, SgdlabError, StorageError, UsageError
 from sgdlab.experiment_log import read_experiment
-from sgdlab.grid import expand
 from sgdlab.open_run import open_run
 from sgdlab.run_names import find_run
 from sgdlab.runs import RunDirectory

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sgdlab import workflows
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.lab.scaling_base import Base, ScalingOptions, Variant
 from sgdlab.lab.scaling_rule import distance_between
 from sgdlab.lab.tuned_rates import best_rates, exponent, learning_rates, tune

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.errors import UsageError
 from sgdlab.optim.learning_rates import LearningRates, depends_on_epochs
 from sgdlab.words.registry import hyperparameters_of

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sgdlab import training, workflows
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import expand
+from sgdlab.config.reading import load_config
 from sgdlab.errors import ConfigError, NothingToSelectError, StorageError, UsageError
-from sgdlab.grid import expand
 from sgdlab.observer import Observer
 from sgdlab.run_names import find_run
 from sgdlab.runs import RunDirectory

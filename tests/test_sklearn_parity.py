@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import SGDRegressor
 
-from sgdlab.config import Train
-from sgdlab.grid import Cell
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from tests.reference import relative_distance
 from tests.test_engine import split, train_all
 

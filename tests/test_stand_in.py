@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data import stand_in
 from sgdlab.data.dataset import PARTS, array_paths, open_dataset
 from sgdlab.data.describe import describe

@@ -6,7 +6,7 @@ Whole trainings are compared with a plain loop in test_engine.
 import numpy as np
 import pytest
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.errors import UsageError
 from sgdlab.optim.updates import make_update
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sgdlab.yaml_tree import parse_yaml
+from sgdlab.config.yaml_tree import parse_yaml
 
 
 def value_of(text):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Data, Validation
+from sgdlab.config.model import Data, Validation
 from sgdlab.data.folds import Fold, assign_folds
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile

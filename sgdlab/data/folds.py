@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Validation
+from sgdlab.config.model import Validation
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import Chunk, Transform, transform_rows
 from sgdlab.random_streams import Purpose, generator

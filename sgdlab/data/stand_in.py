@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data.dataset import PARTS, Shape, array_paths, shape_of
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray

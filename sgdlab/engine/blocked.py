@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.engine.kernels import Arrays, Kernel, groups
 from sgdlab.engine.walk import Products, Walk
 from sgdlab.optim.updates import SMALLEST_SCALE

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
+from sgdlab.config.objects import start_of
 from sgdlab.engine.blocked import WindowedKernel
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.engine.kernels import Arrays, Kernel, put_back
 from sgdlab.engine.validation import Validated, Validation
-from sgdlab.objects import start_of
 from sgdlab.optim.losses import losses_of
 from sgdlab.plan import Block
 from sgdlab.words.starts import STARTS

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
+from sgdlab.config.objects import column, loss_of_stack
 from sgdlab.engine.kernels import Arrays, Kernel, groups
 from sgdlab.engine.products import empty_predictions, pieces
-from sgdlab.objects import column, loss_of_stack
 from sgdlab.optim.learning_rates import LearningRates
 from sgdlab.optim.updates import make_update
 

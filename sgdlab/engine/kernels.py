@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
+from sgdlab.config.objects import column
 from sgdlab.engine.products import predictions
-from sgdlab.objects import column
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
+from sgdlab.config.objects import column, loss_of_stack
 from sgdlab.engine.window_rates import Rates, When, WindowRates
 from sgdlab.memory import PIECE_ROWS
-from sgdlab.objects import column, loss_of_stack
 
 # The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
 LARGEST_GROWTH = 100.0

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.config import Train
-from sgdlab.objects import column
+from sgdlab.config.model import Train
+from sgdlab.config.objects import column
 from sgdlab.optim.learning_rates import LearningRates
 from sgdlab.optim.updates import decay
 

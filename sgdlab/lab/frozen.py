@@ -7,12 +7,12 @@ from typing import Generic
 
 import numpy as np
 
+from sgdlab.config.objects import start_of
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
 from sgdlab.lab.trainer import train_until
 from sgdlab.memory import memory_budget
-from sgdlab.objects import start_of
 from sgdlab.observer import Observer
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.plan import n_threads

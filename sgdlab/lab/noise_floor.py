@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise
 from sgdlab.optim.moments import check_range, moments

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.lab.noise_floor import Problem, Start, excess_histories
 from sgdlab.lab.orders_design import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import UsageError
 from sgdlab.lab.noise_floor import Problem, make_problem

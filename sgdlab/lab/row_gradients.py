@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
+from sgdlab.config.objects import loss_of
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
-from sgdlab.objects import loss_of
 
 Vector = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Run, Train
+from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import DataError

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.diagnosis import Difference, constant_prediction, paired_difference

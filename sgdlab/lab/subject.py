@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from sgdlab.config import Config, Train
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import expand
+from sgdlab.config.model import Config, Train
+from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import Dataset, Shape, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import UsageError
-from sgdlab.grid import expand
 from sgdlab.observer import Observer
 from sgdlab.plan import n_threads
 from sgdlab.system.blas import blas_threads

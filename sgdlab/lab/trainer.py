@@ -4,10 +4,10 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from sgdlab.config import Run, Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
-from sgdlab.grid import Cell
 from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.plan import Pass, Stop, make_plan, n_threads

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Train
-from sgdlab.objects import column
+from sgdlab.config.model import Train
+from sgdlab.config.objects import column
 from sgdlab.words.schedules import SCHEDULES, Schedule
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import Train
-from sgdlab.objects import column, optimizer_of
+from sgdlab.config.model import Train
+from sgdlab.config.objects import column, optimizer_of
 from sgdlab.words.optimizers import Optimizer, as_column
 
 # L2 shrinks the weights w = scale * V by scale alone. Outside these limits the scale is multiplied

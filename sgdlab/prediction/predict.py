@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sgdlab.config import Run
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Run
 from sgdlab.data.dataset import Shape
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import HASHED_WHOLE_BYTES
 from sgdlab.estimate import Prediction
-from sgdlab.grid import Cell
 from sgdlab.memory import Work, assign_memory, epochs_validated_together
 from sgdlab.plan import cells_of, make_plan, n_threads
 from sgdlab.prediction.pace import Pace, measure_pace

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from sgdlab.config import Data
+from sgdlab.config.model import Data
 from sgdlab.data.dataset import PARTS, Dataset, Shape, array_paths, open_dataset
 from sgdlab.data.in_memory import MemoryArray
 from sgdlab.data.npy import NpyFile

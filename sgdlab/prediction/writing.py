@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from sgdlab import provenance
-from sgdlab.config import Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from sgdlab.engine.blocks import Outcome
-from sgdlab.grid import Cell
 from sgdlab.open_run import OpenRun, open_run
 from sgdlab.runs import RunDirectory
 

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sgdlab.config.grid import FIRST_NAMES
 from sgdlab.data.describe import Description
 from sgdlab.estimate import PlannedSearch, random_reads_warning
-from sgdlab.grid import FIRST_NAMES
 from sgdlab.lab.mae import MaeStep
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.report.formats import (

@@ -76,7 +76,7 @@ class Registry(Generic[AnyWord]):
         if name in self._words:
             raise ValueError(f"{self.key} {name!r} is there already")
         if self._is_read:
-            raise ValueError(f"{self.key} {name!r}: added after sgdlab.config was imported")
+            raise ValueError(f"{self.key} {name!r}: added after sgdlab.config.model was imported")
         self._words[name] = word
         return word
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sgdlab.config import Data, Run
-from sgdlab.config_file import load_config
+from sgdlab.config.grid import Cell, expand
+from sgdlab.config.model import Data, Run
+from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import synthesize
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
-from sgdlab.grid import Cell, expand
 from sgdlab.memory import assign_memory
 from sgdlab.plan import make_plan
 from sgdlab.system.machine import n_processors

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from rich.console import RenderableType
 
-from sgdlab.config import Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.grid import Cell
 from sgdlab.memory import MOST_EPOCHS
 from sgdlab.report.layout import new_table
 from tests.benchmarks import data

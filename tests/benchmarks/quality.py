@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sgdlab import workflows
-from sgdlab.config_file import load_config
+from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import open_dataset
 
 RIDGE_L2 = np.geomspace(1e-4, 1, 41)

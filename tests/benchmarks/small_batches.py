@@ -17,9 +17,9 @@ from sklearn.base import clone
 from sklearn.linear_model import SGDRegressor
 from sklearn.model_selection import GridSearchCV
 
-from sgdlab.config import Train
+from sgdlab.config.grid import Cell
+from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.grid import Cell
 from sgdlab.report.layout import new_table
 from tests.benchmarks import data
 from tests.benchmarks.shown import seconds_cells, versions

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sgdlab.cli  # noqa: F401 - what the program holds in memory is counted
 from sgdlab import workflows
-from sgdlab.config_file import load_config
+from sgdlab.config.reading import load_config
 from sgdlab.observer import Observer
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import RenderableType
 from threadpoolctl import threadpool_limits
 
-from sgdlab.config import Train
+from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.report.layout import new_table
 from sgdlab.words.orders import ShuffleOnce

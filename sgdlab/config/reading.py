@@ -9,7 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sgdlab.config import (
+from sgdlab.config.config_source import (
+    ConfigLike,
+    Source,
+    describe_value,
+    override_all,
+    read_source,
+)
+from sgdlab.config.model import (
     MAX_CELLS,
     NOT_AXES,
     REQUIRED,
@@ -23,10 +30,9 @@ from sgdlab.config import (
     Validation,
     Zip,
 )
-from sgdlab.config_source import ConfigLike, Source, describe_value, override_all, read_source
+from sgdlab.config.yaml_tree import Path as Key
+from sgdlab.config.yaml_tree import Problem
 from sgdlab.errors import ConfigError
-from sgdlab.yaml_tree import Path as Key
-from sgdlab.yaml_tree import Problem
 
 MAX_MISTAKES = 100  # that are shown
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sgdlab.config.mapping_tree import read_mapping
+from sgdlab.config.yaml_tree import Document, Problem, parse_yaml
+from sgdlab.config.yaml_tree import Path as Key
 from sgdlab.errors import ConfigError, reason
-from sgdlab.mapping_tree import read_mapping
 from sgdlab.system.safe_text import printable, shortened
-from sgdlab.yaml_tree import Document, Problem, parse_yaml
-from sgdlab.yaml_tree import Path as Key
 
 MAX_BYTES = 64 * 1024
 

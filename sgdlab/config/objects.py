@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config import WORDS, Train
+from sgdlab.config.model import WORDS, Train
 from sgdlab.words.losses import LOSSES, Loss
 from sgdlab.words.optimizers import OPTIMIZERS, Optimizer
 from sgdlab.words.orders import ORDERS, Order

@@ -1,4 +1,4 @@
-"""A mapping from Python -> plain values with their order, as :mod:`sgdlab.yaml_tree` gives them."""
+"""A mapping from Python -> ordered plain values, as :mod:`sgdlab.config.yaml_tree` gives them."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sgdlab.config.yaml_tree import MAX_DEPTH, MAX_DIGITS, Document, Path
 from sgdlab.system.safe_text import printable, shortened
-from sgdlab.yaml_tree import MAX_DEPTH, MAX_DIGITS, Document, Path
 
 
 def read_mapping(mapping: Mapping[Any, Any]) -> Document:
