@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgdlab.config.model import Run, Train
-from sgdlab.data.dataset import Shape
 from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows
+from sgdlab.data.shape import Shape
 from sgdlab.memory import (
     Work,
     assign_memory,

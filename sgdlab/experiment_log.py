@@ -10,7 +10,8 @@ from pydantic import Field, InstanceOf, model_validator
 from sgdlab.conclusion import WithBest, WithoutBest, conclusion_of
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
-from sgdlab.data.dataset import PARTS, Dataset, Shape
+from sgdlab.data.dataset import PARTS, Dataset
+from sgdlab.data.shape import Shape
 from sgdlab.estimate import Prediction
 from sgdlab.plan import Plan
 from sgdlab.stored import (

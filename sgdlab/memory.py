@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.config.model import Run
-from sgdlab.data.dataset import Shape
 from sgdlab.data.folds import fold_sizes
+from sgdlab.data.shape import Shape
 from sgdlab.plan import Block, Pass
 from sgdlab.system import machine
 

@@ -17,7 +17,7 @@ from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.config.objects import order_of
-from sgdlab.data.dataset import Shape
+from sgdlab.data.shape import Shape
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.system import machine
 from sgdlab.words.optimizers import OPTIMIZERS

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sgdlab.arrays import read_npz
 from sgdlab.config.grid import Cell
-from sgdlab.data.rows import Transform
+from sgdlab.data.transform import Transform
 from sgdlab.errors import StorageError, UsageError
 from sgdlab.experiment_log import START_OVER, Experiment, read_experiment
 from sgdlab.plan import Plan

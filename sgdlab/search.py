@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sgdlab.conclusion import WithBest
 from sgdlab.config.grid import expand
 from sgdlab.config.model import Config
-from sgdlab.data.dataset import Shape
+from sgdlab.data.shape import Shape
 from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
 from sgdlab.experiment_log import Experiment

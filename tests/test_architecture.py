@@ -36,7 +36,7 @@ LAYERS = [
     {"optim.losses", "provenance"},
     {"config"},
     {"config.objects"},
-    {"config.model", "config.yaml_tree", "observer", "system"},
+    {"config.model", "config.yaml_tree", "data.shape", "observer", "system"},
     {"words"},
     {"__init__", "errors", "random_streams", "system.machine"},
 ]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sgdlab.config.model import Data
-from sgdlab.data.dataset import open_dataset, split_sizes
+from sgdlab.data.dataset import open_dataset
+from sgdlab.data.shape import split_sizes
 from sgdlab.errors import DataError
 
 

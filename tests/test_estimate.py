@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sgdlab.config.model import Run
-from sgdlab.data.dataset import Shape
+from sgdlab.data.shape import Shape
 from sgdlab.estimate import estimate, random_reads
 from sgdlab.memory import assign_memory, holding_of
 from sgdlab.plan import make_plan

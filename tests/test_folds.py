@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
 from sgdlab.config.model import Data, Validation
-from sgdlab.data import rows as rows_module
+from sgdlab.data import statistics as walk_module
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.folds import assign_folds, fold_sizes
 from sgdlab.data.npy import NpyFile
-from sgdlab.data.rows import column_statistics
+from sgdlab.data.statistics import column_statistics
 from sgdlab.errors import DataError
 
 
@@ -91,7 +91,7 @@ def test_statistics_of_all_folds_take_two_walks(data_dir, monkeypatch):
         return found
 
     monkeypatch.setattr(NpyFile, "read_rows", counting)
-    monkeypatch.setattr(rows_module, "READ_BYTES", 8 * 9 * 13)
+    monkeypatch.setattr(walk_module, "READ_BYTES", 8 * 9 * 13)
     config = Data(path=str(data_dir), validation={"folds": 5}, preprocess="standardize")
     with open_dataset(config) as dataset:
         assert len(dataset.folds) == 5
@@ -103,7 +103,7 @@ def test_a_column_that_varies_in_the_held_out_rows_alone_is_constant(tmp_path, m
     X[:100, 0] = np.arange(100)
     X[:, 1] = np.arange(1000)
     np.save(tmp_path / "X.npy", X)
-    monkeypatch.setattr(rows_module, "READ_BYTES", 8 * 2 * 37)
+    monkeypatch.setattr(walk_module, "READ_BYTES", 8 * 2 * 37)
     held_out = np.repeat([0, 1], [100, 900])
     with NpyFile(tmp_path / "X.npy") as file:
         (mean, scale), _ = column_statistics(file, np.arange(1000), 1.0, True, held_out)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sgdlab.config.model import Run
-from sgdlab.data.dataset import Shape
+from sgdlab.data.shape import Shape
 from sgdlab.memory import MOST_BYTES, epochs_together, holding_of, memory_budget
 from sgdlab.plan import Pass, make_plan
 from sgdlab.system import machine

@@ -14,7 +14,7 @@ from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config.grid import Cell, expand
 from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
-from sgdlab.data.dataset import Shape
+from sgdlab.data.shape import Shape
 from sgdlab.plan import Plan, make_plan
 
 AGE = Path(__file__).parents[1] / "configs" / "age.yaml"

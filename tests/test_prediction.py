@@ -12,7 +12,8 @@ from sgdlab import workflows
 from sgdlab.config.grid import Cell, expand
 from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
-from sgdlab.data.dataset import Shape, open_dataset
+from sgdlab.data.dataset import open_dataset
+from sgdlab.data.shape import Shape
 from sgdlab.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.observer import Observer
 from sgdlab.plan import Stop, make_plan

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from sgdlab.config.model import Data
-from sgdlab.data import rows as rows_module
+from sgdlab.data import statistics as walk_module
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.npy import NpyFile
-from sgdlab.data.rows import RowSet, Transform, check_finite, column_statistics, rows_in
+from sgdlab.data.rows import RowSet, rows_in
+from sgdlab.data.statistics import column_statistics
+from sgdlab.data.transform import Transform, check_finite
 from sgdlab.errors import DataError
 
 KINDS = ["f2", "f4", ">f8", "i1", "i2", ">i4", "i8", "u1", "u2", "u4", "u8", "b1"]
@@ -28,9 +30,9 @@ def save(folder, **arrays):
 
 def small_pieces(monkeypatch, n_rows, n_features):
     """Whole files are walked through in pieces of ``n_rows``."""
-    monkeypatch.setattr(rows_module, "READ_BYTES", 8 * n_features * n_rows)
+    monkeypatch.setattr(walk_module, "READ_BYTES", 8 * n_features * n_rows)
     monkeypatch.setattr(RowSet, "piece_rows", n_rows)
-    assert rows_in(rows_module.READ_BYTES, n_features) == n_rows
+    assert rows_in(walk_module.READ_BYTES, n_features) == n_rows
 
 
 def collected(row_set, chunk_rows, order=None):

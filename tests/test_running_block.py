@@ -8,7 +8,7 @@ import pytest
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
-from sgdlab.data.dataset import Shape
+from sgdlab.data.shape import Shape
 from sgdlab.engine.blocks import RunningBlock
 from sgdlab.plan import make_plan
 

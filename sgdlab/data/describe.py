@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
-from sgdlab.data.rows import READ_BYTES, check_finite, rows_in
+from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.stand_in import stand_in_parts
+from sgdlab.data.transform import check_finite
 from sgdlab.errors import DataError, UsageError
 from sgdlab.optim.losses import Losses, losses_of
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Validation
 from sgdlab.data.row_array import RowArray
-from sgdlab.data.rows import Chunk, Transform, transform_rows
+from sgdlab.data.rows import Chunk
+from sgdlab.data.transform import Transform, transform_rows
 from sgdlab.random_streams import Purpose, generator
 
 

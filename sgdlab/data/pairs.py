@@ -13,7 +13,8 @@ from sgdlab.data.dataset import PAIRS, array_paths, check_pair, read_targets
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
-from sgdlab.data.rows import RowSet, Transform
+from sgdlab.data.rows import RowSet
+from sgdlab.data.transform import Transform
 from sgdlab.errors import DataError
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.model import Data
-from sgdlab.data.dataset import PARTS, Shape, array_paths, shape_of
+from sgdlab.data.dataset import PARTS, array_paths
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
+from sgdlab.data.shape import Shape, shape_of
 from sgdlab.data.synthetic import SIDE, generate_faces
 from sgdlab.errors import DataError, StorageError, reason
 from sgdlab.observer import Observer

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 from sgdlab.config.grid import expand
 from sgdlab.config.model import Config, Train
 from sgdlab.config.reading import load_config
-from sgdlab.data.dataset import Dataset, Shape, open_dataset
+from sgdlab.data.dataset import Dataset, open_dataset
+from sgdlab.data.shape import Shape
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import UsageError
 from sgdlab.observer import Observer

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run
-from sgdlab.data.dataset import Shape
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import HASHED_WHOLE_BYTES
+from sgdlab.data.shape import Shape
 from sgdlab.estimate import Prediction
 from sgdlab.memory import Work, assign_memory, epochs_validated_together
 from sgdlab.plan import cells_of, make_plan, n_threads

@@ -14,11 +14,12 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from sgdlab.config.model import Data
-from sgdlab.data.dataset import PARTS, Dataset, Shape, array_paths, open_dataset
+from sgdlab.data.dataset import PARTS, Dataset, array_paths, open_dataset
 from sgdlab.data.in_memory import MemoryArray
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray, Rows
 from sgdlab.data.rows import rows_in
+from sgdlab.data.shape import Shape
 from sgdlab.data.stand_in import is_stand_in, shape_if_missing
 from sgdlab.memory import MOST_EPOCHS
 from sgdlab.plan import Block, Stop, Trajectory

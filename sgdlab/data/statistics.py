@@ -1,0 +1,88 @@
+"""Means and scales of columns, in one walk over the rows of all folds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.data.row_array import RowArray
+from sgdlab.data.rows import READ_BYTES, rows_in
+from sgdlab.data.transform import Transform, check_finite, no_overflow, transform_rows
+
+
+def column_statistics(
+    file: RowArray,
+    numbers: NDArray[np.int64],
+    divide_by: float,
+    with_scale: bool,
+    held_out: NDArray[np.int64] | None = None,
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+    """Mean and population standard deviation of the columns of ``x / divide_by``.
+
+    The deviation of a constant column is given as 1, so that dividing by it changes nothing.
+    Shapes (n_features,); two walks through the rows, the second only ``with_scale``.
+
+    Parameters
+    ----------
+    numbers
+        Of the rows, each once.
+    held_out : int64 array
+        For every row of the file the fold that holds it out. Then there are statistics of each
+        fold, of the rows that it does not hold out.
+    """
+    walk = _Walk(file, np.sort(numbers), divide_by, held_out)
+    # Relative to the first row, so that a constant column deviates by exactly 0.
+    firsts = [walk.read(walk.numbers[is_in][:1])[0] for is_in in walk.members(walk.numbers)]
+    deviations = walk.means(firsts, square=False)
+    means = [first + deviation for first, deviation in zip(firsts, deviations, strict=True)]
+    if not with_scale:
+        return [(mean, None) for mean in means]
+    scales = [np.sqrt(each) for each in walk.means(means, square=True)]
+    for scale in scales:
+        scale[scale == 0] = 1.0
+    return list(zip(means, scales, strict=True))
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Through some rows of a file, in its order; for all folds at a time, if there are folds."""
+
+    file: RowArray
+    numbers: NDArray[np.int64]
+    divide_by: float
+    held_out: NDArray[np.int64] | None
+
+    def members(self, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Which of some rows belong to each fold, or to all that is walked through."""
+        if self.held_out is None:
+            yield np.ones(len(numbers), dtype=bool)
+            return
+        for fold in range(self.held_out.max() + 1):
+            yield self.held_out[numbers] != fold
+
+    def means(
+        self, centres: Sequence[NDArray[np.float64]], square: bool
+    ) -> list[NDArray[np.float64]]:
+        """Of the deviations of each fold's rows from its centre, or of their squares."""
+        totals = [np.zeros(self.file.n_features) for _ in centres]
+        counts = [0] * len(centres)
+        step = rows_in(READ_BYTES, self.file.n_features)
+        for start in range(0, len(self.numbers), step):
+            piece = self.numbers[start : start + step]
+            rows = self.read(piece)
+            for n, (is_in, centre) in enumerate(zip(self.members(piece), centres, strict=True)):
+                chosen = rows[is_in]
+                with no_overflow(self.file, np.float64):
+                    chosen -= centre
+                    totals[n] += (np.square(chosen, out=chosen) if square else chosen).sum(axis=0)
+                counts[n] += len(chosen)
+            del rows, chosen  # before the next are read
+        return [total / count for total, count in zip(totals, counts, strict=True)]
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        raw = self.file.read_rows(numbers)
+        check_finite(self.file, raw, numbers)
+        rows = raw if raw.dtype == np.float64 else np.empty(raw.shape)
+        transform_rows(self.file, raw, Transform(self.divide_by), rows)
+        return rows

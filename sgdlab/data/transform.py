@@ -1,0 +1,69 @@
+"""Rows as they are trained on: divided, centred or standardized, and finite."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sgdlab.data.row_array import RowArray, Rows
+
+
+@dataclass(frozen=True)
+class Transform:
+    """``(x / divide_by - mean) / scale``; ``mean`` and ``scale`` have shape (n_features,)."""
+
+    divide_by: float = 1.0
+    mean: NDArray[np.float64] | None = None
+    scale: NDArray[np.float64] | None = None
+
+    def apply(self, raw: NDArray[Any], out: NDArray[Any]) -> None:
+        """Put transformed rows into ``out``, every step in its dtype; it may be ``raw`` itself."""
+        if raw is not out:
+            np.copyto(out, raw, casting="unsafe")
+        if self.divide_by != 1:
+            out /= out.dtype.type(self.divide_by)
+        if self.mean is not None:
+            out -= self.mean.astype(out.dtype)
+        if self.scale is not None:
+            out /= self.scale.astype(out.dtype)
+
+
+def check_finite(file: RowArray, values: NDArray[Any], numbers: Rows) -> None:
+    """Raise DataError with the first row (of the file) and column that is NaN or infinite."""
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return
+    if isinstance(numbers, slice):
+        numbers = np.arange(numbers.start, numbers.stop)
+    first = np.argmin(np.where(np.isfinite(values).all(axis=1), np.iinfo(np.int64).max, numbers))
+    column = np.argmin(np.isfinite(values[first]))
+    found = f"{values[first, column]} at row {numbers[first]}, column {column}"
+    raise file.error(f"{found} (from 0); expected finite numbers")
+
+
+def transform_rows(
+    file: RowArray, raw: NDArray[Any], transform: Transform, out: NDArray[Any]
+) -> None:
+    """Put rows of a file transformed into ``out``, which may be ``raw`` itself.
+
+    Raises
+    ------
+    DataError
+        If they are too large for that.
+    """
+    with no_overflow(file, out.dtype):
+        transform.apply(raw, out)
+
+
+@contextmanager
+def no_overflow(file: RowArray, dtype: DTypeLike) -> Iterator[None]:
+    """Finite values that do not stay finite in ``dtype`` are an error, not an infinity."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            yield
+    except FloatingPointError as error:
+        found = f"values out of the range of {np.dtype(dtype)} ({error})"
+        hint = "see data.divide_by and train.precision"
+        raise file.error(f"{found}; expected moderate ones ({hint})") from None
