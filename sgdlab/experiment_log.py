@@ -12,8 +12,8 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset
 from sgdlab.data.shape import Shape
-from sgdlab.estimate import Prediction
-from sgdlab.plan import Plan
+from sgdlab.planning.cost import Prediction
+from sgdlab.planning.plan import Plan
 from sgdlab.stored import (
     LARGE,
     Count,
@@ -41,7 +41,7 @@ class TrajectoryLog(Log):
 
 
 class BlockLog(Log):
-    """See :class:`sgdlab.plan.Block`."""
+    """See :class:`sgdlab.planning.plan.Block`."""
 
     index: Index
     window_rows: Count | None
@@ -50,7 +50,7 @@ class BlockLog(Log):
 
 
 class PassLog(Log):
-    """See :class:`sgdlab.plan.Pass`."""
+    """See :class:`sgdlab.planning.plan.Pass`."""
 
     chunk_rows: Count
     blas_threads: Count

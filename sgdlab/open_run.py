@@ -14,7 +14,7 @@ from sgdlab.engine.blocks import Outcome
 from sgdlab.errors import StorageError
 from sgdlab.experiment_log import Experiment
 from sgdlab.observer import Observer
-from sgdlab.plan import Block
+from sgdlab.planning.plan import Block
 from sgdlab.replicate_log import ReplicateResult, replicate_result
 from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, Weights, all_kept_weights

@@ -22,7 +22,7 @@ from sgdlab.data.stand_in import is_stand_in
 from sgdlab.errors import DataError, UsageError
 from sgdlab.experiment_log import Experiment
 from sgdlab.lab.mae import MaeStep, mae_step
-from sgdlab.plan import n_threads
+from sgdlab.planning.plan import n_threads
 from sgdlab.results import CellResult
 from sgdlab.runs import RunDirectory, Weights, kept_transform, kept_weights
 from sgdlab.score import EvaluatedRows, held_out_rows, score, score_out_of_fold

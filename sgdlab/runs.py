@@ -16,7 +16,7 @@ from sgdlab.config.grid import Cell
 from sgdlab.data.transform import Transform
 from sgdlab.errors import StorageError, UsageError
 from sgdlab.experiment_log import START_OVER, Experiment, read_experiment
-from sgdlab.plan import Plan
+from sgdlab.planning.plan import Plan
 from sgdlab.results import CellResult
 from sgdlab.stored import read_json, reading
 from sgdlab.system import files as system_files

@@ -17,13 +17,13 @@ from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
-from sgdlab.estimate import Prediction, estimate
 from sgdlab.experiment_log import DataLog, Environment, Experiment, Extent, Session, plan_log
 from sgdlab.finishing import Ending, cells_needed
-from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun, open_run
-from sgdlab.plan import Block, Plan, make_plan, n_threads
+from sgdlab.planning.cost import Prediction, estimate
+from sgdlab.planning.memory import assign_memory
+from sgdlab.planning.plan import Block, Plan, make_plan, n_threads
 from sgdlab.prediction.predict import predict
 from sgdlab.prediction.sample import source_of
 from sgdlab.run_names import NUMERICS_VERSION, fresh_directory, identity, run_name

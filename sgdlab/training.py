@@ -9,10 +9,10 @@ import numpy as np
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
-from sgdlab.estimate import random_reads, random_reads_warning
-from sgdlab.memory import Work
 from sgdlab.observer import Observer, Progress
-from sgdlab.plan import cells_of
+from sgdlab.planning.cost import random_reads, random_reads_warning
+from sgdlab.planning.memory import Work
+from sgdlab.planning.plan import cells_of
 from sgdlab.words.metrics import METRICS
 
 

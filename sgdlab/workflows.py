@@ -15,7 +15,6 @@ from sgdlab.config.reading import load_config
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
-from sgdlab.estimate import PlannedSearch, estimate
 from sgdlab.experiment_log import Extent
 from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen
@@ -31,9 +30,10 @@ from sgdlab.lab.solve import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor_network import train_restarts
 from sgdlab.lab.xor_study import XorStudy, study_xor
-from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
-from sgdlab.plan import make_plan, n_threads
+from sgdlab.planning.cost import PlannedSearch, estimate
+from sgdlab.planning.memory import assign_memory
+from sgdlab.planning.plan import make_plan, n_threads
 from sgdlab.prediction.predict import predict
 from sgdlab.prediction.sample import open_source
 from sgdlab.reevaluation import EvaluationResult, evaluate_run

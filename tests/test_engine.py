@@ -10,8 +10,8 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.engine.passes import run_pass
-from sgdlab.memory import Work, holding_of
-from sgdlab.plan import Block, Plan, make_plan
+from sgdlab.planning.memory import Work, holding_of
+from sgdlab.planning.plan import Block, Plan, make_plan
 from tests.reference import plain_sgd, relative_distance
 
 GRIDS = {

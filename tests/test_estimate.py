@@ -7,9 +7,9 @@ import pytest
 
 from sgdlab.config.model import Run
 from sgdlab.data.shape import Shape
-from sgdlab.estimate import estimate, random_reads
-from sgdlab.memory import assign_memory, holding_of
-from sgdlab.plan import make_plan
+from sgdlab.planning.cost import estimate, random_reads
+from sgdlab.planning.memory import assign_memory, holding_of
+from sgdlab.planning.plan import make_plan
 from tests.test_plan import AUTO, SMALL, cells_of
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from sgdlab.config.model import Run
 from sgdlab.data.shape import Shape
-from sgdlab.memory import MOST_BYTES, epochs_together, holding_of, memory_budget
-from sgdlab.plan import Pass, make_plan
+from sgdlab.planning.memory import MOST_BYTES, epochs_together, holding_of, memory_budget
+from sgdlab.planning.plan import Pass, make_plan
 from sgdlab.system import machine
 from tests.test_estimate import LARGE
 from tests.test_plan import AUTO, SMALL, cells_of

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config.grid import Cell, expand
 from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
 from sgdlab.data.shape import Shape
-from sgdlab.plan import Plan, make_plan
+from sgdlab.planning.grouping import Largest, group_batch_sizes
+from sgdlab.planning.plan import Plan, make_plan
 
 AGE = Path(__file__).parents[1] / "configs" / "age.yaml"
 FACES = Shape(n_train=3200, n_validation=800, n_test=1000, n_features=2304)

@@ -14,9 +14,9 @@ from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.shape import Shape
-from sgdlab.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.observer import Observer
-from sgdlab.plan import Stop, make_plan
+from sgdlab.planning.memory import Holding, Work, assign_memory, holding_of
+from sgdlab.planning.plan import Stop, make_plan
 from sgdlab.prediction import pace
 from sgdlab.prediction import predict as module
 from sgdlab.prediction.pace import measure_pace

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from sgdlab import plan
 from sgdlab.data.npy import NpyFile
+from sgdlab.planning import plan
 from tests.test_cli_process import process
 
 STREAMED = ("-S", "run.memory_budget=1")

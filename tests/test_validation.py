@@ -3,7 +3,7 @@
 import numpy as np
 
 from sgdlab.engine.validation import Validation
-from sgdlab.memory import MOST_EPOCHS
+from sgdlab.planning.memory import MOST_EPOCHS
 
 RNG = np.random.default_rng(0)
 ROWS, TARGETS = RNG.standard_normal((30, 5)), RNG.standard_normal(30)

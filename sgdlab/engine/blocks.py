@@ -15,7 +15,7 @@ from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.engine.kernels import Arrays, Kernel, put_back
 from sgdlab.engine.validation import Validated, Validation
 from sgdlab.optim.losses import losses_of
-from sgdlab.plan import Block
+from sgdlab.planning.plan import Block
 from sgdlab.words.starts import STARTS
 
 DIVERGED_FACTOR = 1000.0  # a running loss above this many times the loss at the start

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import Chunk
 from sgdlab.engine.blocks import RunningBlock
-from sgdlab.memory import Work
-from sgdlab.plan import Block
+from sgdlab.planning.memory import Work
+from sgdlab.planning.plan import Block
 
 Part = tuple[NDArray[Any], ...]  # rows and targets; or two of each
 

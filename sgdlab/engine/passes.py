@@ -18,7 +18,7 @@ from sgdlab.data.rows import RowSet
 from sgdlab.engine.blocks import BlockEpoch, Outcome, RunningBlock
 from sgdlab.engine.crew import Crew
 from sgdlab.engine.pass_rows import Part, PassRows
-from sgdlab.memory import Work
+from sgdlab.planning.memory import Work
 from sgdlab.system.blas import blas_threads
 
 

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from sgdlab.engine.evaluation import ErrorSums
 from sgdlab.engine.kernels import Arrays, put_back
 from sgdlab.engine.products import predictions
-from sgdlab.memory import epochs_together
+from sgdlab.planning.memory import epochs_together
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 from sgdlab.config.model import Train
 from sgdlab.config.objects import column, loss_of_stack
 from sgdlab.engine.window_rates import Rates, When, WindowRates
-from sgdlab.memory import PIECE_ROWS
+from sgdlab.planning.memory import PIECE_ROWS
 
 # The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
 LARGEST_GROWTH = 100.0

@@ -12,10 +12,10 @@ from sgdlab.errors import DataError, NothingToSelectError, UsageError
 from sgdlab.lab.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
 from sgdlab.lab.trainer import train_until
-from sgdlab.memory import memory_budget
 from sgdlab.observer import Observer
 from sgdlab.optim.learning_rates import depends_on_epochs
-from sgdlab.plan import n_threads
+from sgdlab.planning.memory import memory_budget
+from sgdlab.planning.plan import n_threads
 from sgdlab.system.blas import blas_threads
 
 

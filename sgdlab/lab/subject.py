@@ -14,7 +14,7 @@ from sgdlab.data.shape import Shape
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import UsageError
 from sgdlab.observer import Observer
-from sgdlab.plan import n_threads
+from sgdlab.planning.plan import n_threads
 from sgdlab.system.blas import blas_threads
 
 Result = TypeVar("Result")

@@ -8,9 +8,9 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
-from sgdlab.memory import assign_memory
 from sgdlab.observer import Observer
-from sgdlab.plan import Pass, Stop, make_plan, n_threads
+from sgdlab.planning.memory import assign_memory
+from sgdlab.planning.plan import Pass, Stop, make_plan, n_threads
 from sgdlab.training import Trained, train_blocks
 
 

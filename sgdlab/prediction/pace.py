@@ -11,10 +11,10 @@ import numpy as np
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.evaluation import prediction_errors
-from sgdlab.estimate import memory_bytes
-from sgdlab.memory import MOST_CHUNKS_HELD, MOST_EPOCHS, Work
 from sgdlab.observer import Observer, Progress
-from sgdlab.plan import Pass
+from sgdlab.planning.cost import memory_bytes
+from sgdlab.planning.memory import MOST_CHUNKS_HELD, MOST_EPOCHS, Work
+from sgdlab.planning.plan import Pass
 from sgdlab.prediction.sample import (
     SampleBlocks,
     Source,

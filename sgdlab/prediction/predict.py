@@ -13,9 +13,9 @@ from sgdlab.config.model import Run
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import HASHED_WHOLE_BYTES
 from sgdlab.data.shape import Shape
-from sgdlab.estimate import Prediction
-from sgdlab.memory import Work, assign_memory, epochs_validated_together
-from sgdlab.plan import cells_of, make_plan, n_threads
+from sgdlab.planning.cost import Prediction
+from sgdlab.planning.memory import Work, assign_memory, epochs_validated_together
+from sgdlab.planning.plan import cells_of, make_plan, n_threads
 from sgdlab.prediction.pace import Pace, measure_pace
 from sgdlab.prediction.reading import seconds_a_row
 from sgdlab.prediction.sample import Source

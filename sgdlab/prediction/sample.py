@@ -21,8 +21,8 @@ from sgdlab.data.row_array import RowArray, Rows
 from sgdlab.data.rows import rows_in
 from sgdlab.data.shape import Shape
 from sgdlab.data.stand_in import is_stand_in, shape_if_missing
-from sgdlab.memory import MOST_EPOCHS
-from sgdlab.plan import Block, Stop, Trajectory
+from sgdlab.planning.memory import MOST_EPOCHS
+from sgdlab.planning.plan import Block, Stop, Trajectory
 
 EPOCHS = 10 * MOST_EPOCHS  # at most, of a sample
 EPOCHS_OF_A_STOP = 2 * MOST_EPOCHS  # a validation without a stop comes between two with one

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sgdlab.data.describe import Description
-from sgdlab.estimate import PlannedSearch
 from sgdlab.lab.replicates import Mean
+from sgdlab.planning.cost import PlannedSearch
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.search import SearchResult
 

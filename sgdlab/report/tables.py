@@ -9,8 +9,8 @@ from rich.text import Text
 
 from sgdlab.config.grid import FIRST_NAMES
 from sgdlab.data.describe import Description
-from sgdlab.estimate import PlannedSearch, random_reads_warning
 from sgdlab.lab.mae import MaeStep
+from sgdlab.planning.cost import PlannedSearch, random_reads_warning
 from sgdlab.reevaluation import EvaluationResult
 from sgdlab.report.formats import (
     ABSENT,

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.memory import MOST_EPOCHS
+from sgdlab.planning.memory import MOST_EPOCHS
 from sgdlab.report.layout import new_table
 from tests.benchmarks import data
 from tests.benchmarks.stopwatch import Stopwatch

@@ -23,7 +23,7 @@ import yaml
 from rich.console import RenderableType
 
 from sgdlab.data.dataset import Dataset
-from sgdlab.memory import MOST_EPOCHS
+from sgdlab.planning.memory import MOST_EPOCHS
 from sgdlab.report.layout import new_table
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.benchmarks.timed_search import drop_from_cache

@@ -8,7 +8,7 @@ from sgdlab.config.model import Run, Train
 from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows
 from sgdlab.data.shape import Shape
-from sgdlab.memory import (
+from sgdlab.planning.memory import (
     Work,
     assign_memory,
     chunk_bytes,
@@ -19,7 +19,7 @@ from sgdlab.memory import (
     rows_trained,
     weights_bytes,
 )
-from sgdlab.plan import Block, Pass, Plan
+from sgdlab.planning.plan import Block, Pass, Plan
 from sgdlab.words.losses import LOSSES
 from sgdlab.words.optimizers import OPTIMIZERS
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sgdlab.batch_groups import Largest, group_batch_sizes
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.config.objects import order_of
 from sgdlab.data.shape import Shape
 from sgdlab.optim.learning_rates import depends_on_epochs
+from sgdlab.planning.grouping import Largest, group_batch_sizes
 from sgdlab.system import machine
 from sgdlab.words.optimizers import OPTIMIZERS
 from sgdlab.words.orders import Order

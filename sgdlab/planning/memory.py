@@ -12,7 +12,7 @@ import numpy as np
 from sgdlab.config.model import Run
 from sgdlab.data.folds import fold_sizes
 from sgdlab.data.shape import Shape
-from sgdlab.plan import Block, Pass
+from sgdlab.planning.plan import Block, Pass
 from sgdlab.system import machine
 
 MAX_BUDGET_BYTES = 2 * 10**9
