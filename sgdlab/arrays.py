@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.stored import reading
 
 Arrays = dict[str, NDArray[Any]]

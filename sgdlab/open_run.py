@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlab.arrays import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
 from sgdlab.config.grid import Cell
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import StorageError
 from sgdlab.experiment_log import Experiment
 from sgdlab.observer import Observer

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.stored import LARGE, Count, Index, Logged, Sha256, Word, keys
 
 Status = Literal["completed", "diverged"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset
+from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer
 from sgdlab.open_run import OpenRun
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, cells_of, make_plan, n_threads
-from sgdlab.training import train_blocks
 
 
 @dataclass(frozen=True)

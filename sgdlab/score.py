@@ -15,7 +15,7 @@ from sgdlab.config.grid import Cell
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
-from sgdlab.engine.evaluation import ErrorSums, prediction_errors
+from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.lab.mae import MaeStep
 from sgdlab.optim.losses import Losses, losses_of
 from sgdlab.runs import Weights

@@ -25,7 +25,7 @@ LAYERS = [
     {"conclusion", "replicate_log"},
     {"stored"},
     {"lab"},
-    {"diagnosis", "training"},
+    {"diagnosis", "engine.training"},
     {"planning.cost"},
     {"engine"},
     {"planning.memory"},

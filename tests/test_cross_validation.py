@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab import training, workflows
+from sgdlab import workflows
 from sgdlab.config.grid import expand
 from sgdlab.config.model import Validation
 from sgdlab.config.reading import load_config
 from sgdlab.data.folds import assign_folds
+from sgdlab.engine import training
 from sgdlab.errors import NothingToSelectError, StorageError, UsageError
 from sgdlab.observer import Observer
 from sgdlab.report import formats

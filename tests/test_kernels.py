@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sgdlab.config.model import Train
 from sgdlab.engine import products
-from sgdlab.engine.blocked import WindowedKernel
 from sgdlab.engine.direct import DirectKernel
-from sgdlab.engine.walk import Walk
+from sgdlab.engine.window_steps import Walk
+from sgdlab.engine.windowed import WindowedKernel
 from tests.reference import plain_sgd, relative_distance
 
 rng = np.random.default_rng(7)

@@ -14,6 +14,7 @@ from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
 from sgdlab.data.dataset import open_dataset
 from sgdlab.data.shape import Shape
+from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer
 from sgdlab.planning.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.planning.plan import Stop, make_plan
@@ -23,7 +24,6 @@ from sgdlab.prediction.pace import measure_pace
 from sgdlab.prediction.reading import seconds_a_row
 from sgdlab.prediction.sample import open_source, sample_blocks, sample_dataset, source_of
 from sgdlab.session import SearchOptions
-from sgdlab.training import train_blocks
 
 GRID = {"learning_rate": [0.01, 0.02], "batch_size": [1, 10, 64], "epochs": [3, 5]}
 

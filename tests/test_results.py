@@ -9,7 +9,7 @@ import pytest
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.optim.losses import Losses
 from sgdlab.replicate_log import ReplicateResult, replicate_result

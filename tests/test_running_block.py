@@ -9,7 +9,7 @@ import pytest
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.data.shape import Shape
-from sgdlab.engine.blocks import RunningBlock
+from sgdlab.engine.running_block import RunningBlock
 from sgdlab.planning.plan import make_plan
 
 rng = np.random.default_rng(3)

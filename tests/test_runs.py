@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgdlab import runs, training, workflows
+from sgdlab import runs, workflows
 from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
+from sgdlab.engine import training
 from sgdlab.errors import NothingToSelectError, SgdlabError, StorageError, UsageError
 from sgdlab.experiment_log import read_experiment
 from sgdlab.open_run import open_run

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgdlab import training, workflows
+from sgdlab import workflows
 from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
+from sgdlab.engine import training
 from sgdlab.errors import ConfigError, NothingToSelectError, StorageError, UsageError
 from sgdlab.observer import Observer
 from sgdlab.run_names import find_run

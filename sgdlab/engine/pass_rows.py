@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import Chunk
-from sgdlab.engine.blocks import RunningBlock
+from sgdlab.engine.running_block import RunningBlock
 from sgdlab.planning.memory import Work
 from sgdlab.planning.plan import Block
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.read_ahead import ReadAhead
 from sgdlab.data.rows import RowSet
-from sgdlab.engine.blocks import BlockEpoch, Outcome, RunningBlock
 from sgdlab.engine.crew import Crew
 from sgdlab.engine.pass_rows import Part, PassRows
+from sgdlab.engine.running_block import BlockEpoch, Outcome, RunningBlock
 from sgdlab.planning.memory import Work
 from sgdlab.system.blas import blas_threads
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.engine.evaluation import ErrorSums
+from sgdlab.engine.error_sums import ErrorSums
 from sgdlab.engine.kernels import Arrays, put_back
 from sgdlab.engine.products import predictions
 from sgdlab.planning.memory import epochs_together

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import DataError
 from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.lab.scaling_base import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base

@@ -11,7 +11,7 @@ from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
-from sgdlab.engine.evaluation import ErrorSums, prediction_errors
+from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.lab.factors import Factors, factorise, usual_l2
 from sgdlab.lab.subject import check_l2
 from sgdlab.optim.closed_form import Minimum

@@ -7,11 +7,11 @@ from dataclasses import replace
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
+from sgdlab.engine.training import Trained, train_blocks
 from sgdlab.observer import Observer
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Pass, Stop, make_plan, n_threads
-from sgdlab.training import Trained, train_blocks
 
 
 def train_settings(

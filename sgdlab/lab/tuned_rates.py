@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.lab.scaling_base import Base, Variant
 from sgdlab.random_streams import Purpose, generator

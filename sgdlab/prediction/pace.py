@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sgdlab.data.dataset import Dataset
-from sgdlab.engine.blocks import Outcome
-from sgdlab.engine.evaluation import prediction_errors
+from sgdlab.engine.error_sums import prediction_errors
+from sgdlab.engine.running_block import Outcome
+from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer, Progress
 from sgdlab.planning.cost import memory_bytes
 from sgdlab.planning.memory import MOST_CHUNKS_HELD, MOST_EPOCHS, Work
@@ -22,7 +23,6 @@ from sgdlab.prediction.sample import (
     sample_blocks,
     sample_dataset,
 )
-from sgdlab.training import train_blocks
 
 PILOT_ROWS = 256
 SAMPLE_BYTES = 64 * 2**20  # of a sample's rows, at most; more than a processor's cache

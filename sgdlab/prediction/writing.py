@@ -12,7 +12,7 @@ import numpy as np
 from sgdlab import provenance
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
-from sgdlab.engine.blocks import Outcome
+from sgdlab.engine.running_block import Outcome
 from sgdlab.open_run import OpenRun, open_run
 from sgdlab.runs import RunDirectory
 

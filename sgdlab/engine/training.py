@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.data.dataset import Dataset
-from sgdlab.engine.blocks import Outcome
 from sgdlab.engine.passes import EpochRecord, run_pass
+from sgdlab.engine.running_block import Outcome
 from sgdlab.observer import Observer, Progress
 from sgdlab.planning.cost import random_reads, random_reads_warning
 from sgdlab.planning.memory import Work

@@ -9,11 +9,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.config.objects import start_of
-from sgdlab.engine.blocked import WindowedKernel
 from sgdlab.engine.direct import DirectKernel
-from sgdlab.engine.evaluation import ErrorSums
+from sgdlab.engine.error_sums import ErrorSums
 from sgdlab.engine.kernels import Arrays, Kernel, put_back
 from sgdlab.engine.validation import Validated, Validation
+from sgdlab.engine.windowed import WindowedKernel
 from sgdlab.optim.losses import losses_of
 from sgdlab.planning.plan import Block
 from sgdlab.words.starts import STARTS

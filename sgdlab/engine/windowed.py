@@ -5,7 +5,7 @@ and in C a row of coefficients for every row of X that has had its step. A predi
 ``scale * (V x_j - sum_i C_i (x_i . x_j))``, so that ``P = X V.T`` and the Gram matrix ``K = X X.T``
 are all that is needed of X until the window ends and ``V -= C.T X``. The rows of X are gone through
 twice a window instead of twice a batch, and every step is arithmetic on T-sized arrays, in
-:mod:`sgdlab.engine.walk`. This is the idea of communication-avoiding and s-step methods
+:mod:`sgdlab.engine.window_steps`. This is the idea of communication-avoiding and s-step methods
 (Devarakonda and Demmel 2018, arXiv:1710.08883).
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.engine.kernels import Arrays, Kernel, groups
-from sgdlab.engine.walk import Products, Walk
+from sgdlab.engine.window_steps import Products, Walk
 from sgdlab.optim.updates import SMALLEST_SCALE
 
 PIECE_COLUMNS = 1024  # of V that are updated at once, so that the product stays in the cache
