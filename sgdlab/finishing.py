@@ -6,26 +6,26 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sgdlab import diagnosis
-from sgdlab.arrays import Arrays, npz_bytes
-from sgdlab.conclusion import Conclusion, Counts, WithBest, WithoutBest
 from sgdlab.config.grid import Cell, Grid
 from sgdlab.config.model import Select
 from sgdlab.data.dataset import Dataset
 from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
-from sgdlab.experiment_log import Extent
-from sgdlab.open_run import OpenRun
 from sgdlab.optim.losses import Losses
-from sgdlab.results import (
+from sgdlab.runs.cell_log import (
     CellResult,
     csv_bytes,
     result_row,
     select,
     within_one_standard_error,
 )
+from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
+from sgdlab.runs.experiment import Extent
+from sgdlab.runs.kept import or_empty
+from sgdlab.runs.open_run import OpenRun
+from sgdlab.runs.stops import Arrays, npz_bytes
 from sgdlab.score import compare_with_constant, measure_test_losses
 from sgdlab.words.metrics import METRICS
 
@@ -171,8 +171,8 @@ def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arra
         "weights": np.stack(weights),
         "bias": np.stack(bias),
         "divide_by": np.array(transform.divide_by),
-        "mean": _or_empty([transform.mean])[0],
-        "scale": _or_empty([transform.scale])[0],
+        "mean": or_empty([transform.mean])[0],
+        "scale": or_empty([transform.scale])[0],
     }
     if dataset.shape.folds is None:
         return arrays
@@ -180,11 +180,6 @@ def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arra
     return arrays | {
         "fold_weights": np.stack([[weights for weights, _ in of_cell] for of_cell in models]),
         "fold_bias": np.stack([[bias for _, bias in of_cell] for of_cell in models]),
-        "fold_mean": _or_empty([fold.transform.mean for fold in dataset.folds]),
-        "fold_scale": _or_empty([fold.transform.scale for fold in dataset.folds]),
+        "fold_mean": or_empty([fold.transform.mean for fold in dataset.folds]),
+        "fold_scale": or_empty([fold.transform.scale for fold in dataset.folds]),
     }
-
-
-def _or_empty(statistics: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-    """Stacked; where there are none, as many empty ones."""
-    return np.stack([np.zeros(0) if each is None else each for each in statistics])

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.conclusion import WithBest
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
 from sgdlab.data.in_memory import in_memory
@@ -20,11 +19,13 @@ from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
 from sgdlab.errors import DataError, UsageError
-from sgdlab.experiment_log import Experiment
 from sgdlab.lab.mae import MaeStep, mae_step
 from sgdlab.planning.plan import n_threads
-from sgdlab.results import CellResult
-from sgdlab.runs import RunDirectory, Weights, kept_transform, kept_weights
+from sgdlab.runs.cell_log import CellResult
+from sgdlab.runs.conclusion import WithBest
+from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.experiment import Experiment
+from sgdlab.runs.kept import Weights, kept_transform, kept_weights
 from sgdlab.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
 from sgdlab.system.blas import blas_threads
 

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.arrays import Arrays
 from sgdlab.config.grid import Cell
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
@@ -18,7 +17,8 @@ from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.lab.mae import MaeStep
 from sgdlab.optim.losses import Losses, losses_of
-from sgdlab.runs import Weights
+from sgdlab.runs.kept import Weights
+from sgdlab.runs.stops import Arrays
 
 CELLS_TOGETHER = 64  # whose losses are measured in one walk through the rows
 

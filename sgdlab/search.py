@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sgdlab.conclusion import WithBest
 from sgdlab.config.grid import expand
 from sgdlab.config.model import Config
 from sgdlab.data.shape import Shape
 from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
-from sgdlab.experiment_log import Experiment
 from sgdlab.finishing import findings
 from sgdlab.optim.losses import Losses
-from sgdlab.results import CellResult, rank, result_row
-from sgdlab.runs import RunDirectory
+from sgdlab.runs.cell_log import CellResult, rank, result_row
+from sgdlab.runs.conclusion import WithBest
+from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.experiment import Experiment
 
 
 @dataclass(frozen=True)

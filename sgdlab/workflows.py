@@ -15,7 +15,6 @@ from sgdlab.config.reading import load_config
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
-from sgdlab.experiment_log import Extent
 from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
@@ -37,7 +36,8 @@ from sgdlab.planning.plan import make_plan, n_threads
 from sgdlab.prediction.predict import predict
 from sgdlab.prediction.sample import open_source
 from sgdlab.reevaluation import EvaluationResult, evaluate_run
-from sgdlab.run_names import find_run
+from sgdlab.runs.experiment import Extent
+from sgdlab.runs.names import find_run
 from sgdlab.search import SearchResult
 from sgdlab.session import SearchOptions as SearchOptions  # part of these functions
 from sgdlab.session import search

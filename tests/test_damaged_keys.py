@@ -12,7 +12,7 @@ from sgdlab.errors import NothingToSelectError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.report import formats
 from sgdlab.report.formats import setting
-from sgdlab.runs import RunDirectory
+from sgdlab.runs.directory import RunDirectory
 
 GRID = {"learning_rate": [0.01, 0.05], "epochs": [2, 3], "l2": [0.0, 0.1]}
 FOLDS = {"validation": {"folds": 3}}

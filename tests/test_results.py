@@ -12,14 +12,8 @@ from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.optim.losses import Losses
-from sgdlab.replicate_log import ReplicateResult, replicate_result
-from sgdlab.results import (
-    CellResult,
-    csv_bytes,
-    rank,
-    result_row,
-    select,
-)
+from sgdlab.runs.cell_log import CellResult, csv_bytes, rank, result_row, select
+from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
 from sgdlab.system import strict_json
 
 

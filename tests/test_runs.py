@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgdlab import runs, workflows
+from sgdlab import workflows
 from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
 from sgdlab.engine import training
 from sgdlab.errors import NothingToSelectError, SgdlabError, StorageError, UsageError
-from sgdlab.experiment_log import read_experiment
-from sgdlab.open_run import open_run
-from sgdlab.run_names import find_run
-from sgdlab.runs import RunDirectory
+from sgdlab.runs import directory as runs_directory
+from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.experiment import read_experiment
+from sgdlab.runs.names import find_run
+from sgdlab.runs.open_run import open_run
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
 from tests.test_search import GRID, TRAIN, Recorder, Stopping, contents
@@ -356,7 +357,7 @@ def test_the_end_of_a_session_is_written_once_with_its_result(config, options, m
 def test_the_experiment_of_a_finished_run_is_read_once(config, options, finished, monkeypatch):
     read = []
     monkeypatch.setattr(
-        runs, "read_experiment", lambda path: read.append(path) or read_experiment(path)
+        runs_directory, "read_experiment", lambda path: read.append(path) or read_experiment(path)
     )
     workflows.grid_search(config, options=options)
     workflows.evaluate(finished.name, options.runs_dir)

@@ -15,8 +15,8 @@ from sgdlab.config.reading import load_config
 from sgdlab.engine import training
 from sgdlab.errors import ConfigError, NothingToSelectError, StorageError, UsageError
 from sgdlab.observer import Observer
-from sgdlab.run_names import find_run
-from sgdlab.runs import RunDirectory
+from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.names import find_run
 from tests.conftest import make_arrays
 from tests.reference import plain_sgd, relative_distance
 from tests.test_engine import split

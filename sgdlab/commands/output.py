@@ -67,13 +67,13 @@ def show(
     rows: Callable[[], list[dict[str, Any]]],
 ) -> None:
     """Print a result on stdout, in the format asked for."""
-    from sgdlab import results
+    from sgdlab.runs import cell_log
     from sgdlab.system import strict_json
 
     if format == "table":
         write(_text(table()))
     else:
-        write(strict_json.encode(document()) if format == "json" else results.csv_bytes(rows()))
+        write(strict_json.encode(document()) if format == "json" else cell_log.csv_bytes(rows()))
 
 
 def show_with(format: Format, report: Any, result: Any) -> None:

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from sgdlab import provenance
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
-from sgdlab.open_run import OpenRun, open_run
-from sgdlab.runs import RunDirectory
+from sgdlab.runs import provenance
+from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.open_run import OpenRun, open_run
 
 MOST_OUTCOMES = 32  # of one commit; more take as much longer
 MOST_COMMITS = 4

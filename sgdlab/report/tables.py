@@ -22,7 +22,7 @@ from sgdlab.report.formats import (
     setting,
 )
 from sgdlab.report.layout import new_table, new_title
-from sgdlab.results import CellResult
+from sgdlab.runs.cell_log import CellResult
 from sgdlab.search import SearchResult
 from sgdlab.system.safe_text import printable
 from sgdlab.words.metrics import METRICS, HalfMse, Metric

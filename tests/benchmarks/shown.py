@@ -6,8 +6,8 @@ from importlib.metadata import version
 from rich.console import RenderableType
 from threadpoolctl import threadpool_info
 
-from sgdlab import provenance
 from sgdlab.report.layout import new_table
+from sgdlab.runs import provenance
 
 
 def ratio_table(ratios: Mapping[str, float]) -> RenderableType:

@@ -95,7 +95,7 @@ def plain_loop(train, X, y):
 
 def main(folder: Path) -> None:
     from sgdlab import workflows
-    from sgdlab.runs import all_kept_weights
+    from sgdlab.runs.kept import all_kept_weights
 
     rng = np.random.default_rng(0)
     X, X_test = rng.standard_normal((90, 5)), rng.standard_normal((20, 5))

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from sgdlab.arrays import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
 from sgdlab.config.grid import Cell
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import StorageError
-from sgdlab.experiment_log import Experiment
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Block
-from sgdlab.replicate_log import ReplicateResult, replicate_result
-from sgdlab.results import CellResult
-from sgdlab.runs import RunDirectory, Weights, all_kept_weights
-from sgdlab.stored import reading
+from sgdlab.runs.cell_log import CellResult
+from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.experiment import Experiment
+from sgdlab.runs.kept import Weights, all_kept_weights
+from sgdlab.runs.reading import reading
+from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
+from sgdlab.runs.stops import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sgdlab.config.model import Config
 from sgdlab.errors import UsageError
-from sgdlab.runs import RunDirectory
+from sgdlab.runs.directory import RunDirectory
 
 # Raised whenever the results of some config change in any bit.
 NUMERICS_VERSION = 2

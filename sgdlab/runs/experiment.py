@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf, model_validator
 
-from sgdlab.conclusion import WithBest, WithoutBest, conclusion_of
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset
 from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import Prediction
 from sgdlab.planning.plan import Plan
-from sgdlab.stored import (
+from sgdlab.runs.conclusion import WithBest, WithoutBest, conclusion_of
+from sgdlab.runs.reading import (
     LARGE,
     Count,
     Index,

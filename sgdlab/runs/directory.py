@@ -6,23 +6,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sgdlab.arrays import read_npz
 from sgdlab.config.grid import Cell
-from sgdlab.data.transform import Transform
-from sgdlab.errors import StorageError, UsageError
-from sgdlab.experiment_log import START_OVER, Experiment, read_experiment
+from sgdlab.errors import StorageError
 from sgdlab.planning.plan import Plan
-from sgdlab.results import CellResult
-from sgdlab.stored import read_json, reading
+from sgdlab.runs.cell_log import CellResult
+from sgdlab.runs.experiment import START_OVER, Experiment, read_experiment
+from sgdlab.runs.reading import read_json, reading
 from sgdlab.system import files as system_files
-
-# Of a cell: weights (replicates, n_features), and bias (replicates,) in float64.
-Weights = tuple[NDArray[Any], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +82,7 @@ class RunDirectory:
         return list(self.path.rglob(f".*{system_files.TEMPORARY_SUFFIX}"))
 
     def experiment(self) -> Experiment:
-        """What ``experiment.json`` says; see :func:`sgdlab.experiment_log.read_experiment`."""
+        """What ``experiment.json`` says; see :func:`sgdlab.runs.experiment.read_experiment`."""
         return read_experiment(self.experiment_file)
 
     def interpreting(self) -> AbstractContextManager[None]:
@@ -194,44 +185,3 @@ def _read_result(file: Path) -> CellResult:
         if result.cell.index != int(file.stem):
             raise ValueError(f"cell {result.cell.name}")
     return result
-
-
-def all_kept_weights(directory: RunDirectory) -> dict[tuple[int, int | None], Weights]:
-    """Of every cell in ``weights.npz``, by its index and fold; trained on all rows: None."""
-    kept = read_npz(directory.weights_file)
-    with reading(directory.weights_file):
-        cells = kept["cells"].tolist()
-        rows = zip(cells, kept["weights"], kept["bias"], strict=True)
-        found: dict[tuple[int, int | None], Weights]
-        found = {(cell, None): (weights, bias) for cell, weights, bias in rows}
-        if "fold_weights" in kept:
-            of_folds = zip(cells, kept["fold_weights"], kept["fold_bias"], strict=True)
-            for cell, *both in of_folds:
-                for fold, (weights, bias) in enumerate(zip(*both, strict=True)):
-                    found[cell, fold] = (weights, bias)
-        return found
-
-
-def kept_weights(directory: RunDirectory, cell: int) -> dict[int | None, Weights]:
-    """Of one cell, from ``weights.npz``, by fold; trained on all rows: None.
-
-    Raises
-    ------
-    UsageError
-        If those of this cell were not kept.
-    """
-    kept = all_kept_weights(directory)
-    if (cell, None) not in kept:
-        cells = [each for each, fold in kept if fold is None]
-        names = ", ".join(f"{each:04d}" for each in cells[:5])
-        found = f"the weights of cell {cell:04d} were not kept; expected one of {names}"
-        raise UsageError(f"{directory.path}: {found} (search again with --keep-weights all)")
-    return {fold: weights for (each, fold), weights in kept.items() if each == cell}
-
-
-def kept_transform(directory: RunDirectory) -> Transform:
-    """What was done to X before the weights of a run saw it, from ``weights.npz``."""
-    kept = read_npz(directory.weights_file)
-    with reading(directory.weights_file):
-        mean, scale = (kept[name] if kept[name].size else None for name in ("mean", "scale"))
-        return Transform(float(kept["divide_by"]), mean, scale)

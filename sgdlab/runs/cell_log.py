@@ -16,16 +16,8 @@ from sgdlab.config.grid import FIRST_NAMES, Cell
 from sgdlab.config.model import Train
 from sgdlab.errors import NothingToSelectError
 from sgdlab.optim.losses import Losses
-from sgdlab.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions, or_none
-from sgdlab.stored import (
-    SCHEMA_VERSION,
-    CellName,
-    Count,
-    Log,
-    Number,
-    Word,
-    check_same,
-)
+from sgdlab.runs.reading import SCHEMA_VERSION, CellName, Count, Log, Number, Word, check_same
+from sgdlab.runs.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions, or_none
 from sgdlab.words.metrics import METRICS
 
 FOLDS_REMARK = (

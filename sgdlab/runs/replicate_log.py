@@ -11,7 +11,7 @@ import numpy as np
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
-from sgdlab.stored import LARGE, Count, Index, Logged, Sha256, Word, keys
+from sgdlab.runs.reading import LARGE, Count, Index, Logged, Sha256, Word, keys
 
 Status = Literal["completed", "diverged"]
 HISTORIES = ("running_loss", "validation_loss", "validation_mae")

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from sgdlab.diagnosis import Difference
 from sgdlab.optim.losses import Losses
-from sgdlab.stored import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
+from sgdlab.runs.reading import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
 from sgdlab.words.metrics import METRICS
 
 

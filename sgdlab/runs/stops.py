@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
-from sgdlab.stored import reading
+from sgdlab.runs.reading import reading
 
 Arrays = dict[str, NDArray[Any]]
 
