@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sgdlab import diagnosis
 from sgdlab.config.grid import Cell, Grid
 from sgdlab.config.model import Select
 from sgdlab.data.dataset import Dataset
-from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
+from sgdlab.evaluation import comparison
+from sgdlab.evaluation.score import compare_with_constant, measure_test_losses
+from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
 from sgdlab.runs.cell_log import (
     CellResult,
@@ -26,7 +27,6 @@ from sgdlab.runs.experiment import Extent
 from sgdlab.runs.kept import or_empty
 from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.stops import Arrays, npz_bytes
-from sgdlab.score import compare_with_constant, measure_test_losses
 from sgdlab.words.metrics import METRICS
 
 Files = dict[Path, bytes]
@@ -128,8 +128,8 @@ def findings(
     rule: Select,
 ) -> tuple[str, ...]:
     """What the numbers mean, a sentence each."""
-    compared = diagnosis.compared_with_constant(f"cell {best.cell.name}", differences)
-    edge = diagnosis.on_the_edge(best.cell, grid.cells, grid.axes)
+    compared = comparison.compared_with_constant(f"cell {best.cell.name}", differences)
+    edge = comparison.on_the_edge(best.cell, grid.cells, grid.axes)
     return (compared, *edge, *_why_selected(results, rule))
 
 

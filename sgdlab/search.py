@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sgdlab.config.grid import expand
 from sgdlab.config.model import Config
 from sgdlab.data.shape import Shape
-from sgdlab.diagnosis import Difference
 from sgdlab.errors import NothingToSelectError
 from sgdlab.finishing import findings
+from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
 from sgdlab.runs.cell_log import CellResult, rank, result_row
 from sgdlab.runs.conclusion import WithBest

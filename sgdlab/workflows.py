@@ -15,6 +15,7 @@ from sgdlab.config.reading import load_config
 from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
+from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run
 from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
@@ -35,7 +36,6 @@ from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import make_plan, n_threads
 from sgdlab.prediction.predict import predict
 from sgdlab.prediction.sample import open_source
-from sgdlab.reevaluation import EvaluationResult, evaluate_run
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.names import find_run
 from sgdlab.search import SearchResult
@@ -135,7 +135,7 @@ def evaluate(
     mae_step: float | None = None,
     arrays: Arrays | None = None,
 ) -> EvaluationResult:
-    """Evaluate the kept weights of a run; see :func:`sgdlab.reevaluation.evaluate_run`.
+    """Evaluate the kept weights of a run; see :func:`sgdlab.evaluation.evaluate_run.evaluate_run`.
 
     Parameters
     ----------

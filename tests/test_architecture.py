@@ -17,15 +17,15 @@ LAYERS = [
     {"workflows"},
     {"session"},
     {"prediction"},
-    {"finishing", "reevaluation", "run_training", "search"},
-    {"score"},
+    {"evaluation.evaluate_run", "finishing", "run_training", "search"},
+    {"evaluation.score"},
     {"runs.names", "runs.open_run"},
     {"runs.directory", "runs.kept"},
     {"runs"},
     {"runs.conclusion", "runs.replicate_log"},
     {"runs.reading"},
-    {"lab"},
-    {"diagnosis", "engine.training"},
+    {"evaluation.mae_step", "lab"},
+    {"engine.training", "evaluation"},
     {"planning.cost"},
     {"engine"},
     {"planning.memory"},
@@ -38,7 +38,7 @@ LAYERS = [
     {"config.objects"},
     {"config.model", "config.yaml_tree", "data.shape", "observer", "system"},
     {"words"},
-    {"__init__", "errors", "random_streams", "system.machine"},
+    {"__init__", "errors", "optim.differences", "random_streams", "system.machine"},
 ]
 
 

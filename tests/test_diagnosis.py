@@ -10,13 +10,13 @@ from rich.console import Console
 from sgdlab import workflows
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
-from sgdlab.diagnosis import (
-    Difference,
+from sgdlab.evaluation.comparison import (
     compared_with_constant,
     constant_prediction,
     on_the_edge,
     paired_difference,
 )
+from sgdlab.optim.differences import Difference
 from sgdlab.report import tables
 
 

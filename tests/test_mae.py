@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgdlab.lab.mae import mae_step
+from sgdlab.evaluation.mae_step import mae_step
 
 
 def test_counts_and_subgradients_by_hand():

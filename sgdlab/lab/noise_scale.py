@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.diagnosis import CLEAR_DIFFERENCE
 from sgdlab.lab.row_gradients import Moments, RowGradients, Vector
+from sgdlab.optim.differences import CLEAR_DIFFERENCE
 
 MAX_HESSIAN_BYTES = 10**9
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
+from sgdlab.evaluation.comparison import Mean, mean_of
 from sgdlab.lab.noise_floor import Problem, Start, excess_histories
 from sgdlab.lab.orders_design import (
     OrdersOptions,
@@ -20,7 +21,6 @@ from sgdlab.lab.orders_design import (
     load_problem,
     short_epochs,
 )
-from sgdlab.lab.replicates import Mean, mean_of
 from sgdlab.observer import Observer, Progress
 from sgdlab.system.blas import blas_threads
 

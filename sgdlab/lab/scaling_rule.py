@@ -12,7 +12,7 @@ from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import DataError
-from sgdlab.lab.replicates import Mean, mean_of
+from sgdlab.evaluation.comparison import Mean, mean_of
 from sgdlab.lab.scaling_base import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
 from sgdlab.lab.trainer import train_settings
 from sgdlab.lab.tuned_rates import Tuning, learning_rates, tune

@@ -10,11 +10,12 @@ import numpy as np
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
-from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
+from sgdlab.evaluation.comparison import constant_prediction, paired_difference
 from sgdlab.lab.factors import Factors, factorise, usual_l2
 from sgdlab.lab.subject import check_l2
 from sgdlab.optim.closed_form import Minimum
+from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses, losses_of
 
 BiasMode = Literal["free", "config", "none"]

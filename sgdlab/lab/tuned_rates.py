@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
-from sgdlab.lab.replicates import Mean, mean_of
+from sgdlab.evaluation.comparison import Mean, mean_of
 from sgdlab.lab.scaling_base import Base, Variant
 from sgdlab.random_streams import Purpose, generator
 

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from sgdlab.data.describe import Description
-from sgdlab.lab.replicates import Mean
+from sgdlab.evaluation.comparison import Mean
+from sgdlab.evaluation.evaluate_run import EvaluationResult
 from sgdlab.planning.cost import PlannedSearch
-from sgdlab.reevaluation import EvaluationResult
 from sgdlab.search import SearchResult
 
 ABSENT = "-"

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sgdlab.evaluation.comparison import Mean, differ
 from sgdlab.lab.orders import ORDERS, OrdersResult
-from sgdlab.lab.replicates import Mean, differ
 from sgdlab.lab.subject import Answer
 from sgdlab.report.formats import finite, measured
 from sgdlab.report.layout import new_table, new_title

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.diagnosis import compared_with_constant
+from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve import Fit, Solution
 from sgdlab.lab.subject import Answer
 from sgdlab.optim.closed_form import EPSILON

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from sgdlab.config.grid import FIRST_NAMES
 from sgdlab.data.describe import Description
-from sgdlab.lab.mae import MaeStep
+from sgdlab.evaluation.evaluate_run import EvaluationResult
+from sgdlab.evaluation.mae_step import MaeStep
 from sgdlab.planning.cost import PlannedSearch, random_reads_warning
-from sgdlab.reevaluation import EvaluationResult
 from sgdlab.report.formats import (
     ABSENT,
     n_bytes,

@@ -19,14 +19,14 @@ from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
 from sgdlab.errors import DataError, UsageError
-from sgdlab.lab.mae import MaeStep, mae_step
+from sgdlab.evaluation.mae_step import MaeStep, mae_step
+from sgdlab.evaluation.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
 from sgdlab.planning.plan import n_threads
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import WithBest
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights, kept_transform, kept_weights
-from sgdlab.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
 from sgdlab.system.blas import blas_threads
 
 NamedRows = dict[str, RowSet]

@@ -9,45 +9,10 @@ from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.objects import matters
+from sgdlab.optim.differences import CLEAR_DIFFERENCE, Difference
 from sgdlab.words.metrics import METRICS
 
-# Of a standard error: below this, nothing is called better or worse.
-CLEAR_DIFFERENCE = 2.0
 ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean over rows of paired differences in a metric, and the standard error of that mean.
-
-    The error is None where it is not known, as with a single row.
-    """
-
-    metric: str
-    mean: float
-    standard_error: float | None
-
-    def __str__(self) -> str:
-        """``-38.7 ±4.7``: two digits of the error, and as many places of the mean."""
-        error = self.standard_error
-        if not error:
-            return f"{self.mean:+.3g} ±{'?' if error is None else 0}"
-        exponent = int(f"{error:.1e}".partition("e")[2])
-        if exponent < -5 or abs(self.mean) >= 1e7:
-            digits = max(0, int(f"{self.mean:e}".partition("e")[2]) - exponent + 1)
-            return f"{self.mean:+.{digits}e} ±{error:.1e}"
-        places = 1 - exponent
-        mean, error = round(self.mean, places), round(error, places)
-        return f"{mean:+.{max(0, places)}f} ±{error:.{max(0, places)}f}"
-
-    @property
-    def verdict(self) -> str:
-        """``better`` (smaller), ``worse``, or why neither can be said."""
-        if self.standard_error is None:
-            return "not known"
-        if abs(self.mean) <= CLEAR_DIFFERENCE * self.standard_error:
-            return "no clear difference"
-        return "worse" if self.mean > 0 else "better"
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -105,3 +70,23 @@ def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[
     if not ends:
         return []
     return [f"cell {best.name} lies on the edge of the grid: {', '.join(ends)}; look beyond it"]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over replicates and its standard error; both NaN if a replicate has no number."""
+
+    value: float
+    standard_error: float
+
+
+def differ(one: Mean, other: Mean) -> bool:
+    """Whether two independent means lie more than two standard errors of their difference apart."""
+    error = math.hypot(one.standard_error, other.standard_error)
+    return abs(one.value - other.value) > CLEAR_DIFFERENCE * error
+
+
+def mean_of(values: NDArray[np.float64]) -> Mean:
+    """Of one number for each of at least two replicates, shape (n_replicates,)."""
+    spread = np.std(values, ddof=1) / math.sqrt(len(values))
+    return Mean(float(np.mean(values)), float(spread))

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from sgdlab.config.grid import Cell
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
-from sgdlab.diagnosis import Difference, constant_prediction, paired_difference
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
-from sgdlab.lab.mae import MaeStep
+from sgdlab.evaluation.comparison import constant_prediction, paired_difference
+from sgdlab.evaluation.mae_step import MaeStep
+from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses, losses_of
 from sgdlab.runs.kept import Weights
 from sgdlab.runs.stops import Arrays
