@@ -31,16 +31,17 @@ from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor_network import train_restarts
 from sgdlab.lab.xor_study import XorStudy, study_xor
 from sgdlab.observer import Observer
-from sgdlab.planning.cost import PlannedSearch, estimate
+from sgdlab.planning.cost import estimate
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import make_plan, n_threads
-from sgdlab.prediction.predict import predict
-from sgdlab.prediction.sample import open_source
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.names import find_run
-from sgdlab.search import SearchResult
-from sgdlab.session import SearchOptions as SearchOptions  # part of these functions
-from sgdlab.session import search
+from sgdlab.search.forecast.forecast import predict
+from sgdlab.search.forecast.sample import open_source
+from sgdlab.search.planned import PlannedSearch
+from sgdlab.search.result import SearchResult
+from sgdlab.search.session import SearchOptions as SearchOptions  # part of these functions
+from sgdlab.search.session import search
 from sgdlab.system.machine import n_processors
 
 PathLike = str | os.PathLike[str]

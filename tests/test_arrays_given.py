@@ -8,7 +8,7 @@ import yaml
 
 from sgdlab import workflows
 from sgdlab.errors import ConfigError, DataError, UsageError
-from sgdlab.session import SearchOptions
+from sgdlab.search.session import SearchOptions
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 

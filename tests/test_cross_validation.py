@@ -21,7 +21,7 @@ from sgdlab.engine import training
 from sgdlab.errors import NothingToSelectError, StorageError, UsageError
 from sgdlab.observer import Observer
 from sgdlab.report import formats
-from sgdlab.runs.cell_log import rank, select, within_one_standard_error
+from sgdlab.search.selection import rank, select, within_one_standard_error
 from sgdlab.system import strict_json
 from tests.reference import plain_sgd, relative_distance
 from tests.test_fold_training import preprocessed

@@ -18,12 +18,12 @@ from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer
 from sgdlab.planning.memory import Holding, Work, assign_memory, holding_of
 from sgdlab.planning.plan import Stop, make_plan
-from sgdlab.prediction import pace
-from sgdlab.prediction import predict as module
-from sgdlab.prediction.pace import measure_pace
-from sgdlab.prediction.reading import seconds_a_row
-from sgdlab.prediction.sample import open_source, sample_blocks, sample_dataset, source_of
-from sgdlab.session import SearchOptions
+from sgdlab.search.forecast import forecast as module
+from sgdlab.search.forecast import pace
+from sgdlab.search.forecast.pace import measure_pace
+from sgdlab.search.forecast.reading import seconds_a_row
+from sgdlab.search.forecast.sample import open_source, sample_blocks, sample_dataset, source_of
+from sgdlab.search.session import SearchOptions
 
 GRID = {"learning_rate": [0.01, 0.02], "batch_size": [1, 10, 64], "epochs": [3, 5]}
 
@@ -284,7 +284,7 @@ def test_a_run_without_a_measurement_logs_the_outcome(write_config, tmp_path):
 def test_a_finished_run_is_not_measured(write_config, tmp_path, monkeypatch):
     options = SearchOptions(tmp_path / "runs", measure=True)
     first = workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
-    monkeypatch.setattr("sgdlab.session.predict", pytest.fail)
+    monkeypatch.setattr("sgdlab.search.session.predict", pytest.fail)
     again = workflows.grid_search(write_config(), (), options)
     assert again.directory.path == first.directory.path
 

@@ -12,8 +12,10 @@ from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import NothingToSelectError
 from sgdlab.optim.losses import Losses
-from sgdlab.runs.cell_log import CellResult, csv_bytes, rank, result_row, select
+from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
+from sgdlab.search.selection import rank, select
+from sgdlab.search.table import csv_bytes, result_row
 from sgdlab.system import strict_json
 
 

@@ -67,13 +67,15 @@ def show(
     rows: Callable[[], list[dict[str, Any]]],
 ) -> None:
     """Print a result on stdout, in the format asked for."""
-    from sgdlab.runs import cell_log
+    from sgdlab.search import table as search_table
     from sgdlab.system import strict_json
 
     if format == "table":
         write(_text(table()))
     else:
-        write(strict_json.encode(document()) if format == "json" else cell_log.csv_bytes(rows()))
+        write(
+            strict_json.encode(document()) if format == "json" else search_table.csv_bytes(rows())
+        )
 
 
 def show_with(format: Format, report: Any, result: Any) -> None:

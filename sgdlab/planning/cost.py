@@ -84,17 +84,6 @@ class Prediction:
     measured_in_s: float
 
 
-@dataclass(frozen=True)
-class PlannedSearch:
-    """What a search would do and cost; the prediction where this machine was measured."""
-
-    name: str
-    is_synthetic: bool
-    plan: Plan
-    cost: Estimate
-    prediction: Prediction | None = None
-
-
 def random_reads(works: Sequence[Work], shape: Shape) -> tuple[int, int]:
     """How many pieces an epoch reads out of the order of the file, about, and their bytes.
 

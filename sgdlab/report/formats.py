@@ -7,8 +7,8 @@ from typing import Any
 from sgdlab.data.describe import Description
 from sgdlab.evaluation.comparison import Mean
 from sgdlab.evaluation.evaluate_run import EvaluationResult
-from sgdlab.planning.cost import PlannedSearch
-from sgdlab.search import SearchResult
+from sgdlab.search.planned import PlannedSearch
+from sgdlab.search.result import SearchResult
 
 ABSENT = "-"
 

@@ -11,7 +11,7 @@ from sgdlab.config.grid import FIRST_NAMES
 from sgdlab.data.describe import Description
 from sgdlab.evaluation.evaluate_run import EvaluationResult
 from sgdlab.evaluation.mae_step import MaeStep
-from sgdlab.planning.cost import PlannedSearch, random_reads_warning
+from sgdlab.planning.cost import random_reads_warning
 from sgdlab.report.formats import (
     ABSENT,
     n_bytes,
@@ -23,7 +23,8 @@ from sgdlab.report.formats import (
 )
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.search import SearchResult
+from sgdlab.search.planned import PlannedSearch
+from sgdlab.search.result import SearchResult
 from sgdlab.system.safe_text import printable
 from sgdlab.words.metrics import METRICS, HalfMse, Metric
 

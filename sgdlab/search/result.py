@@ -7,13 +7,15 @@ from sgdlab.config.grid import expand
 from sgdlab.config.model import Config
 from sgdlab.data.shape import Shape
 from sgdlab.errors import NothingToSelectError
-from sgdlab.finishing import findings
 from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
-from sgdlab.runs.cell_log import CellResult, rank, result_row
+from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import WithBest
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
+from sgdlab.search.finishing import findings
+from sgdlab.search.selection import rank
+from sgdlab.search.table import result_row
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,21 @@ from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
-from sgdlab.finishing import Ending, cells_needed
 from sgdlab.observer import Observer
 from sgdlab.planning.cost import Prediction, estimate
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, make_plan, n_threads
-from sgdlab.prediction.predict import predict
-from sgdlab.prediction.sample import source_of
-from sgdlab.run_training import RunTraining, counted
 from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session, plan_log
 from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_name
 from sgdlab.runs.open_run import OpenRun, open_run
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
-from sgdlab.search import SearchResult, read_search
+from sgdlab.search.finishing import Ending, cells_needed
+from sgdlab.search.forecast.forecast import predict
+from sgdlab.search.forecast.sample import source_of
+from sgdlab.search.missing import RunTraining, counted
+from sgdlab.search.result import SearchResult, read_search
 from sgdlab.system import machine
 from sgdlab.system.blas import blas_threads
 

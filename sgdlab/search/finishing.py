@@ -15,18 +15,14 @@ from sgdlab.evaluation import comparison
 from sgdlab.evaluation.score import compare_with_constant, measure_test_losses
 from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
-from sgdlab.runs.cell_log import (
-    CellResult,
-    csv_bytes,
-    result_row,
-    select,
-    within_one_standard_error,
-)
+from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.kept import or_empty
 from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.stops import Arrays, npz_bytes
+from sgdlab.search.selection import select, within_one_standard_error
+from sgdlab.search.table import csv_bytes, result_row
 from sgdlab.words.metrics import METRICS
 
 Files = dict[Path, bytes]

@@ -16,7 +16,7 @@ from sgdlab.observer import Observer, Progress
 from sgdlab.planning.cost import memory_bytes
 from sgdlab.planning.memory import MOST_CHUNKS_HELD, MOST_EPOCHS, Work
 from sgdlab.planning.plan import Pass
-from sgdlab.prediction.sample import (
+from sgdlab.search.forecast.sample import (
     SampleBlocks,
     Source,
     largest_batch,

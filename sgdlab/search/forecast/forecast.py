@@ -16,10 +16,10 @@ from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import Prediction
 from sgdlab.planning.memory import Work, assign_memory, epochs_validated_together
 from sgdlab.planning.plan import cells_of, make_plan, n_threads
-from sgdlab.prediction.pace import Pace, measure_pace
-from sgdlab.prediction.reading import seconds_a_row
-from sgdlab.prediction.sample import Source
-from sgdlab.prediction.writing import measure_writing
+from sgdlab.search.forecast.pace import Pace, measure_pace
+from sgdlab.search.forecast.reading import seconds_a_row
+from sgdlab.search.forecast.sample import Source
+from sgdlab.search.forecast.writing import measure_writing
 from sgdlab.system import machine
 from sgdlab.words.starts import STARTS
 
