@@ -10,8 +10,8 @@ import pytest
 from sgdlab import workflows
 from sgdlab.errors import NothingToSelectError, StorageError
 from sgdlab.observer import Observer
-from sgdlab.report import formats
-from sgdlab.report.formats import setting
+from sgdlab.report import evaluation
+from sgdlab.report.numbers import setting
 from sgdlab.runs.directory import RunDirectory
 
 GRID = {"learning_rate": [0.01, 0.05], "epochs": [2, 3], "l2": [0.0, 0.1]}
@@ -135,7 +135,7 @@ class Run:
 
     def evaluate(self):
         found = workflows.evaluate(self.directory.path, cell=self.cell)
-        return formats.evaluation_document(found)
+        return evaluation.evaluation_document(found)
 
 
 @pytest.fixture

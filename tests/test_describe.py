@@ -13,7 +13,7 @@ from sgdlab.data import stand_in
 from sgdlab.data.describe import describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import DataError, UsageError
-from sgdlab.report import tables
+from sgdlab.report import search
 
 
 def by_part(described):
@@ -122,7 +122,7 @@ def test_stand_in_files_among_others_are_named(tmp_path, monkeypatch):
     assert [file.part for file in description.files if file.is_stand_in] == ["Xtr", "ytr", "Xte"]
     assert description.remarks == ("synthetic: Xtr, ytr, Xte; not synthetic: yte",)
     console = Console(width=80, file=io.StringIO())
-    console.print(tables.description_table(description))
+    console.print(search.description_table(description))
     assert "\nsynthetic: Xtr, ytr, Xte; not synthetic: yte\n" in console.file.getvalue()
 
 

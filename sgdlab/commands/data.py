@@ -35,11 +35,11 @@ def describe(
 
 
 def _show_description(format: Format, description: Any) -> None:
-    from sgdlab.report import formats, tables
+    from sgdlab.report import numbers, search
 
     show(
         format,
-        lambda: tables.description_table(description),
-        lambda: formats.description_document(description),
-        lambda: formats.file_rows(description),
+        lambda: search.description_table(description),
+        lambda: numbers.description_document(description),
+        lambda: numbers.file_rows(description),
     )

@@ -36,14 +36,15 @@ def train(
 ) -> None:
     """Train one model: the config has one value for every hyperparameter."""
     from sgdlab import workflows
-    from sgdlab.report import formats, tables
+    from sgdlab.report import search
+    from sgdlab.report import search as search_report
 
     options = workflows.SearchOptions(runs_dir, fresh, measure)
     result = workflows.train(config, overrides or (), options, observer(quiet))
     show(
         format,
-        lambda: tables.training_table(result),
-        lambda: formats.search_document(result, 1),
+        lambda: search.training_table(result),
+        lambda: search_report.search_document(result, 1),
         lambda: result.rows(1),
     )
 
@@ -65,23 +66,25 @@ def grid_search(
 ) -> None:
     """Train every cell of a grid in one pass over the data an epoch, and select the best."""
     from sgdlab import workflows
-    from sgdlab.report import formats, tables
+    from sgdlab.report import plan, search
+    from sgdlab.report import plan as plan_report
+    from sgdlab.report import search as search_report
 
     if dry_run:
         planned = workflows.plan_search(config, overrides or (), measure, runs_dir)
         show(
             format,
-            lambda: tables.plan_table(planned),
-            lambda: formats.plan_document(planned),
-            lambda: formats.plan_rows(planned),
+            lambda: plan.plan_table(planned),
+            lambda: plan_report.plan_document(planned),
+            lambda: plan_report.plan_rows(planned),
         )
         return
     options = workflows.SearchOptions(runs_dir, fresh, measure, test_losses, keep_weights)
     result = workflows.grid_search(config, overrides or (), options, observer(quiet))
     show(
         format,
-        lambda: tables.search_table(result, top),
-        lambda: formats.search_document(result, top),
+        lambda: search.search_table(result, top),
+        lambda: search_report.search_document(result, top),
         lambda: result.rows(top),
     )
 
@@ -101,14 +104,15 @@ def evaluate(
 ) -> None:
     """Load a run's weights and evaluate them, on its own arrays or on others."""
     from sgdlab import workflows
-    from sgdlab.report import formats, tables
+    from sgdlab.report import evaluation
+    from sgdlab.report import evaluation as evaluation_report
 
     result = workflows.evaluate(run, runs_dir, cell, data, prefix, mae_step)
     show(
         format,
-        lambda: tables.evaluation_table(result),
-        lambda: formats.evaluation_document(result),
-        lambda: formats.evaluation_rows(result, with_vectors=False),
+        lambda: evaluation.evaluation_table(result),
+        lambda: evaluation_report.evaluation_document(result),
+        lambda: evaluation_report.evaluation_rows(result, with_vectors=False),
     )
 
 

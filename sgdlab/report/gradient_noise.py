@@ -12,8 +12,8 @@ from sgdlab.lab.frozen import AtEpoch
 from sgdlab.lab.gradient_noise import GradientNoise, Variance
 from sgdlab.lab.power_law import Growth, Slope
 from sgdlab.lab.subject import About, Answer
-from sgdlab.report.formats import ABSENT
 from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import ABSENT
 
 MOST_GROWTHS = 3
 KINDS = {"with replacement": "independent", "without replacement": "distinct"}

@@ -10,9 +10,9 @@ from sgdlab.lab.frozen import AtEpoch
 from sgdlab.lab.noise_remedies import Remedies, Remedy
 from sgdlab.lab.subject import Answer
 from sgdlab.lab.update_noise import Estimate, NoiseFactors
-from sgdlab.report.formats import ABSENT, setting
 from sgdlab.report.gradient_noise import heading
 from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import ABSENT, setting
 
 
 def table(answer: Answer[AtEpoch[Remedies]]) -> RenderableType:

@@ -11,8 +11,8 @@ from rich.text import Text
 from sgdlab.evaluation.comparison import Mean, differ
 from sgdlab.lab.orders import ORDERS, OrdersResult
 from sgdlab.lab.subject import Answer
-from sgdlab.report.formats import finite, measured
 from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import finite, measured
 
 SMALL_DIFFERENCE = 0.1  # of the larger number
 HEADINGS = ("with\nreplacement", "shuffled\nonce", "shuffled\neach epoch")

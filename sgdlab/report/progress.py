@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from sgdlab import observer
-from sgdlab.report.formats import number
+from sgdlab.report.numbers import number
 from sgdlab.system.safe_text import printable
 
 SECONDS_BETWEEN_LINES = 5.0

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from sgdlab.lab.occupancy import Sampling
 from sgdlab.lab.sampling import SamplingResult
-from sgdlab.report.formats import ABSENT, finite, number
 from sgdlab.report.layout import new_table
+from sgdlab.report.numbers import ABSENT, finite, number
 
 
 def table(results: list[SamplingResult]) -> RenderableType:

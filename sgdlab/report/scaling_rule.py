@@ -13,8 +13,8 @@ from sgdlab.lab.scaling_base import BUDGETS, RULES
 from sgdlab.lab.scaling_rule import Scaled, ScalingRule
 from sgdlab.lab.subject import Answer
 from sgdlab.lab.tuned_rates import TunedRate, Tuning
-from sgdlab.report.formats import ABSENT, finite, measured, number
 from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import ABSENT, finite, measured, number
 
 CLAIM = "x k"  # the homework's: "when the minibatch size is multiplied by k, multiply ..."
 IN_WORDS = {"x k": "times k", "x sqrt k": "times sqrt k", "x 1": "unchanged"}

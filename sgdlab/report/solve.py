@@ -14,8 +14,8 @@ from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve import Fit, Solution
 from sgdlab.lab.subject import Answer
 from sgdlab.optim.closed_form import EPSILON
-from sgdlab.report.formats import ABSENT, number, plain, setting
 from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import ABSENT, number, plain, setting
 
 NOTE = "* L2 is selected on the validation rows; the test rows play no part in it"
 SETS = ("training", "validation", "test")

@@ -11,8 +11,8 @@ from rich.text import Text
 from sgdlab.lab.xor import INPUTS, PARAMETERS, TARGETS, LinearSolution
 from sgdlab.lab.xor_network import Restarts
 from sgdlab.lab.xor_study import XorStudy
-from sgdlab.report.formats import plain, setting
 from sgdlab.report.layout import new_table
+from sgdlab.report.numbers import plain, setting
 
 
 def table(result: XorStudy) -> RenderableType:

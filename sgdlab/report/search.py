@@ -1,6 +1,8 @@
 """Tables for the terminal, within 80 columns where the values allow it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -9,28 +11,15 @@ from rich.text import Text
 
 from sgdlab.config.grid import FIRST_NAMES
 from sgdlab.data.describe import Description
-from sgdlab.evaluation.evaluate_run import EvaluationResult
-from sgdlab.evaluation.mae_step import MaeStep
-from sgdlab.planning.cost import random_reads_warning
-from sgdlab.report.formats import (
-    ABSENT,
-    n_bytes,
-    n_operations,
-    number,
-    plain,
-    seconds,
-    setting,
-)
 from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import ABSENT, n_bytes, number, plain, setting
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.search.planned import PlannedSearch
 from sgdlab.search.result import SearchResult
 from sgdlab.system.safe_text import printable
 from sgdlab.words.metrics import METRICS, HalfMse, Metric
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
 HISTORY_LINES = 8
-MOST_SIZES = 6
 
 
 def search_table(result: SearchResult, n_cells: int) -> RenderableType:
@@ -169,107 +158,6 @@ def _explanations(result: SearchResult) -> Iterator[Text]:
     yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
 
 
-def plan_table(planned: PlannedSearch) -> RenderableType:
-    """What ``--dry-run`` shows."""
-    cost = planned.cost
-    totals = new_table("", "", show_header=False)
-    where = "held in memory" if cost.in_memory else "streamed from the files"
-    predicted = planned.prediction
-    figures = {
-        "cells": str(cost.n_cells),
-        "trajectories": str(cost.n_trajectories),
-        "blocks": str(cost.n_blocks),
-        "passes": str(cost.n_passes),
-        "epochs of all passes": str(cost.n_epochs),
-        "rows of a pass, each epoch": f"{n_bytes(cost.row_bytes)}, {where}",
-        "arithmetic": n_operations(cost.flops),
-        "memory": n_bytes(cost.memory_bytes),
-    }
-    if predicted is not None:
-        figures |= {"predicted time": seconds(predicted.elapsed_s)}
-        if predicted.peak_memory_bytes is not None:
-            figures |= {
-                "predicted peak memory of the process": n_bytes(predicted.peak_memory_bytes)
-            }
-    for name, value in figures.items():
-        totals.add_row(name, value)
-    is_folded = any(each.is_folded for each in planned.plan.passes)
-    fold = ["\nfold"] if is_folded else []
-    blocks = new_table(
-        "\nblock", *fold, "trajec-\ntories", "batch\nsizes", "\nepochs", "kernel,\nwindow",
-        "\nthreads", "\norder", "preci-\nsion",
-    )  # fmt: skip
-    for each in planned.plan.passes:
-        for block in each.blocks:
-            window = block.window_rows
-            blocks.add_row(
-                str(block.index),
-                *([str(block.fold)] if is_folded else []),
-                str(len(block.trajectories)),
-                _sizes(block.batch_sizes),
-                str(block.epochs),
-                "direct" if window is None else f"blocked, {window}",
-                str(each.blas_threads),
-                each.train.order,
-                each.train.precision,
-            )
-    title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
-    warning = random_reads_warning(cost.n_random_reads, cost.random_read_bytes)
-    notes = [Text(warning, style="yellow")] if warning else []
-    if is_folded:
-        notes.append(Text("in the end the selected cell is trained on all rows", style="dim"))
-    notes.append(Text("nothing was trained or written"))
-    return Group(title, totals, Text(), blocks, *notes)
-
-
-def _sizes(batch_sizes: Sequence[int]) -> str:
-    if len(batch_sizes) > MOST_SIZES:
-        return f"{len(batch_sizes)} from {batch_sizes[0]} to {batch_sizes[-1]}"
-    return ", ".join(map(str, batch_sizes))
-
-
-def evaluation_table(result: EvaluationResult) -> RenderableType:
-    """Losses on each set of rows, beside those in the log and the constant predictor's."""
-    unit = result.config.data.target_unit
-    table = new_table(
-        "\nrows", "\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}",
-        "90 % of\nerrors <", "largest\nerror", "constant\nhalf-MSE",
-    )  # fmt: skip
-    for each in result.evaluated:
-        losses, constant = each.losses, each.constant_losses
-        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, each.error_90)
-        figures = (*values, each.largest_error, constant.half_mse)
-        table.add_row(each.rows, str(each.n_rows), *map(number, figures))
-    n_replicates = result.result.cell.train.replicates
-    means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
-    heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
-    title = Text(printable(heading), style="bold")
-    if result.is_synthetic:
-        title.append(" on a synthetic stand-in", style="yellow")
-    notes = [Text(printable(f"{each}."), style="yellow") for each in result.warnings]
-    if any(each.rows == "validation" for each in result.evaluated) and result.result.folds:
-        note = "validation: every row by the model of its fold; losses are means over folds"
-        notes.append(Text(note, style="dim"))
-    steps = {each.rows: each.step for each in result.evaluated if each.step is not None}
-    of_which = ", replicate 0" if n_replicates > 1 else ""
-    return Group(title, table, *notes, *([_steps_table(steps, of_which)] if steps else []))
-
-
-def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
-    table = new_table(
-        "\nrows", "above\nn+", "below\nn-", "(n+ - n-)\n/ n", "subgradient\nof w, norm", "\nbias",
-        "bias after\none step",
-    )  # fmt: skip
-    for name, step in steps.items():
-        norm = float(np.linalg.norm(step.weights_subgradient))
-        counts = (str(step.n_above), str(step.n_below))
-        values = (step.bias_subgradient, norm, step.bias)
-        table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
-    rate = setting(next(iter(steps.values())).learning_rate)
-    heading = f"\nOne step on the mean absolute error, learning rate {rate}{of_which}"
-    return Group(Text(heading, style="bold"), table)
-
-
 def description_table(description: Description) -> RenderableType:
     """What ``data describe`` shows."""
     files = new_table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
@@ -302,3 +190,24 @@ def _published(description: Description) -> Text:
     if not known:
         return Text("by their sha256, none of the files is an original of the homework")
     return Text(f"by their sha256, originals of the homework: {', '.join(known)}")
+
+
+def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
+    """The result of ``train`` and ``grid-search``; ``cells`` are rows of ``results.csv``."""
+    return {
+        "run": str(result.directory.path),
+        "synthetic": result.is_synthetic,
+        "n_cells": len(result.results),
+        "axes": result.axes,
+        "metric": result.config.select.metric,
+        "rule": result.config.select.rule,
+        "folds": result.shape.folds,
+        "best": result.best.cell.name,
+        "best_bias": result.model(result.best).mean("bias"),
+        "constant": result.constant,
+        "constant_losses": {name: asdict(each) for name, each in result.constant_losses.items()},
+        "differences": {name: asdict(each) for name, each in result.differences.items()},
+        "findings": result.findings,
+        "test_used_for_selection": False,
+        "cells": result.rows(n_cells),
+    }

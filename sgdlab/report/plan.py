@@ -1,0 +1,89 @@
+"""A plan and what it costs, as tables and documents."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sgdlab.planning.cost import random_reads_warning
+from sgdlab.report.layout import new_table, new_title
+from sgdlab.report.numbers import n_bytes, n_operations, seconds
+from sgdlab.search.planned import PlannedSearch
+
+MOST_SIZES = 6
+
+
+def plan_table(planned: PlannedSearch) -> RenderableType:
+    """What ``--dry-run`` shows."""
+    cost = planned.cost
+    totals = new_table("", "", show_header=False)
+    where = "held in memory" if cost.in_memory else "streamed from the files"
+    predicted = planned.prediction
+    figures = {
+        "cells": str(cost.n_cells),
+        "trajectories": str(cost.n_trajectories),
+        "blocks": str(cost.n_blocks),
+        "passes": str(cost.n_passes),
+        "epochs of all passes": str(cost.n_epochs),
+        "rows of a pass, each epoch": f"{n_bytes(cost.row_bytes)}, {where}",
+        "arithmetic": n_operations(cost.flops),
+        "memory": n_bytes(cost.memory_bytes),
+    }
+    if predicted is not None:
+        figures |= {"predicted time": seconds(predicted.elapsed_s)}
+        if predicted.peak_memory_bytes is not None:
+            figures |= {
+                "predicted peak memory of the process": n_bytes(predicted.peak_memory_bytes)
+            }
+    for name, value in figures.items():
+        totals.add_row(name, value)
+    is_folded = any(each.is_folded for each in planned.plan.passes)
+    fold = ["\nfold"] if is_folded else []
+    blocks = new_table(
+        "\nblock", *fold, "trajec-\ntories", "batch\nsizes", "\nepochs", "kernel,\nwindow",
+        "\nthreads", "\norder", "preci-\nsion",
+    )  # fmt: skip
+    for each in planned.plan.passes:
+        for block in each.blocks:
+            window = block.window_rows
+            blocks.add_row(
+                str(block.index),
+                *([str(block.fold)] if is_folded else []),
+                str(len(block.trajectories)),
+                _sizes(block.batch_sizes),
+                str(block.epochs),
+                "direct" if window is None else f"blocked, {window}",
+                str(each.blas_threads),
+                each.train.order,
+                each.train.precision,
+            )
+    title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
+    warning = random_reads_warning(cost.n_random_reads, cost.random_read_bytes)
+    notes = [Text(warning, style="yellow")] if warning else []
+    if is_folded:
+        notes.append(Text("in the end the selected cell is trained on all rows", style="dim"))
+    notes.append(Text("nothing was trained or written"))
+    return Group(title, totals, Text(), blocks, *notes)
+
+
+def _sizes(batch_sizes: Sequence[int]) -> str:
+    if len(batch_sizes) > MOST_SIZES:
+        return f"{len(batch_sizes)} from {batch_sizes[0]} to {batch_sizes[-1]}"
+    return ", ".join(map(str, batch_sizes))
+
+
+def plan_document(planned: PlannedSearch) -> dict[str, Any]:
+    """The result of ``--dry-run``."""
+    about: dict[str, Any] = {"name": planned.name, "synthetic": planned.is_synthetic}
+    if planned.prediction is not None:
+        about["prediction"] = asdict(planned.prediction)
+    return {**about, **asdict(planned.cost), "passes": planned.plan.to_log()}
+
+
+def plan_rows(planned: PlannedSearch) -> list[dict[str, Any]]:
+    """The same as one row, without the blocks."""
+    prediction = planned.prediction
+    predicted = {} if prediction is None else asdict(prediction)
+    return [asdict(planned.cost) | {f"predicted_{name}": predicted[name] for name in predicted}]
