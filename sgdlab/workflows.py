@@ -12,11 +12,11 @@ from sgdlab.config.config_source import ConfigLike
 from sgdlab.config.grid import expand
 from sgdlab.config.model import json_schema
 from sgdlab.config.reading import load_config
-from sgdlab.data.describe import Description, describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run
 from sgdlab.lab import solve as lab_solve
+from sgdlab.lab.describe.measure import Description, describe
 from sgdlab.lab.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
 from sgdlab.lab.noise_remedies import Remedies, measure_remedies

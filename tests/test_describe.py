@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sgdlab.data import describe as describe_module
-from sgdlab.data import rows as rows_module
 from sgdlab.data import stand_in
-from sgdlab.data.describe import describe
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import DataError, UsageError
-from sgdlab.report import search
+from sgdlab.lab.describe import measure as describe_module
+from sgdlab.lab.describe import report
+from sgdlab.lab.describe.measure import describe
 
 
 def by_part(described):
@@ -122,7 +121,7 @@ def test_stand_in_files_among_others_are_named(tmp_path, monkeypatch):
     assert [file.part for file in description.files if file.is_stand_in] == ["Xtr", "ytr", "Xte"]
     assert description.remarks == ("synthetic: Xtr, ytr, Xte; not synthetic: yte",)
     console = Console(width=80, file=io.StringIO())
-    console.print(search.description_table(description))
+    console.print(report.description_table(description))
     assert "\nsynthetic: Xtr, ytr, Xte; not synthetic: yte\n" in console.file.getvalue()
 
 
@@ -177,7 +176,7 @@ def test_labels_without_rows_must_be_one_number_each(tmp_path):
 
 
 def test_value_that_is_not_finite_is_named(data_dir, arrays, monkeypatch):
-    monkeypatch.setattr(rows_module, "READ_BYTES", 8 * 9 * 50)
+    monkeypatch.setattr(describe_module, "READ_BYTES", 8 * 9 * 50)
     X = arrays["Xtr"].copy()
     X[120, 3] = np.inf
     np.save(data_dir / "Xtr.npy", X)

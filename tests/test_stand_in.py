@@ -12,7 +12,6 @@ import pytest
 from sgdlab.config.model import Data
 from sgdlab.data import stand_in
 from sgdlab.data.dataset import PARTS, array_paths, open_dataset
-from sgdlab.data.describe import describe
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.stand_in import (
     is_stand_in,
@@ -23,6 +22,7 @@ from sgdlab.data.stand_in import (
     synthesize_if_missing,
 )
 from sgdlab.errors import DataError, StorageError, UsageError
+from sgdlab.lab.describe.measure import describe
 from sgdlab.observer import Observer
 
 

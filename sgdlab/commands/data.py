@@ -35,11 +35,12 @@ def describe(
 
 
 def _show_description(format: Format, description: Any) -> None:
-    from sgdlab.report import numbers, search
+    from sgdlab.lab.describe import report
+    from sgdlab.lab.describe import report as describe_report
 
     show(
         format,
-        lambda: search.description_table(description),
-        lambda: numbers.description_document(description),
-        lambda: numbers.file_rows(description),
+        lambda: report.description_table(description),
+        lambda: describe_report.description_document(description),
+        lambda: describe_report.file_rows(description),
     )

@@ -1,10 +1,7 @@
 """How single values look in tables, and results as plain documents for JSON."""
 
 import math
-from dataclasses import asdict
-from typing import Any
 
-from sgdlab.data.describe import Description
 from sgdlab.evaluation.comparison import Mean
 
 ABSENT = "-"
@@ -67,22 +64,3 @@ def _scaled(value: float, units: tuple[str, ...]) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} {units[-1]}"
-
-
-def description_document(description: Description) -> dict[str, Any]:
-    """The result of ``data describe``."""
-    return {
-        "folder": str(description.folder),
-        "prefix": description.prefix,
-        "synthetic": description.is_synthetic,
-        "files": file_rows(description),
-        "labels": [asdict(each) for each in description.labels],
-        "remarks": description.remarks,
-    }
-
-
-def file_rows(description: Description) -> list[dict[str, Any]]:
-    return [
-        vars(each) | {"path": str(each.path), "shape": "x".join(map(str, each.shape))}
-        for each in description.files
-    ]

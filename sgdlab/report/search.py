@@ -10,9 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.config.grid import FIRST_NAMES
-from sgdlab.data.describe import Description
 from sgdlab.report.layout import new_table, new_title
-from sgdlab.report.numbers import ABSENT, n_bytes, number, plain, setting
+from sgdlab.report.numbers import ABSENT, number, plain, setting
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.search.result import SearchResult
 from sgdlab.system.safe_text import printable
@@ -156,40 +155,6 @@ def _explanations(result: SearchResult) -> Iterator[Text]:
         yield Text(f"{finding[0].upper()}{finding[1:]}.")
     path = printable(str(result.directory.path))
     yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
-
-
-def description_table(description: Description) -> RenderableType:
-    """What ``data describe`` shows."""
-    files = new_table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
-    for each in description.files:
-        shape = " x ".join(map(str, each.shape))
-        values = map(plain, (each.minimum, each.maximum, each.mean, each.std))
-        files.add_row(each.part, shape, each.dtype, n_bytes(each.n_bytes), *values)
-    labels = new_table(
-        "\nlabels", "\nnumber", "\nmean", "\nstd", "\nmin", "\nmedian", "\nmax",
-        "constant\nhalf-MSE", "constant\nMAE",
-    )  # fmt: skip
-    for label in description.labels:
-        spread = (label.mean, label.std, label.minimum, label.median, label.maximum)
-        losses = label.constant_losses
-        constant = (losses.half_mse, losses.mae) if losses else (None, None)
-        figures = (*map(plain, spread), *map(number, constant))
-        labels.add_row(label.part, str(label.n_rows), *figures)
-    heading = printable(f"{description.folder}, prefix {description.prefix!r}")
-    title = new_title(heading, description.is_synthetic)
-    note = Text("constant: what always predicting the mean of ytr costs", style="dim")
-    remarks = [Text(remark, style="yellow") for remark in description.remarks]
-    return Group(title, files, Text(), labels, note, Text(), *remarks, _published(description))
-
-
-def _published(description: Description) -> Text:
-    """Which files are the homework's originals, by their sha256."""
-    known = [
-        f"{each.part} ({each.published_as})" for each in description.files if each.published_as
-    ]
-    if not known:
-        return Text("by their sha256, none of the files is an original of the homework")
-    return Text(f"by their sha256, originals of the homework: {', '.join(known)}")
 
 
 def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
