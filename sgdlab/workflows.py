@@ -17,9 +17,13 @@ from sgdlab.errors import ConfigError, UsageError
 from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run
 from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.describe.measure import Description, describe
-from sgdlab.lab.frozen import AtEpoch, frozen
-from sgdlab.lab.gradient_noise import GradientNoise, check_batch_sizes, measure_gradient_noise
-from sgdlab.lab.noise_remedies import Remedies, measure_remedies
+from sgdlab.lab.gradient_noise.frozen import AtEpoch, frozen
+from sgdlab.lab.gradient_noise.measure import (
+    GradientNoise,
+    check_batch_sizes,
+    measure_gradient_noise,
+)
+from sgdlab.lab.gradient_noise.remedies import Remedies, measure_remedies
 from sgdlab.lab.occupancy import Sampling
 from sgdlab.lab.orders import OrdersResult, measure_orders
 from sgdlab.lab.orders_design import OrdersOptions as OrdersOptions

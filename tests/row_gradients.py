@@ -3,7 +3,7 @@
 import numpy as np
 
 from sgdlab.config.model import Train
-from sgdlab.lab.row_gradients import RowGradients
+from sgdlab.lab.gradient_noise.row_gradients import RowGradients
 
 
 class Rows:

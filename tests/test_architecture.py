@@ -13,7 +13,12 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"lab.describe.report", "report"},
+    {
+        "lab.describe.report",
+        "lab.gradient_noise.remedies_report",
+        "lab.gradient_noise.report",
+        "report",
+    },
     {"workflows"},
     {"search.session"},
     {"search"},

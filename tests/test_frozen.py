@@ -6,8 +6,8 @@ import pytest
 from sgdlab.config.model import Train
 from sgdlab.data.rows import RowSet
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
-from sgdlab.lab.frozen import frozen
-from sgdlab.lab.gradient_noise import measure_gradient_noise
+from sgdlab.lab.gradient_noise.frozen import frozen
+from sgdlab.lab.gradient_noise.measure import measure_gradient_noise
 from sgdlab.lab.subject import open_subject
 from sgdlab.observer import Observer
 from tests.reference import plain_sgd

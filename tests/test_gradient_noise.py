@@ -8,16 +8,16 @@ import pytest
 
 from sgdlab.config.model import Train
 from sgdlab.errors import UsageError
-from sgdlab.lab import gradient_noise, noise_scale
-from sgdlab.lab.gradient_noise import check_batch_sizes, measure_gradient_noise
-from sgdlab.lab.minibatches import IndexSets, gradient_deviations
-from sgdlab.lab.noise_scale import (
+from sgdlab.lab.gradient_noise import measure, noise_scale
+from sgdlab.lab.gradient_noise.measure import check_batch_sizes, measure_gradient_noise
+from sgdlab.lab.gradient_noise.minibatches import IndexSets, gradient_deviations
+from sgdlab.lab.gradient_noise.noise_scale import (
     curvature_along,
     measure_noise_scales,
     trace_of_hessian_times_covariance,
 )
-from sgdlab.lab.power_law import fit_slope, measure_growth
-from sgdlab.lab.row_gradients import Moments, RowGradients
+from sgdlab.lab.gradient_noise.power_law import fit_slope, measure_growth
+from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients
 from tests.row_gradients import Rows, problem
 
 SIZES = [1, 2, 4, 8, 16, 32, 40]
@@ -170,7 +170,7 @@ def test_every_size_and_kind_draws_for_itself(monkeypatch):
         states.append(random.bit_generator.state["state"]["state"])
         return IndexSets(n_sets, batch_size, with_replacement, n_rows, random)
 
-    monkeypatch.setattr(gradient_noise, "IndexSets", record)
+    monkeypatch.setattr(measure, "IndexSets", record)
     measure_gradient_noise(problem()[0], SIZES, n_trials=2, seed=0)
     assert len(set(states)) == len(states) == 2 * len(SIZES)
 

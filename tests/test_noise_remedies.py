@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from sgdlab.errors import DataError
-from sgdlab.lab import minibatches, noise_remedies
-from sgdlab.lab.noise_remedies import Remedy, measure_remedies
-from sgdlab.lab.row_gradients import RowGradients
-from sgdlab.lab.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
-from sgdlab.lab.update_rules import averaged, of_optimizer
+from sgdlab.lab.gradient_noise import minibatches
+from sgdlab.lab.gradient_noise import remedies as gradient_noise_remedies
+from sgdlab.lab.gradient_noise.remedies import Remedy, measure_remedies
+from sgdlab.lab.gradient_noise.row_gradients import RowGradients
+from sgdlab.lab.gradient_noise.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
+from sgdlab.lab.gradient_noise.update_rules import averaged, of_optimizer
 from sgdlab.words.optimizers import Adam, Momentum
 from tests.row_gradients import Rows, problem, row_gradient
 
@@ -25,8 +26,8 @@ def small():
 @pytest.fixture(scope="module")
 def remedies(small):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(noise_remedies, "N_CHAINS", 100)
-        patch.setattr(noise_remedies, "N_SWEEPS", 400)
+        patch.setattr(gradient_noise_remedies, "N_CHAINS", 100)
+        patch.setattr(gradient_noise_remedies, "N_SWEEPS", 400)
         patch.setattr(minibatches, "DEVIATION_BYTES", 8 * 4 * 100 * 7)  # seven steps a pass
         found = measure_remedies(small[0], M, learning_rate=0.1, seed=0).remedies
     return {each.name: each for each in found}
@@ -107,7 +108,7 @@ def test_methods_with_a_memory_against_a_plain_simulation(remedies, small, name,
 @pytest.mark.parametrize("loss", ["squared", "absolute"])
 @pytest.mark.parametrize("train_bias", [True, False])
 def test_dropout_against_every_mask(loss, train_bias, monkeypatch):
-    monkeypatch.setattr(noise_remedies, "N_SWEEPS", 400)
+    monkeypatch.setattr(gradient_noise_remedies, "N_SWEEPS", 400)
     gradients, rows = problem(n=12, d=3, l2=0.2, piece=5, loss=loss, train_bias=train_bias)
     measured = measure_remedies(gradients, M, 0.1, seed=0).remedies[-1].measured
     second, mean = 0.0, 0.0

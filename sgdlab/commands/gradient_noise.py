@@ -38,8 +38,8 @@ def gradient_noise(
 ) -> None:
     """Measure the variance of minibatch gradients against their size."""
     from sgdlab import workflows
-    from sgdlab.report import gradient_noise as noise_report
-    from sgdlab.report import noise_remedies as remedies_report
+    from sgdlab.lab.gradient_noise import remedies_report
+    from sgdlab.lab.gradient_noise import report as noise_report
 
     about = (config, overrides or (), cell, at_epoch)
     if remedies:

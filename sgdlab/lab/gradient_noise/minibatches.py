@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.data.rows import READ_BYTES, rows_in
-from sgdlab.lab.row_gradients import RowGradients, Vector
+from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
 
 DEVIATION_BYTES = 256 * 2**20  # of minibatch gradients held at once
 

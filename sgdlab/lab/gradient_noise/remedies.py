@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.errors import DataError
-from sgdlab.lab.minibatches import IndexSets, families_a_pass, gradient_deviations
-from sgdlab.lab.row_gradients import Moments, RowGradients, Vector
-from sgdlab.lab.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
-from sgdlab.lab.update_rules import Rule, averaged, of_optimizer, scaled, shifted
+from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gradient_deviations
+from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
+from sgdlab.lab.gradient_noise.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
+from sgdlab.lab.gradient_noise.update_rules import Rule, averaged, of_optimizer, scaled, shifted
 from sgdlab.optim.differences import CLEAR_DIFFERENCE
 from sgdlab.random_streams import Purpose, generator
 from sgdlab.words.optimizers import Adam, Momentum

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.errors import UsageError
-from sgdlab.lab.minibatches import IndexSets, families_a_pass, gradient_deviations
-from sgdlab.lab.noise_scale import NoiseScales, measure_noise_scales
-from sgdlab.lab.power_law import Growth, Slope, fit_slope, measure_growth
-from sgdlab.lab.row_gradients import RowGradients, Vector
+from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gradient_deviations
+from sgdlab.lab.gradient_noise.noise_scale import NoiseScales, measure_noise_scales
+from sgdlab.lab.gradient_noise.power_law import Growth, Slope, fit_slope, measure_growth
+from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
 
 

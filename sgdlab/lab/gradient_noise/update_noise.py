@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlab.lab.row_gradients import Vector
+from sgdlab.lab.gradient_noise.row_gradients import Vector
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.lab.frozen import AtEpoch
-from sgdlab.lab.gradient_noise import GradientNoise, Variance
-from sgdlab.lab.power_law import Growth, Slope
+from sgdlab.lab.gradient_noise.frozen import AtEpoch
+from sgdlab.lab.gradient_noise.measure import GradientNoise, Variance
+from sgdlab.lab.gradient_noise.power_law import Growth, Slope
 from sgdlab.lab.subject import About, Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT

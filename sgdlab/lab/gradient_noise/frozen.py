@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlab.config.objects import start_of
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
-from sgdlab.lab.row_gradients import RowGradients, Vector
+from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
 from sgdlab.lab.trainer import train_until
 from sgdlab.observer import Observer

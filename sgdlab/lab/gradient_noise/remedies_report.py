@@ -6,11 +6,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sgdlab.lab.frozen import AtEpoch
-from sgdlab.lab.noise_remedies import Remedies, Remedy
+from sgdlab.lab.gradient_noise.frozen import AtEpoch
+from sgdlab.lab.gradient_noise.remedies import Remedies, Remedy
+from sgdlab.lab.gradient_noise.report import heading
+from sgdlab.lab.gradient_noise.update_noise import Estimate, NoiseFactors
 from sgdlab.lab.subject import Answer
-from sgdlab.lab.update_noise import Estimate, NoiseFactors
-from sgdlab.report.gradient_noise import heading
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, setting
 

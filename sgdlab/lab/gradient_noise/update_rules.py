@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sgdlab.lab.row_gradients import Vector
+from sgdlab.lab.gradient_noise.row_gradients import Vector
 from sgdlab.words.optimizers import Optimizer
 
 Rule = Callable[[Vector], Vector]
