@@ -17,6 +17,7 @@ LAYERS = [
         "lab.describe.report",
         "lab.gradient_noise.remedies_report",
         "lab.gradient_noise.report",
+        "lab.orders.report",
         "report",
     },
     {"workflows"},

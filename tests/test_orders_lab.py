@@ -11,9 +11,9 @@ import pytest
 from sgdlab import workflows
 from sgdlab.config.model import Train
 from sgdlab.evaluation.comparison import Mean, differ, mean_of
-from sgdlab.lab.noise_floor import Start, excess_histories, make_problem
-from sgdlab.lab.orders import ORDERS
-from sgdlab.lab.orders_design import OrdersOptions
+from sgdlab.lab.orders.design import OrdersOptions
+from sgdlab.lab.orders.measure import ORDERS
+from sgdlab.lab.orders.problem import Start, excess_histories, make_problem
 from tests.reference import plain_sgd
 
 L2 = 0.3

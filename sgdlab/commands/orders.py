@@ -35,7 +35,7 @@ def orders(
 ) -> None:
     """With replacement, shuffled once, reshuffled: does missing 37 % of the rows matter?"""
     from sgdlab import workflows
-    from sgdlab.report import orders as report
+    from sgdlab.lab.orders import report
 
     rates = None if learning_rates is None else tuple(learning_rates)
     options = workflows.OrdersOptions(rates, replicates, rows, batch_size, l2)

@@ -8,7 +8,7 @@ import numpy as np
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import UsageError
-from sgdlab.lab.noise_floor import Problem, make_problem
+from sgdlab.lab.orders.problem import Problem, make_problem
 from sgdlab.lab.subject import check_l2, need_plain_sgd
 
 MOST_ROWS = 512  # by default

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.evaluation.comparison import Mean, mean_of
-from sgdlab.lab.noise_floor import Problem, Start, excess_histories
-from sgdlab.lab.orders_design import (
+from sgdlab.lab.orders.design import (
     OrdersOptions,
     choose_learning_rates,
     epochs_needed,
     load_problem,
     short_epochs,
 )
+from sgdlab.lab.orders.problem import Problem, Start, excess_histories
 from sgdlab.observer import Observer, Progress
 from sgdlab.system.blas import blas_threads
 

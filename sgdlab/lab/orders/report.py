@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.evaluation.comparison import Mean, differ
-from sgdlab.lab.orders import ORDERS, OrdersResult
+from sgdlab.lab.orders.measure import ORDERS, OrdersResult
 from sgdlab.lab.subject import Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import finite, measured
