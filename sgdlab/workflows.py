@@ -24,10 +24,10 @@ from sgdlab.lab.gradient_noise.measure import (
     measure_gradient_noise,
 )
 from sgdlab.lab.gradient_noise.remedies import Remedies, measure_remedies
-from sgdlab.lab.occupancy import Sampling
 from sgdlab.lab.orders.design import OrdersOptions as OrdersOptions
 from sgdlab.lab.orders.measure import OrdersResult, measure_orders
-from sgdlab.lab.sampling import SamplingResult, simulate_each
+from sgdlab.lab.sampling.measure import SamplingResult, simulate_each
+from sgdlab.lab.sampling.theory import Sampling
 from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
 from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
 from sgdlab.lab.solve import BiasMode, Solution

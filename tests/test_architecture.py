@@ -18,6 +18,7 @@ LAYERS = [
         "lab.gradient_noise.remedies_report",
         "lab.gradient_noise.report",
         "lab.orders.report",
+        "lab.sampling.report",
         "report",
     },
     {"workflows"},

@@ -14,9 +14,9 @@ from scipy import stats
 
 from sgdlab import workflows
 from sgdlab.errors import UsageError
-from sgdlab.lab import sampling as lab
-from sgdlab.lab.occupancy import Sampling, never_share, never_share_of_many, never_variance
-from sgdlab.lab.sampling import never_counts, simulate
+from sgdlab.lab.sampling import measure as lab
+from sgdlab.lab.sampling.measure import never_counts, simulate
+from sgdlab.lab.sampling.theory import Sampling, never_share, never_share_of_many, never_variance
 
 
 def exact_law(n, m, n_batches):

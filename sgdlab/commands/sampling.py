@@ -35,7 +35,7 @@ def simulate_sampling(
 ) -> None:
     """Count the rows that an epoch of random draws never sees: about 37 %."""
     from sgdlab import workflows
-    from sgdlab.report import sampling as report
+    from sgdlab.lab.sampling import report
 
     if without_replacement and batch_size != 1:
         raise UsageError("--without-replacement has no batches; expected no --batch-size")

@@ -12,8 +12,8 @@ import time
 import numpy as np
 from rich.console import Console
 
-from sgdlab.lab.occupancy import Sampling
-from sgdlab.lab.sampling import simulate
+from sgdlab.lab.sampling.measure import simulate
+from sgdlab.lab.sampling.theory import Sampling
 from sgdlab.report.layout import new_table
 from sgdlab.system.machine import n_processors
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.errors import UsageError
-from sgdlab.lab.occupancy import (
+from sgdlab.lab.sampling.theory import (
     Sampling,
     check_range,
     never_share,

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sgdlab.lab.occupancy import Sampling
-from sgdlab.lab.sampling import SamplingResult
+from sgdlab.lab.sampling.measure import SamplingResult
+from sgdlab.lab.sampling.theory import Sampling
 from sgdlab.report.layout import new_table
 from sgdlab.report.numbers import ABSENT, finite, number
 
