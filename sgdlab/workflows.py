@@ -28,8 +28,8 @@ from sgdlab.lab.orders.design import OrdersOptions as OrdersOptions
 from sgdlab.lab.orders.measure import OrdersResult, measure_orders
 from sgdlab.lab.sampling.measure import SamplingResult, simulate_each
 from sgdlab.lab.sampling.theory import Sampling
-from sgdlab.lab.scaling_base import ScalingOptions as ScalingOptions
-from sgdlab.lab.scaling_rule import ScalingRule, measure_scaling
+from sgdlab.lab.scaling_rule.design import ScalingOptions as ScalingOptions
+from sgdlab.lab.scaling_rule.measure import ScalingRule, measure_scaling
 from sgdlab.lab.solve import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor_network import train_restarts

@@ -19,6 +19,7 @@ LAYERS = [
         "lab.gradient_noise.report",
         "lab.orders.report",
         "lab.sampling.report",
+        "lab.scaling_rule.report",
         "report",
     },
     {"workflows"},

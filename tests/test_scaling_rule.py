@@ -13,9 +13,9 @@ import pytest
 
 from sgdlab import workflows
 from sgdlab.config.model import Train
-from sgdlab.lab.scaling_base import Base, ScalingOptions, Variant
-from sgdlab.lab.scaling_rule import distance_between
-from sgdlab.lab.tuned_rates import best_rates, exponent, learning_rates, tune
+from sgdlab.lab.scaling_rule.design import Base, ScalingOptions, Variant
+from sgdlab.lab.scaling_rule.measure import distance_between
+from sgdlab.lab.scaling_rule.tuning import best_rates, exponent, learning_rates, tune
 from tests.reference import plain_sgd
 
 N_ROWS = 96  # of 104, since 4 rows times k = 4 divide these
@@ -104,7 +104,7 @@ def test_a_rule_breaks_where_the_curvature_says(config, arrays):
             assert math.isnan(each.difference.value)
         else:
             assert each.diverged_epoch is None
-    from sgdlab.report import scaling_rule as report
+    from sgdlab.lab.scaling_rule import report
 
     row = next(row for row in report.rows(found) if row["rule"] == "x k")
     assert row["validation_loss_difference"] is row["distance"] is None

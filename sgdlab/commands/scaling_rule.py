@@ -37,7 +37,7 @@ def scaling_rule(
 ) -> None:
     """Batch size times k: is the learning rate to be multiplied by k, by sqrt k, or not at all?"""
     from sgdlab import workflows
-    from sgdlab.report import scaling_rule as report
+    from sgdlab.lab.scaling_rule import report
 
     k = workflows.ScalingOptions.factors if factors is None else tuple(factors)
     options = workflows.ScalingOptions(k, replicates, epochs, batch_size, learning_rate)

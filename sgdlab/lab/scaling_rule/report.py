@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.lab.scaling_base import BUDGETS, RULES
-from sgdlab.lab.scaling_rule import Scaled, ScalingRule
+from sgdlab.lab.scaling_rule.design import BUDGETS, RULES
+from sgdlab.lab.scaling_rule.measure import Scaled, ScalingRule
+from sgdlab.lab.scaling_rule.tuning import TunedRate, Tuning
 from sgdlab.lab.subject import Answer
-from sgdlab.lab.tuned_rates import TunedRate, Tuning
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, finite, measured, number
 

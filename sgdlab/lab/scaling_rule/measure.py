@@ -13,9 +13,9 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import DataError
 from sgdlab.evaluation.comparison import Mean, mean_of
-from sgdlab.lab.scaling_base import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
+from sgdlab.lab.scaling_rule.design import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
+from sgdlab.lab.scaling_rule.tuning import Tuning, learning_rates, tune
 from sgdlab.lab.trainer import train_settings
-from sgdlab.lab.tuned_rates import Tuning, learning_rates, tune
 from sgdlab.observer import Observer
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
 from sgdlab.evaluation.comparison import Mean, mean_of
-from sgdlab.lab.scaling_base import Base, Variant
+from sgdlab.lab.scaling_rule.design import Base, Variant
 from sgdlab.random_streams import Purpose, generator
 
 SMALLEST_SHARE, LARGEST_SHARE = 2.0**-6, 2.0 ** (1 / 3)  # of the stability limit
