@@ -15,7 +15,6 @@ from sgdlab.config.reading import load_config
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run
-from sgdlab.lab import solve as lab_solve
 from sgdlab.lab.describe.measure import Description, describe
 from sgdlab.lab.gradient_noise.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise.measure import (
@@ -30,7 +29,8 @@ from sgdlab.lab.sampling.measure import SamplingResult, simulate_each
 from sgdlab.lab.sampling.theory import Sampling
 from sgdlab.lab.scaling_rule.design import ScalingOptions as ScalingOptions
 from sgdlab.lab.scaling_rule.measure import ScalingRule, measure_scaling
-from sgdlab.lab.solve import BiasMode, Solution
+from sgdlab.lab.solve import measure as lab_solve
+from sgdlab.lab.solve.measure import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor_network import train_restarts
 from sgdlab.lab.xor_study import XorStudy, study_xor
@@ -176,7 +176,7 @@ def solve(
     test_losses: Extent = "best",
     observer: Observer | None = None,
 ) -> Answer[Solution]:
-    """Maximum likelihood and a ridge path in closed form; see :func:`sgdlab.lab.solve.solve`.
+    """Maximum likelihood and a ridge path, exactly; see :func:`sgdlab.lab.solve.measure.solve`.
 
     Parameters
     ----------

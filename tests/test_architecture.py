@@ -20,6 +20,7 @@ LAYERS = [
         "lab.orders.report",
         "lab.sampling.report",
         "lab.scaling_rule.report",
+        "lab.solve.report",
         "report",
     },
     {"workflows"},

@@ -12,8 +12,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from threadpoolctl import threadpool_info
 
 from sgdlab import workflows
-from sgdlab.lab import factors
-from sgdlab.report import solve as report
+from sgdlab.lab.solve import factors, report
 from tests.conftest import make_arrays
 
 

@@ -39,7 +39,7 @@ def solve(
 ) -> None:
     """Solve for the maximum-likelihood weights, and for ridge regression, in closed form."""
     from sgdlab import workflows
-    from sgdlab.report import solve as report
+    from sgdlab.lab.solve import report
 
     answer = workflows.solve(config, overrides or (), cell, bias, l2, test_losses, observer(quiet))
     show_with(format, report, answer)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.evaluation.comparison import compared_with_constant
-from sgdlab.lab.solve import Fit, Solution
+from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
 from sgdlab.optim.closed_form import EPSILON
 from sgdlab.report.layout import new_table, new_title

@@ -12,7 +12,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
-from sgdlab.lab.factors import Factors, factorise, usual_l2
+from sgdlab.lab.solve.factors import Factors, factorise, usual_l2
 from sgdlab.lab.subject import check_l2
 from sgdlab.optim.closed_form import Minimum
 from sgdlab.optim.differences import Difference
@@ -120,7 +120,7 @@ def solve(
     train
         Of the cell: the rest tells whose stability is meant.
     l2
-        Of the ridge path; by default :func:`sgdlab.lab.factors.usual_l2`.
+        Of the ridge path; by default :func:`sgdlab.lab.solve.factors.usual_l2`.
     test_all
         Look at the test rows for every L2, and not for the selected one alone.
 
