@@ -32,8 +32,8 @@ from sgdlab.lab.scaling_rule.measure import ScalingRule, measure_scaling
 from sgdlab.lab.solve import measure as lab_solve
 from sgdlab.lab.solve.measure import BiasMode, Solution
 from sgdlab.lab.subject import Answer, open_subject
-from sgdlab.lab.xor_network import train_restarts
-from sgdlab.lab.xor_study import XorStudy, study_xor
+from sgdlab.lab.xor.measure import XorStudy, study_xor
+from sgdlab.lab.xor.network import train_restarts
 from sgdlab.observer import Observer
 from sgdlab.planning.cost import estimate
 from sgdlab.planning.memory import assign_memory

@@ -21,6 +21,7 @@ LAYERS = [
         "lab.sampling.report",
         "lab.scaling_rule.report",
         "lab.solve.report",
+        "lab.xor.report",
         "report",
     },
     {"workflows"},

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sgdlab.errors import UsageError
-from sgdlab.lab import xor_network
-from sgdlab.lab.xor import Network, descend, known_network, solve_linear
-from sgdlab.lab.xor_network import Weights, train_restarts, wilson_interval
+from sgdlab.lab.xor import network as xor_network
+from sgdlab.lab.xor.exact import Network, descend, known_network, solve_linear
+from sgdlab.lab.xor.network import Weights, train_restarts, wilson_interval
 
 X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 y = np.array([0.0, 1.0, 1.0, 0.0])

@@ -19,7 +19,7 @@ def xor_solve(
 ) -> None:
     """Show that no linear model computes XOR, and how often a small network learns it."""
     from sgdlab import workflows
-    from sgdlab.report import xor as report
+    from sgdlab.lab.xor import report
 
     result = workflows.xor_solve(hidden, restarts, steps, learning_rate, seed)
     show_with(format, report, result)

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sgdlab.lab.xor import INPUTS, PARAMETERS, TARGETS, LinearSolution
-from sgdlab.lab.xor_network import Restarts
-from sgdlab.lab.xor_study import XorStudy
+from sgdlab.lab.xor.exact import INPUTS, PARAMETERS, TARGETS, LinearSolution
+from sgdlab.lab.xor.measure import XorStudy
+from sgdlab.lab.xor.network import Restarts
 from sgdlab.report.layout import new_table
 from sgdlab.report.numbers import plain, setting
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sgdlab.lab.xor import (
+from sgdlab.lab.xor.exact import (
     DescentStep,
     LinearSolution,
     Network,
@@ -10,7 +10,7 @@ from sgdlab.lab.xor import (
     known_network,
     solve_linear,
 )
-from sgdlab.lab.xor_network import Restarts
+from sgdlab.lab.xor.network import Restarts
 
 DESCENT_RATE = 1.0
 DESCENT_STEPS = (0, 1, 2, 5, 10, 20, 50)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.errors import UsageError
-from sgdlab.lab.xor import INPUTS, TARGETS
+from sgdlab.lab.xor.exact import INPUTS, TARGETS
 from sgdlab.random_streams import Purpose, generator
 
 # Mean squared errors at which trainings come to rest. At 1/8 two points with unlike targets share
