@@ -7,7 +7,7 @@ from typing import NoReturn
 def start() -> NoReturn:
     """Run the program; until it has begun there is nothing to save, and Ctrl-C just ends it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from sgdlab.cli import main
+    from sgdlab.cli.app import main
 
     main()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sgdlab import cli
+from sgdlab.cli import app
 
 PROJECT = Path(__file__).parents[1]
 N_TRAIN_FILE, N_TEST_FILE, N_FEATURES = 130, 40, 9
@@ -82,7 +82,7 @@ def sgdlab(monkeypatch, capsys, tmp_path):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["sgdlab", *map(str, arguments)])
         try:
-            code = cli._run()
+            code = app._run()
         except SystemExit as error:
             code = error.code
         captured = capsys.readouterr()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgdlab import cli
+from sgdlab.cli import app
 
 GRID = {"batch_size": [10, 26], "learning_rate": [0.01, 0.05], "l2": [0.0, 0.1]}
 
@@ -166,7 +166,7 @@ def test_every_table_on_the_stand_in_says_so(sgdlab, write_config, monkeypatch):
 
 
 def test_version_help_schema_and_completion(sgdlab):
-    assert sgdlab("--version")[:2] == (0, f"sgdlab {cli.__version__}\n")
+    assert sgdlab("--version")[:2] == (0, f"sgdlab {app.__version__}\n")
     code, out, _ = sgdlab()
     assert code == 0
     assert "grid-search" in out

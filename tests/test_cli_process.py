@@ -133,7 +133,7 @@ def test_ctrl_c_before_the_program_has_begun_leaves_no_traceback():
     start = "import os, signal, sgdlab.__main__ as entry; sys_import = __import__\n"
     kill = (
         "def interrupted(name, *rest):\n"
-        "    if name == 'sgdlab.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    if name == 'sgdlab.cli.app': os.kill(os.getpid(), signal.SIGINT)\n"
         "    return sys_import(name, *rest)\n"
         "__builtins__.__import__ = interrupted\nentry.start()"
     )

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-import sgdlab.cli  # noqa: F401 - what the program holds in memory is counted
+import sgdlab.cli.app  # noqa: F401 - what the program holds in memory is counted
 from sgdlab import workflows
 from sgdlab.config.reading import load_config
 from sgdlab.observer import Observer

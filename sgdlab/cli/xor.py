@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sgdlab.commands.options import FormatOption, Quiet, Seed
-from sgdlab.commands.output import show_with
+from sgdlab.cli.options import FormatOption, Quiet, Seed
+from sgdlab.cli.output import show_with
 
 
 def xor_solve(

@@ -5,16 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from sgdlab.commands.lists import numbers
-from sgdlab.commands.options import (
-    ConfigFile,
-    Extent,
-    FormatOption,
-    OneCell,
-    Overrides,
-    Quiet,
-)
-from sgdlab.commands.output import observer, show_with
+from sgdlab.cli.lists import numbers
+from sgdlab.cli.options import ConfigFile, Extent, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.cli.output import observer, show_with
 
 
 def solve(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
-from sgdlab.commands.options import Format
+from sgdlab.cli.options import Format
 from sgdlab.errors import StorageError, reason
 
 UNLIMITED = 10_000  # columns, where nobody looks at lines
@@ -36,7 +36,7 @@ class PatientStream:
 
 def observer(is_quiet: bool) -> Any:
     """Tells of progress and notes on stderr."""
-    from sgdlab.report.progress import make_observer
+    from sgdlab.cli.progress import make_observer
 
     return make_observer(console(sys.stderr), is_quiet)
 

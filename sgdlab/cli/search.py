@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sgdlab.commands.options import (
+from sgdlab.cli.options import (
     ConfigFile,
     DryRun,
     Extent,
@@ -18,7 +18,7 @@ from sgdlab.commands.options import (
     Quiet,
     RunsDir,
 )
-from sgdlab.commands.output import observer, show
+from sgdlab.cli.output import observer, show
 
 RUN_HELP = (
     "A run's path, its name, or latest: the run that a command last finished or found finished."

@@ -12,10 +12,10 @@ from typing import Annotated, NoReturn, TextIO, cast
 import typer
 
 from sgdlab import __version__
-from sgdlab.commands import data, gradient_noise, sampling, search, solve, xor
-from sgdlab.commands.orders import orders
-from sgdlab.commands.output import PatientStream, refused, write
-from sgdlab.commands.scaling_rule import scaling_rule
+from sgdlab.cli import data, gradient_noise, sampling, search, solve, xor
+from sgdlab.cli.orders import orders
+from sgdlab.cli.output import PatientStream, refused, write
+from sgdlab.cli.scaling_rule import scaling_rule
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 
 

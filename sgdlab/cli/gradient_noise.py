@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sgdlab.commands.lists import whole_numbers
-from sgdlab.commands.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet, Seed
-from sgdlab.commands.output import observer, show_with
+from sgdlab.cli.lists import whole_numbers
+from sgdlab.cli.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet, Seed
+from sgdlab.cli.output import observer, show_with
 from sgdlab.errors import UsageError
 
 

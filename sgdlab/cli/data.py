@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sgdlab.commands.options import Format, FormatOption, Prefix, Quiet, Seed
-from sgdlab.commands.output import show
+from sgdlab.cli.options import Format, FormatOption, Prefix, Quiet, Seed
+from sgdlab.cli.output import show
 
 
 def synthesize(
