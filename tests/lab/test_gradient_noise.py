@@ -1,0 +1,213 @@
+"""Gradient noise against plain matrices of row gradients and closed forms."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from sgdlab.config.model import Train
+from sgdlab.errors import UsageError
+from sgdlab.lab.gradient_noise import measure, noise_scale
+from sgdlab.lab.gradient_noise.measure import check_batch_sizes, measure_gradient_noise
+from sgdlab.lab.gradient_noise.minibatches import IndexSets, gradient_deviations
+from sgdlab.lab.gradient_noise.noise_scale import (
+    curvature_along,
+    measure_noise_scales,
+    trace_of_hessian_times_covariance,
+)
+from sgdlab.lab.gradient_noise.power_law import fit_slope, measure_growth
+from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients
+from tests.oracles.row_gradients import Rows, problem
+
+SIZES = [1, 2, 4, 8, 16, 32, 40]
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
+@pytest.mark.parametrize("train_bias", [True, False])
+def test_moments_are_those_of_the_rows(loss, train_bias):
+    gradients, rows = problem(loss=loss, train_bias=train_bias, l2=0.7)
+    moments = gradients.moments()
+    np.testing.assert_allclose(moments.gradient, rows.mean(axis=0), rtol=1e-12)
+    covariance = np.cov(rows.T, bias=True)
+    assert moments.trace == pytest.approx(np.trace(covariance), rel=1e-12)
+    np.testing.assert_allclose(moments.variance, np.diag(covariance), rtol=1e-9)
+
+
+def plain_hessian(gradients):
+    X = np.concatenate([inputs for inputs, _ in gradients.inputs()])
+    return X.T @ X / len(X) + gradients.l2 * np.diag(gradients.is_penalised)
+
+
+@pytest.mark.parametrize("max_bytes", [10**9, 0], ids=["with H", "with products of rows"])
+@pytest.mark.parametrize("shape", [(40, 5), (6, 15)])
+@pytest.mark.parametrize("train_bias", [True, False])
+def test_noise_along_the_curvature_is_that_of_plain_matrices(
+    max_bytes, shape, train_bias, monkeypatch
+):
+    monkeypatch.setattr(noise_scale, "MAX_HESSIAN_BYTES", max_bytes)
+    gradients, rows = problem(*shape, train_bias=train_bias, l2=0.7)
+    H, covariance = plain_hessian(gradients), np.cov(rows.T, bias=True)
+    moments = gradients.moments()
+    found = trace_of_hessian_times_covariance(gradients, moments)
+    assert found == pytest.approx(np.trace(H @ covariance), rel=1e-12)
+    G = rows.mean(axis=0)
+    assert curvature_along(gradients, G) == pytest.approx(G @ H @ G, rel=1e-12)
+    scales = measure_noise_scales(gradients, moments)
+    assert scales.simple == pytest.approx(np.trace(covariance) / (G @ G))
+    assert scales.curved == pytest.approx(np.trace(H @ covariance) / (G @ H @ G))
+    assert scales.standard_error == pytest.approx(math.sqrt(np.trace(covariance) / len(rows)))
+
+
+def test_a_batch_size_is_suggested_only_where_it_can_be_trusted():
+    gradients, _ = problem(n=40, loss="absolute", train_bias=False)
+
+    def scales(norm, trace):
+        G = np.zeros(5)
+        G[0] = norm
+        return measure_noise_scales(gradients, Moments(G, np.full(5, trace / 5)))
+
+    clear = scales(norm=1.0, trace=9.2)  # |G| is 2.09 standard errors from 0
+    assert clear.suggested_batch_size == 9
+    assert (clear.curved, clear.no_curved_because) == (
+        None,
+        "the Hessian is known for the squared loss alone",
+    )
+    unclear = scales(norm=1.0, trace=10.2)  # 1.98 standard errors
+    assert unclear.suggested_batch_size is None
+    assert "within 2 standard errors of 0" in unclear.verdict
+    assert scales(norm=1.0, trace=0.3).suggested_batch_size == 1
+    assert scales(norm=0.0, trace=1.0).simple is None
+
+
+@pytest.mark.parametrize(("n_rows", "suggested"), [(1000, None), (20_000, 10_000)])
+def test_a_noise_scale_beyond_the_rows_suggests_nothing(n_rows, suggested):
+    """Rows' gradients (1, +-10): all noise lies where the loss is a hundred times as curved."""
+    X = np.ones((n_rows, 2))
+    X[:, 1] = np.resize([10.0, -10.0], n_rows)
+    train = Train(batch_size=4, learning_rate=0.1, epochs=1, train_bias=False)
+    gradients = RowGradients(Rows(X, -np.ones(n_rows), n_rows), train, np.zeros(2), 0.0)
+    found = measure_noise_scales(gradients, gradients.moments())
+    assert (found.simple, found.curved) == pytest.approx((100, 10_000))
+    assert found.suggested_batch_size == suggested
+    assert suggested or "not below the 1000 rows" in found.verdict
+
+
+@pytest.mark.parametrize("pieces", [[4], [1, 3], [2, 1, 1]])
+def test_every_set_without_replacement_is_equally_likely(pieces):
+    sets = IndexSets(60_000, 2, False, 4, np.random.default_rng(1))
+    counts = np.concatenate([sets.counts(piece) for piece in pieces], axis=1)
+    assert set(counts.ravel()) == {0, 1}
+    assert (counts.sum(axis=1) == 2).all()
+    found = [np.mean(counts[:, i] & counts[:, j]) for i, j in itertools.combinations(range(4), 2)]
+    np.testing.assert_allclose(found, 1 / 6, atol=4 * math.sqrt(5 / 36 / 60_000))
+
+
+@pytest.mark.parametrize("pieces", [[3], [1, 2], [1, 1, 1]])
+def test_sets_with_replacement_are_multinomial(pieces):
+    sets = IndexSets(60_000, 3, True, 3, np.random.default_rng(2))
+    counts = np.concatenate([sets.counts(piece) for piece in pieces], axis=1)
+    assert (counts.sum(axis=1) == 3).all()
+    for outcome, probability in {(3, 0, 0): 1 / 27, (1, 2, 0): 3 / 27, (1, 1, 1): 6 / 27}.items():
+        share = np.mean((counts == outcome).all(axis=1))
+        error = math.sqrt(probability * (1 - probability) / 60_000)
+        assert share == pytest.approx(probability, abs=4 * error)
+
+
+def test_deviations_are_those_of_the_rows_drawn():
+    gradients, rows = problem(n=40, piece=40, l2=0.1)
+    drawn = IndexSets(20, 6, True, 40, np.random.default_rng(3)).counts(40)
+    sets = IndexSets(20, 6, True, 40, np.random.default_rng(3))
+    [deviations] = gradient_deviations(gradients, [sets])
+    for counts, deviation in zip(drawn, deviations, strict=True):
+        batch = rows[np.repeat(np.arange(40), counts)]
+        np.testing.assert_allclose(deviation, batch.mean(axis=0) - rows.mean(axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute"])
+def test_variance_is_sigma_squared_over_m_at_every_size(loss):
+    gradients, rows = problem(loss=loss)
+    noise = measure_gradient_noise(gradients, SIZES, n_trials=2000, seed=0)
+    trace = np.trace(np.cov(rows.T, bias=True))
+    for each in noise.independent.variances:
+        assert each.exact == pytest.approx(trace / each.batch_size)
+        assert abs(each.measured - trace / each.batch_size) < 4 * each.standard_error
+        assert 0.01 < each.ratio_standard_error < 0.1
+    for each in noise.distinct.variances[:-1]:
+        exact = trace / each.batch_size * (40 - each.batch_size) / 39
+        assert each.exact == pytest.approx(exact)
+        assert abs(each.measured - exact) < 4 * each.standard_error
+    for sampling in (noise.independent, noise.distinct):
+        assert abs(sampling.slope.value + 1) < 4 * sampling.slope.standard_error
+        assert sampling.slope.standard_error < 0.02
+        assert sampling.slope.low < sampling.slope.value < sampling.slope.high
+    for growth in noise.independent.growths:
+        assert abs(growth.ratio - 1 / growth.factor) < 4 * growth.standard_error
+    assert [each.factor for each in noise.independent.growths] == [2, 4, 5, 8, 10, 16, 20, 32, 40]
+
+
+def test_all_rows_without_replacement_have_no_variance():
+    gradients, _ = problem()
+    last = measure_gradient_noise(gradients, [40], n_trials=5, seed=0).distinct.variances[-1]
+    assert (last.measured, last.standard_error, last.exact, last.ratio) == (0.0, 0.0, 0.0, None)
+
+
+def test_a_size_is_measured_alike_whatever_the_others_are():
+    gradients, _ = problem()
+    alone = measure_gradient_noise(gradients, [8], n_trials=50, seed=0)
+    among = measure_gradient_noise(gradients, SIZES, n_trials=50, seed=0)
+    assert alone.independent.variances[0] == among.independent.variances[3]
+    assert alone.distinct.variances[0] == among.distinct.variances[3]
+    assert alone.independent.slope is None
+    other = measure_gradient_noise(gradients, [8], n_trials=50, seed=1)
+    assert other.independent.variances[0].measured != alone.independent.variances[0].measured
+
+
+def test_every_size_and_kind_draws_for_itself(monkeypatch):
+    states = []
+
+    def record(n_sets, batch_size, with_replacement, n_rows, random):
+        states.append(random.bit_generator.state["state"]["state"])
+        return IndexSets(n_sets, batch_size, with_replacement, n_rows, random)
+
+    monkeypatch.setattr(measure, "IndexSets", record)
+    measure_gradient_noise(problem()[0], SIZES, n_trials=2, seed=0)
+    assert len(set(states)) == len(states) == 2 * len(SIZES)
+
+
+def test_slope_and_its_error_on_a_power_law():
+    rng, sizes = np.random.default_rng(4), [1, 2, 4, 8, 16]
+    samples = [(size, rng.exponential(size**-1.5, 500)) for size in sizes]
+    slope = fit_slope(samples, np.random.default_rng(5))
+    spread = np.log(sizes) - np.log(sizes).mean()
+    error = 1 / math.sqrt(500 * (spread @ spread))  # the relative error of each mean is 500**-0.5
+    assert abs(slope.value + 1.5) < 4 * error
+    assert slope.standard_error == pytest.approx(error, rel=0.15)
+    assert slope.high - slope.low == pytest.approx(2 * 1.96 * error, rel=0.2)
+    pair = [rng.exponential(size, 500) for size in (3, 6)]
+    [growth] = measure_growth([3, 6], pair, np.random.default_rng(6))
+    assert growth.ratio == pytest.approx(pair[1].mean() / pair[0].mean())
+    assert growth.standard_error == pytest.approx(growth.ratio * math.sqrt(2 / 500), rel=0.15)
+
+
+def test_slope_leans_on_the_precise_means():
+    rng = np.random.default_rng(7)
+    precise = [(size, size**-1.0 * rng.normal(1, 0.001, 100)) for size in (1, 2, 4)]
+    vague = [(8, rng.exponential(1.0, 100))]  # eight times too high
+    assert fit_slope(precise + vague, rng).value == pytest.approx(-1, abs=0.01)
+
+
+def test_slope_needs_two_sizes_and_some_variance():
+    rng = np.random.default_rng(8)
+    assert fit_slope([(2, np.ones(5))], rng) is None
+    assert fit_slope([(2, np.ones(5)), (4, np.zeros(5))], rng) is None
+    assert measure_growth([2, 4], [np.ones(5), np.zeros(5)], rng) == ()
+
+
+def test_batch_sizes():
+    assert check_batch_sizes(None, 40) == [1, 2, 4, 8, 16, 32, 40]
+    assert check_batch_sizes(None, 32) == [1, 2, 4, 8, 16, 32]
+    assert check_batch_sizes([8, 2, 8], 40) == [2, 8]
+    for sizes in ([], [0, 1], [41]):
+        with pytest.raises(UsageError, match="expected whole numbers from 1 to 40"):
+            check_batch_sizes(sizes, 40)
