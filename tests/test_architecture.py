@@ -1,4 +1,4 @@
-"""Imports run downward only."""
+"""The house is a tower: imports run downward only, and no experiment leans on another."""
 
 import ast
 from pathlib import Path
@@ -7,66 +7,46 @@ import sgdlab
 
 PACKAGE = Path(sgdlab.__file__).parent
 
-# From the top to the bottom; a module imports only from lines below its own, or its own line. A
-# folder stands for its modules that are not named themselves.
-LAYERS = [
+# From the top to the bottom, a line a room: a module imports from lines below its room's, or from
+# its own room. The front door, ``__init__``, hands out what workflows do; whoever takes no more
+# than its version or its place does not go through it.
+TOWER = [
     {"__main__"},
-    {"cli.app"},
     {"cli"},
-    {
-        "cli.progress",
-        "lab.describe.report",
-        "lab.gradient_noise.remedies_report",
-        "lab.gradient_noise.report",
-        "lab.orders.report",
-        "lab.sampling.report",
-        "lab.scaling_rule.report",
-        "lab.solve.report",
-        "lab.xor.report",
-        "report",
-    },
+    {"__init__"},
     {"workflows"},
-    {"search.session"},
+    {"lab"},
+    {"report"},
     {"search"},
-    {"evaluation.evaluate_run", "search.finishing", "search.missing", "search.result"},
-    {"evaluation.score"},
-    {"runs.names", "runs.open_run"},
-    {"runs.directory", "runs.kept"},
-    {"runs", "search.selection", "search.table"},
-    {"runs.conclusion", "runs.replicate_log"},
-    {"runs.reading"},
-    {"evaluation.mae_step", "lab"},
-    {"engine.training", "evaluation"},
-    {"planning.cost", "search.planned"},
+    {"evaluation"},
+    {"runs"},
     {"engine"},
-    {"planning.memory"},
-    {"planning.plan"},
-    {"config.grid", "planning"},
+    {"planning"},
     {"optim"},
-    {"data", "lab.describe.measure"},
-    {"optim.losses", "runs.provenance"},
+    {"data"},
     {"config"},
-    {"config.objects"},
-    {"config.model", "config.yaml_tree", "data.shape", "observer", "system"},
     {"words"},
-    {"__init__", "errors", "optim.differences", "random_streams", "system.machine"},
+    {"system"},
+    {"errors", "observer", "random_streams"},
 ]
 
 
-def level(name):
-    """The number of the line that names a module, or else its folder."""
-    for place in (name, name.split(".")[0]):
-        found = [n for n, layer in enumerate(LAYERS) if place in layer]
-        if found:
-            assert len(found) == 1, f"{place} stands on {len(found)} lines"
-            return found[0]
-    raise AssertionError(f"{name} stands on no line")
-
-
 def modules():
+    """The name of every module, ``room.module`` or the like, and its file."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         yield ".".join(parts), path
+
+
+def room(name):
+    return name.split(".")[0]
+
+
+def level(name):
+    """The number of the line on which a module's room stands."""
+    found = [n for n, line in enumerate(TOWER) if room(name) in line]
+    assert len(found) == 1, f"{room(name)} stands on {len(found)} lines of the tower"
+    return found[0]
 
 
 def imports_of(path):
@@ -77,16 +57,39 @@ def imports_of(path):
             inside = (node.module or "").removeprefix("sgdlab").lstrip(".")
             for alias in node.names:
                 name = f"{inside}.{alias.name}".lstrip(".")
-                yield name if name in known else inside or "__init__"
+                if name in known:
+                    yield name
+                elif inside:
+                    yield inside
+                elif alias.name != "__version__":
+                    yield "__init__"
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "sgdlab":
-                    yield alias.name.removeprefix("sgdlab").lstrip(".") or "__init__"
+                    inside = alias.name.removeprefix("sgdlab").lstrip(".")
+                    if inside or uses_the_front_door(path):
+                        yield inside or "__init__"
 
 
-def test_every_line_names_something():
-    names = {name for name, _ in modules()}
-    assert set().union(*LAYERS) <= names | {name.split(".")[0] for name in names}
+def uses_the_front_door(path):
+    """Whether a file takes more from ``sgdlab`` itself than its version and where it lies."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "sgdlab"
+        and node.attr not in ("__file__", "__version__")
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def experiment(name):
+    """The folder of an experiment of the laboratory; None for what experiments share."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "lab" and len(parts) > 2 else None
+
+
+def test_every_line_names_rooms_that_there_are():
+    assert set().union(*TOWER) == {room(name) for name, _ in modules()}
 
 
 def test_imports_run_downward():
@@ -95,12 +98,13 @@ def test_imports_run_downward():
         for name, path in modules()
         for imported in imports_of(path)
         if level(imported) < level(name)
+        or (level(imported) == level(name) and room(imported) != room(name))
     ]
     assert upward == []
 
 
-def test_no_cycles():
-    graph = {name: set(imports_of(path)) - {"__init__"} for name, path in modules()}
+def test_no_circles():
+    graph = {name: set(imports_of(path)) for name, path in modules()}
     done = set()
 
     def visit(name, above):
@@ -114,6 +118,18 @@ def test_no_cycles():
         visit(name, [])
 
 
+def test_no_experiment_imports_another():
+    crossing = [
+        f"{name} imports {imported}"
+        for name, path in modules()
+        for imported in imports_of(path)
+        if experiment(imported) is not None
+        and room(name) == "lab"
+        and experiment(name) != experiment(imported)
+    ]
+    assert crossing == []
+
+
 def test_only_the_command_line_prints_or_exits():
     found = [
         f"{name}:{node.lineno}"
@@ -122,5 +138,27 @@ def test_only_the_command_line_prints_or_exits():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in ("print", "exit", "sys.exit", "os._exit")
+    ]
+    assert found == []
+
+
+def test_no_random_number_comes_from_a_global_state():
+    """Generators and seeds are numpy's only way in, and no generator is made without a seed."""
+    ways = ("np.random.Generator", "np.random.SeedSequence", "np.random.default_rng")
+    found = [
+        f"{name}:{node.lineno}"
+        for name, path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Import | ast.ImportFrom) and ast.unparse(node).endswith("random"))
+        or (
+            isinstance(node, ast.Attribute)
+            and ast.unparse(node.value) == "np.random"
+            and ast.unparse(node) not in ways
+        )
+        or (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "np.random.default_rng"
+            and not node.args
+        )
     ]
     assert found == []
