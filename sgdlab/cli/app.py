@@ -13,6 +13,7 @@ import typer
 
 from sgdlab import __version__
 from sgdlab.cli import data, gradient_noise, sampling, search, solve, xor
+from sgdlab.cli.flags import shown
 from sgdlab.cli.orders import orders
 from sgdlab.cli.output import PatientStream, refused, write
 from sgdlab.cli.scaling_rule import scaling_rule
@@ -89,7 +90,7 @@ def _run() -> int:
             raise StorageError("stdout: closed; expected a writable stream")
         return app(prog_name="sgdlab", standalone_mode=False) or 0
     except SgdlabError as error:
-        return _complain(error.exit_code, *error.messages)
+        return _complain(error.exit_code, *map(shown, error.problems))
     except typer.TyperException as error:
         return _complain(UsageError.exit_code, f"{error.format_message()} (see --help)")
     except _Signalled as error:

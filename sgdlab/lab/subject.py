@@ -102,4 +102,4 @@ def need_plain_sgd(train: Train) -> None:
 def check_l2(l2: float) -> None:
     """Raise UsageError unless a model can be solved with this L2."""
     if not 0 <= l2 <= LARGEST_L2:
-        raise UsageError(f"--l2 {l2}: expected a number from 0 to {LARGEST_L2:g}")
+        raise UsageError(f"`l2={l2}`", "out of range", f"a number from 0 to {LARGEST_L2:g}")

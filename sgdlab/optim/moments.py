@@ -59,7 +59,7 @@ def check_range(rows: NDArray[Any], targets: NDArray[Any]) -> None:
         largest = float(np.max(np.abs(values), initial=0.0))
         if largest and not SMALLEST < largest < 1 / SMALLEST:
             found = f"values up to {largest:.2g}, whose squares do not fit float64"
-            raise DataError(f"{name}: {found}; expected moderate ones (see data.divide_by)")
+            raise DataError(name, found, "moderate ones", "see data.divide_by")
 
 
 def moments(chunks: Iterable[Chunk]) -> Moments:

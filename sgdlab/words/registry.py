@@ -8,6 +8,7 @@ Numbers that belong to one cell, or columns of a whole stack of cells, are put i
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from numpy.typing import NDArray
@@ -132,6 +133,7 @@ class Registry(Generic[AnyWord]):
         }
 
 
+@cache
 def hyperparameters_of(word: type[Any]) -> dict[str, Hyperparameter]:
     """The hyperparameters that belong to a word alone, by name."""
     return {

@@ -76,12 +76,12 @@ def check_batch_sizes(batch_sizes: Sequence[int] | None, n_rows: int) -> list[in
     """
     if batch_sizes is None:
         return [2**k for k in range((n_rows - 1).bit_length())] + [n_rows]
-    expected = f"expected whole numbers from 1 to {n_rows}, the rows to train"
+    expected = f"whole numbers from 1 to {n_rows}, the rows to train"
     if not batch_sizes:
-        raise UsageError(f"--batch-sizes: none; {expected}")
+        raise UsageError("`batch_sizes`", "none", expected)
     for each in batch_sizes:
         if not 1 <= each <= n_rows:
-            raise UsageError(f"--batch-sizes: {each}; {expected}")
+            raise UsageError("`batch_sizes`", str(each), expected)
     return sorted(set(batch_sizes))
 
 

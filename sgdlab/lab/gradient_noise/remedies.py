@@ -99,7 +99,7 @@ def measure_remedies(
     noise, signal = moments.trace / batch_size, moments.squared_norm
     if not (noise > 0 and signal > 0):
         found = f"noise {noise:g} and squared mean gradient {signal:g} at these weights"
-        raise DataError(f"training rows: {found}; expected both positive (another --at-epoch)")
+        raise DataError("training rows", found, "both positive", "try another `at_epoch`")
     random = generator(seed, Purpose.GRADIENT_NOISE)
     plans = _plans(gradients, moments)
     sums = _run_chains(gradients, moments, plans, batch_size, random)

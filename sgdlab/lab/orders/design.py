@@ -63,8 +63,8 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
     batch_size = options.batch_size or usual
     n_batches = n_rows // batch_size
     if n_batches < 2:
-        found = f"--batch-size {batch_size}: {n_batches} in {n_rows} rows"
-        raise UsageError(f"{found}; expected at least 2 (see --rows)")
+        place, found = f"`batch_size={batch_size}`", f"{n_batches} batches in {n_rows} rows"
+        raise UsageError(place, found, "at least 2", "see `rows`")
     rows = dataset.limited_to(n_batches * batch_size).training(np.float64)
     [(X, y)] = rows.chunks(rows.n_rows)
     bias = None if train.train_bias else train.initial_bias
@@ -80,13 +80,12 @@ def _check_noise(problem: Problem) -> None:
     """Where the minimum fits every row, all gradients vanish there and nothing keeps SGD away."""
     scale = np.mean(np.square(problem.y)) * np.mean(np.sum(np.square(problem.X), axis=1))
     if not problem.noise > SMALLEST_NOISE * scale:
-        hint = "give a larger --l2, or more --rows"
-        raise UsageError(
-            f"l2 {problem.l2:g}: fits every row; expected noise at the minimum ({hint})"
-        )
+        hint = "give a larger `l2`, or more `rows`"
+        raise UsageError(f"l2 {problem.l2:g}", "fits every row", "noise at the minimum", hint)
     if not problem.minimum.is_trusted:
-        found = f"l2 {problem.l2:g}: condition number {problem.minimum.condition_number:.2g}"
-        raise UsageError(f"{found}; expected an exact minimum (give a larger --l2)")
+        found = f"condition number {problem.minimum.condition_number:.2g}"
+        hint = "give a larger `l2`"
+        raise UsageError(f"l2 {problem.l2:g}", found, "an exact minimum", hint)
 
 
 def choose_learning_rates(problem: Problem, options: OrdersOptions) -> tuple[float, ...]:
@@ -97,13 +96,14 @@ def choose_learning_rates(problem: Problem, options: OrdersOptions) -> tuple[flo
         return tuple(rate for rate in usual if rate <= limit / 4)
     rates = tuple(sorted(set(options.learning_rates)))
     if len(rates) < 2:
-        raise UsageError(f"--learning-rates: {len(rates)} value; expected two or more")
+        raise UsageError("`learning_rates`", f"{len(rates)} value", "two or more")
     if rates[-1] >= limit:
-        found = f"--learning-rates: {rates[-1]:g}"
-        raise UsageError(f"{found}; expected below 2 / (lambda_max + l2) = {limit:.4g}")
+        expected = f"below 2 / (lambda_max + l2) = {limit:.4g}"
+        raise UsageError("`learning_rates`", f"{rates[-1]:g}", expected)
     if (n_epochs := epochs_needed(problem, rates[0])) > MOST_EPOCHS:
-        found = f"--learning-rates: {rates[0]:g}, where noise settles after {n_epochs} epochs"
-        raise UsageError(f"{found}; expected at most {MOST_EPOCHS} epochs (give larger ones)")
+        found = f"{rates[0]:g}, where noise settles after {n_epochs} epochs"
+        expected = f"at most {MOST_EPOCHS} epochs"
+        raise UsageError("`learning_rates`", found, expected, "give larger ones")
     return rates
 
 

@@ -121,13 +121,13 @@ def simulate(sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1) -
 
 
 def _check_work(sampling: Sampling, n_trials: int) -> None:
-    check_range("trials", n_trials)
+    check_range("n_trials", n_trials)
     work, largest, unit = sampling.n_draws * n_trials, MAX_DRAWS, "draws"
     if sampling.batch_size > 1:
         work, largest, unit = sampling.n_batches * n_trials, MAX_BATCHES, "batches"
     if work > largest:
-        what = f"n {sampling.n_rows}, epochs {sampling.epochs}, trials {n_trials}"
-        raise UsageError(f"{what}: {work} {unit}; expected at most {largest} (take fewer trials)")
+        place = f"`n_rows={sampling.n_rows}` `epochs={sampling.epochs}` `n_trials={n_trials}`"
+        raise UsageError(place, f"{work} {unit}", f"at most {largest}", "take fewer trials")
 
 
 def never_counts(

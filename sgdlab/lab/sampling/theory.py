@@ -26,14 +26,15 @@ class Sampling:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        check_range("n", self.n_rows, MAX_ROWS)
+        check_range("n_rows", self.n_rows, MAX_ROWS)
         check_range("epochs", self.epochs)
-        check_range("batch size", self.batch_size)
+        check_range("batch_size", self.batch_size)
+        place = f"`batch_size={self.batch_size}`"
         if self.batch_size > self.n_rows:
-            raise UsageError(f"batch size {self.batch_size}; expected at most n, {self.n_rows}")
+            raise UsageError(place, "too large", f"at most the {self.n_rows} rows")
         if self.n_draws % self.batch_size:
-            found = f"{self.n_draws} draws from n = {self.n_rows} rows"
-            raise UsageError(f"batch size {self.batch_size}: does not divide the {found}")
+            found = f"does not divide the {self.n_draws} draws from {self.n_rows} rows"
+            raise UsageError(place, found, "whole batches")
 
     @property
     def n_draws(self) -> int:
@@ -54,7 +55,7 @@ def check_range(name: str, value: int, largest: int | None = None) -> None:
     """A count is at least 1, and at most ``largest``."""
     if value < 1 or (largest is not None and value > largest):
         expected = "1 or more" if largest is None else f"1 to {largest}"
-        raise UsageError(f"{name} {value}; expected {expected}")
+        raise UsageError(f"`{name}={value}`", "out of range", expected)
 
 
 def never_share(sampling: Sampling) -> float:

@@ -110,7 +110,7 @@ def _compare(
     spread = distance_between(_models(reference))
     if spread == 0:
         hint = "is y constant, or every row the same?"
-        raise DataError(f"k = 1: all replicates end alike; expected noise to compare with ({hint})")
+        raise DataError("k = 1", "all replicates end alike", "noise to compare with", hint)
     return tuple(
         _scaled(base, rule, variant, outcomes, reference, spread)
         for (_, factor, rule), (variant, outcomes) in trained.items()

@@ -67,14 +67,14 @@ def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
     except np.linalg.LinAlgError:  # of what is not finite
         pass
     found = "values whose squares do not fit float64"
-    raise DataError(f"X, y: {found}; expected moderate ones (see data.divide_by)")
+    raise DataError("X, y", found, "moderate ones", "see data.divide_by")
 
 
 def _check_memory(rows: RowSet) -> None:
     needed = MATRICES * 8 * min(rows.n_rows, rows.n_features) * rows.n_features
     if needed > machine.memory_bytes():
         found = f"{rows.n_features} columns, which take about {needed / 1e9:.0f} GB to solve for"
-        raise DataError(f"X: {found}; expected at most {machine.memory_bytes() / 1e9:.0f} GB")
+        raise DataError("X", found, f"at most {machine.memory_bytes() / 1e9:.0f} GB")
 
 
 def _factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:

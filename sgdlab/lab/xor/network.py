@@ -164,15 +164,15 @@ def _levels(errors: Floats, has_dead_unit: NDArray[np.bool_]) -> list[Level]:
 
 
 def _check(n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float) -> None:
-    counts = {"--hidden": n_hidden, "--restarts": n_restarts, "--steps": n_steps}
-    for option, count in counts.items():
+    counts = {"n_hidden": n_hidden, "n_restarts": n_restarts, "n_steps": n_steps}
+    for name, count in counts.items():
         if count < 1:
-            raise UsageError(f"{option} {count}: nothing to do; expected at least 1")
+            raise UsageError(f"`{name}={count}`", "nothing to do", "at least 1")
     if not 0 < learning_rate < math.inf:
-        raise UsageError(f"--learning-rate {learning_rate}: expected a positive number")
+        raise UsageError(f"`learning_rate={learning_rate}`", "no step size", "a positive number")
+    size = f"`n_hidden={n_hidden}` `n_restarts={n_restarts}`"
     if (units := n_hidden * n_restarts) > MOST_UNITS:
-        found = f"--hidden {n_hidden} --restarts {n_restarts}: {units} units"
-        raise UsageError(f"{found}; expected at most {MOST_UNITS} (take fewer restarts)")
+        raise UsageError(size, f"{units} units", f"at most {MOST_UNITS}", "take fewer restarts")
     if (work := n_hidden * n_restarts * n_steps) > MOST_WORK:
-        found = f"--hidden {n_hidden} --restarts {n_restarts} --steps {n_steps}: {work} unit steps"
-        raise UsageError(f"{found}; expected at most {MOST_WORK} (take fewer restarts or steps)")
+        place, hint = f"{size} `n_steps={n_steps}`", "take fewer restarts or steps"
+        raise UsageError(place, f"{work} unit steps", f"at most {MOST_WORK}", hint)
