@@ -11,7 +11,6 @@ from sgdlab.config.model import WORDS, Train
 from sgdlab.words.losses import LOSSES, Loss
 from sgdlab.words.optimizers import OPTIMIZERS, Optimizer
 from sgdlab.words.orders import ORDERS, Order
-from sgdlab.words.registry import hyperparameters_of
 from sgdlab.words.starts import STARTS, Start
 
 
@@ -24,7 +23,7 @@ def matters(train: Train, name: str) -> bool:
     """Whether a hyperparameter has any influence on a cell: those of other words have none."""
     for key, registry in WORDS.items():
         if name in registry.hyperparameters():
-            return name in hyperparameters_of(registry[getattr(train, key)])
+            return name in registry.own(getattr(train, key))
     return True
 
 

@@ -8,7 +8,6 @@ Numbers that belong to one cell, or columns of a whole stack of cells, are put i
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from numpy.typing import NDArray
@@ -63,6 +62,7 @@ class Registry(Generic[AnyWord]):
     def __init__(self, key: str) -> None:
         self.key = key
         self._words: dict[str, type[AnyWord]] = {}
+        self._own: dict[str, dict[str, Hyperparameter]] = {}
         self._is_read = False
 
     def add(self, word: type[AnyWord]) -> type[AnyWord]:
@@ -78,7 +78,7 @@ class Registry(Generic[AnyWord]):
             raise ValueError(f"{self.key} {name!r} is there already")
         if self._is_read:
             raise ValueError(f"{self.key} {name!r}: added after sgdlab.config.model was imported")
-        self._words[name] = word
+        self._words[name], self._own[name] = word, hyperparameters_of(word)
         return word
 
     def names_for_config(self) -> tuple[str, ...]:
@@ -121,19 +121,18 @@ class Registry(Generic[AnyWord]):
             Further fields of the word.
         """
         word = self[name]
-        own = {} if value is None else {each: value(each) for each in hyperparameters_of(word)}
+        own = {} if value is None else {key: value(key) for key in self._own[name]}
         return word(**own, **others)
 
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         """Those of all words, by name."""
-        return {
-            name: declared
-            for word in self._words.values()
-            for name, declared in hyperparameters_of(word).items()
-        }
+        return {name: declared for own in self._own.values() for name, declared in own.items()}
+
+    def own(self, name: str) -> dict[str, Hyperparameter]:
+        """Those of one word, by name; see ``[]`` for what is raised."""
+        return self._own[self[name].name]
 
 
-@cache
 def hyperparameters_of(word: type[Any]) -> dict[str, Hyperparameter]:
     """The hyperparameters that belong to a word alone, by name."""
     return {
