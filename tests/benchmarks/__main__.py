@@ -1,4 +1,4 @@
-"""Measures how fast sgdlab is, and prints the tables of the README.
+"""Measures how fast sgdlab is, and prints the tables of the README beside it.
 
     python -m tests.benchmarks [NAME ...] [--write] [--runs N] [--busy]
 
@@ -13,6 +13,7 @@ import argparse
 import importlib
 import re
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -20,8 +21,8 @@ from tests.benchmarks import data
 from tests.benchmarks.idle import BusyError
 from tests.benchmarks.shown import machine
 from tests.benchmarks.stopwatch import Stopwatch
-from tests.readme import README
 
+PAGE = Path(__file__).with_name("README.md")
 BENCHMARKS = (
     "speed",
     "winner",
@@ -70,10 +71,10 @@ def write(name: str, text: str) -> None:
     """Put a text between the marks of its benchmark in the README."""
     mark = f"<!-- benchmark {name} -->"
     block = re.compile(f"{mark}\n```text\n.*?```\n", re.DOTALL)
-    old = README.read_text()
+    old = PAGE.read_text()
     if not block.search(old):
-        raise ValueError(f"{README}: no block after {mark}")
-    README.write_text(block.sub(lambda _: f"{mark}\n```text\n{text}```\n", old))
+        raise ValueError(f"{PAGE}: no block after {mark}")
+    PAGE.write_text(block.sub(lambda _: f"{mark}\n```text\n{text}```\n", old))
 
 
 if __name__ == "__main__":
