@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sgdlab.config.config_source import ConfigLike
 from sgdlab.config.grid import expand
 from sgdlab.config.model import json_schema
 from sgdlab.config.reading import load_config
+from sgdlab.config.source import ConfigLike
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
 from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run

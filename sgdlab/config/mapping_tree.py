@@ -1,4 +1,4 @@
-"""A mapping from Python -> ordered plain values, as :mod:`sgdlab.config.yaml_tree` gives them."""
+"""A mapping from Python as a tree, like that which a YAML text is read into."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from sgdlab.system.safe_text import printable, shortened
 def read_mapping(mapping: Mapping[Any, Any]) -> Document:
     """A copy of a mapping; tuples and arrays are lists, and numpy's numbers are Python's.
 
-    Places count keys and values in their order. Every mistake is a problem of the document.
+    Places count keys and values in their order. Every mistake is one of the document.
     """
     document = Document()
     document.value = _value(mapping, (), document, itertools.count(1))
@@ -24,7 +24,7 @@ def _value(value: Any, path: Path, document: Document, numbers: Iterator[int]) -
     place = (next(numbers), 1)
     document.places[path] = place
     if len(path) > MAX_DEPTH:
-        document.complain(path, place, f"nesting deeper than {MAX_DEPTH}; expected a flat mapping")
+        document.complain(path, place, f"nesting deeper than {MAX_DEPTH}", "a flat mapping")
         return None
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
@@ -37,7 +37,7 @@ def _value(value: Any, path: Path, document: Document, numbers: Iterator[int]) -
     if isinstance(value, list | tuple | range):
         return [_value(each, (*path, n), document, numbers) for n, each in enumerate(value)]
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
-        document.complain(path, place, f"more than {MAX_DIGITS} digits; expected a smaller number")
+        document.complain(path, place, f"more than {MAX_DIGITS} digits", "a smaller number")
         return None
     return value
 
@@ -46,5 +46,5 @@ def _is_key(key: object, path: Path, document: Document) -> bool:
     if isinstance(key, str) and key.isprintable():
         return True
     found = f"the key {shortened(printable(repr(key)))}"
-    document.complain(path, document.places[path], f"{found}; expected the name of a key")
+    document.complain(path, document.places[path], found, "the name of a key")
     return False

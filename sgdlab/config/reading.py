@@ -9,13 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sgdlab.config.config_source import (
-    ConfigLike,
-    Source,
-    describe_value,
-    override_all,
-    read_source,
-)
 from sgdlab.config.model import (
     MAX_CELLS,
     NOT_AXES,
@@ -30,9 +23,16 @@ from sgdlab.config.model import (
     Validation,
     Zip,
 )
+from sgdlab.config.source import (
+    ConfigLike,
+    Source,
+    describe_value,
+    override_all,
+    read_source,
+)
+from sgdlab.config.yaml_tree import Mistake
 from sgdlab.config.yaml_tree import Path as Key
-from sgdlab.config.yaml_tree import Problem
-from sgdlab.errors import ConfigError
+from sgdlab.errors import ConfigError, Problem
 
 MAX_MISTAKES = 100  # that are shown
 
@@ -83,23 +83,23 @@ def load_config(
     """
     source = read_source(config)
     defaults = source.defaults if needs_files else source.defaults | {"data": {}}
-    lines = override_all(source, overrides)
+    problems = override_all(source, overrides)
     tree = defaults | source.document.value
-    problems = [*source.document.problems, *_grid_problems(tree, source)]
-    problems += _fold_problems(tree, source)
-    valid = _validate(_normalised(tree, source), tree, source, problems)
+    mistakes = [*source.document.mistakes, *_grid_mistakes(tree, source)]
+    mistakes += _fold_mistakes(tree, source)
+    valid = _validate(_normalised(tree, source), tree, source, mistakes)
     if needs_files:
-        problems += _path_problems(tree, source)
-    lines += map(source.line, sorted(problems, key=lambda problem: problem.place))
-    if lines or valid is None:
-        raise ConfigError(*_first(list(dict.fromkeys(lines)), source.name or "config"))
+        mistakes += _path_mistakes(tree, source)
+    problems += map(source.problem, sorted(mistakes, key=lambda mistake: mistake.place))
+    if problems or valid is None:
+        raise ConfigError.of(_first(list(dict.fromkeys(problems)), source.name or "config"))
     return valid if needs_files else valid.model_copy(update={"data": valid.data.without_files()})
 
 
-def _first(lines: list[str], name: str) -> list[str]:
-    if len(lines) <= MAX_MISTAKES:
-        return lines
-    return [*lines[:MAX_MISTAKES], f"{name}: more mistakes than these; mend these first"]
+def _first(problems: list[Problem], name: str) -> list[Problem]:
+    if len(problems) <= MAX_MISTAKES:
+        return problems
+    return [*problems[:MAX_MISTAKES], Problem(name, "more mistakes than these; mend these first")]
 
 
 def _normalised(tree: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -118,10 +118,10 @@ def _normalised(tree: dict[str, Any], source: Source) -> dict[str, Any]:
 
 
 def _validate(
-    normalised: dict[str, Any], tree: dict[str, Any], source: Source, problems: list[Problem]
+    normalised: dict[str, Any], tree: dict[str, Any], source: Source, mistakes: list[Mistake]
 ) -> Config | None:
-    """The models' verdict; its mistakes are added to ``problems``."""
-    unreadable = {problem.path for problem in problems}
+    """The models' verdict; its own are added to ``mistakes``."""
+    unreadable = {mistake.path for mistake in mistakes}
     try:
         return Config.model_validate(normalised)
     except ValidationError as error:
@@ -134,32 +134,33 @@ def _validate(
                 path = path[:1] + path[2:]
             at_key = detail["type"] in ("extra_forbidden", "missing")
             if at_key or path not in unreadable:
-                problems.append(source.problem(path, _message(dict(detail), path), at_key))
+                mistakes.append(source.mistake(path, *_said(dict(detail), path), at_key=at_key))
         return None
 
 
-def _message(detail: dict[str, Any], path: Key) -> str:
+def _said(detail: dict[str, Any], path: Key) -> tuple[str, str]:
+    """What was found, and what was expected."""
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path)
     template = _EXPECTED.get(detail["type"], "{msg}")
     expected = template.format(msg=detail["msg"], **detail.get("ctx", {}))
     found = "nothing" if detail["type"] == "missing" else describe_value(detail["input"])
-    return f"{found}; expected {expected}"
+    return found, expected
 
 
-def _unknown_key(path: Key) -> str:
+def _unknown_key(path: Key) -> tuple[str, str]:
     section, key = _section(path[:-1]), str(path[-1])
     if section in (SubGrid, Zip) and key in NOT_AXES:
-        return f"not an axis; {NOT_AXES[key]}"
+        return f"not an axis; {NOT_AXES[key]}", ""
     known = list(section.model_fields)
     if close := difflib.get_close_matches(key, known, n=1):
-        return f"unknown key; did you mean {close[0]}?"
+        return f"unknown key; did you mean {close[0]}?", ""
     owners: dict[str, Any] = {"train": Train, "data": Data, "data.validation": Validation}
     owners |= {"run": Run, "select": Select}
     for name, owner in owners.items():
         if close := difflib.get_close_matches(key, owner.model_fields, n=1, cutoff=0.8):
-            return f"unknown key; did you mean {name}.{close[0]}?"
-    return f"unknown key; expected one of {', '.join(known)}"
+            return f"unknown key; did you mean {name}.{close[0]}?", ""
+    return "unknown key", f"one of {', '.join(known)}"
 
 
 def _section(path: Key) -> Any:
@@ -178,14 +179,14 @@ def _section(path: Key) -> Any:
     return sections[names]
 
 
-def _grid_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
+def _grid_mistakes(tree: dict[str, Any], source: Source) -> Iterator[Mistake]:
     """What no single value shows: keys given twice or nowhere, unequal zips, too many cells."""
     train = tree.get("train")
     train = train if isinstance(train, dict) else {}
     grid = tree.get("grid", {})
     if not isinstance(grid, dict | list) or grid == []:
-        expected = "expected a mapping of lists, or a list of such mappings"
-        yield source.problem(("grid",), f"{describe_value(grid)}; {expected}")
+        expected = "a mapping of lists, or a list of such mappings"
+        yield source.mistake(("grid",), describe_value(grid), expected)
     prefixed: list[tuple[Key, Any]] = [(("grid",), grid)]
     if isinstance(grid, list):
         prefixed = [(("grid", n), each) for n, each in enumerate(grid)]
@@ -195,58 +196,57 @@ def _grid_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
             continue
         zipped = axes.get("zip")
         if zipped == {}:
-            found = "an empty mapping; expected lists of equal length"
-            yield source.problem((*path, "zip"), found)
+            yield source.mistake((*path, "zip"), "an empty mapping", "lists of equal length")
         zipped = zipped if isinstance(zipped, dict) else {}
-        yield from _key_problems(path, axes, zipped, train, source)
+        yield from _key_mistakes(path, axes, zipped, train, source)
         lengths = _lengths(zipped)
         if len(set(lengths)) > 1:
             found = f"lists of {' and '.join(map(str, sorted(set(lengths))))} values"
-            yield source.problem((*path, "zip"), f"{found}; expected equal lengths")
+            yield source.mistake((*path, "zip"), found, "equal lengths")
         n_cells += math.prod(_lengths(axes)) * max(lengths, default=1)
     if n_cells > MAX_CELLS:
-        yield source.problem(("grid",), f"{n_cells} cells; expected at most {MAX_CELLS}")
+        yield source.mistake(("grid",), f"{n_cells} cells", f"at most {MAX_CELLS}")
 
 
-def _fold_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
+def _fold_mistakes(tree: dict[str, Any], source: Source) -> Iterator[Mistake]:
     """What needs folds, and what does not go together with them."""
     data, select = tree.get("data"), tree.get("select")
     validation = data.get("validation") if isinstance(data, dict) else None
     keys = validation.keys() if isinstance(validation, dict) else ()
     if {"fraction", "folds"} <= set(keys):
-        found = "also data.validation.fraction; expected one of them"
-        hint = "--set 'data.validation={folds: 5}' replaces both"
-        yield source.problem(("data", "validation", "folds"), f"{found} ({hint})", True)
+        path, found = ("data", "validation", "folds"), "also data.validation.fraction"
+        hint = "set data.validation to {folds: 5} to replace both"
+        yield source.mistake(path, found, "one of them", hint, at_key=True)
     rule = select.get("rule") if isinstance(select, dict) else None
     if rule == "one_standard_error" and "folds" not in keys:
         found = f"{rule} without data.validation.folds, whose errors it needs"
-        yield source.problem(("select", "rule"), f"{found}; expected minimum (or add folds)")
+        yield source.mistake(("select", "rule"), found, "minimum", "or add folds")
 
 
-def _path_problems(tree: dict[str, Any], source: Source) -> Iterator[Problem]:
+def _path_mistakes(tree: dict[str, Any], source: Source) -> Iterator[Mistake]:
     """Where no folder of arrays is named."""
     data = tree.get("data")
     if isinstance(data, dict) and data.get("path") is None:
         expected = "text" if "path" in data else "a value (add it)"
-        yield source.problem(("data", "path"), f"nothing; expected {expected}")
+        yield source.mistake(("data", "path"), "nothing", expected)
 
 
 def _lengths(axes: dict[str, Any]) -> list[int]:
     return [len(axes[key]) for key in Train.model_fields if isinstance(axes.get(key), list)]
 
 
-def _key_problems(
+def _key_mistakes(
     path: Key, axes: dict[str, Any], zipped: dict[str, Any], train: dict[str, Any], source: Source
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     for key in [name for name in Train.model_fields if name not in NOT_AXES]:
-        elsewhere = f"also under train.{key}; expected it once"
+        elsewhere, inside = f"also under train.{key}", (*path, "zip", key)
         if key in axes and key in train:
-            yield source.problem((*path, key), elsewhere, True)
+            yield source.mistake((*path, key), elsewhere, "it once", at_key=True)
         if key in zipped and key in train:
-            yield source.problem((*path, "zip", key), elsewhere, True)
+            yield source.mistake(inside, elsewhere, "it once", at_key=True)
         if key in zipped and key in axes:
-            message = "also an axis of its own; expected it once"
-            yield source.problem((*path, "zip", key), message, True)
+            yield source.mistake(inside, "also an axis of its own", "it once", at_key=True)
         if key in REQUIRED and key not in axes | zipped | train:
-            message = f"nothing; expected a value here or a list under grid.{key}"
-            yield Problem(("train", key), source.problem(path, "").place, message)
+            place = source.mistake(path, "").place
+            expected = f"a value here or a list under grid.{key}"
+            yield Mistake(("train", key), place, "nothing", expected)

@@ -37,42 +37,44 @@ _AMBIGUOUS = {
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One mistake: where in the tree, where in the text (line and column from 1), and what."""
+class Mistake:
+    """Where in the tree and in the text (line and column from 1); what was found and expected."""
 
     path: Path
     place: Place
-    message: str
+    found: str
+    expected: str = ""
+    hint: str = ""
 
 
 @dataclass
 class Document:
     """The values of a YAML text, the places of each key and value, and what was wrong.
 
-    A value that could not be read stands as ``None`` and has its path in ``problems``.
+    A value that could not be read stands as ``None`` and has its path in ``mistakes``.
     """
 
     value: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
     key_places: dict[Path, Place] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
 
-    def complain(self, path: Path, place: Place, message: str) -> None:
-        self.problems.append(Problem(path, place, message))
+    def complain(self, path: Path, place: Place, found: str, expected: str, hint: str = "") -> None:
+        self.mistakes.append(Mistake(path, place, found, expected, hint))
 
 
 class _UnreadableError(Exception):
     """The text cannot be read any further."""
 
-    def __init__(self, place: Place, message: str) -> None:
-        super().__init__(message)
-        self.place = place
+    def __init__(self, place: Place, found: str, expected: str, hint: str = "") -> None:
+        super().__init__(found)
+        self.mistake = Mistake((), place, found, expected, hint)
 
 
 def parse_yaml(text: str) -> Document:
     """Read one YAML document.
 
-    Never raises for bad text: every mistake is a :class:`Problem` of the document, and after one
+    Never raises for bad text: every mistake is a :class:`Mistake` of the document, and after one
     that stops the reading (bad syntax, nesting deeper than 64) it is the only one. Nothing but
     spaces and comments is ``None``.
     """
@@ -85,18 +87,18 @@ def parse_yaml(text: str) -> Document:
         document.value = _value(first, events, (), document)
         list(events)  # what follows the first document is checked too
     except _UnreadableError as error:
-        return Document(problems=[Problem((), error.place, str(error))])
+        return Document(mistakes=[error.mistake])
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "cannot be read"
         place = _place(mark) if mark else (1, 1)
-        return Document(problems=[Problem((), place, f"not YAML: {shortened(what, 120)}")])
+        return Document(mistakes=[Mistake((), place, f"not YAML: {shortened(what, 120)}")])
     except yaml.reader.ReaderError as error:
         place = _place_in(text, error.position)
-        message = f"the character U+{error.character:04X}; expected text (remove it)"
-        return Document(problems=[Problem((), place, message)])
+        found = f"the character U+{error.character:04X}"
+        return Document(mistakes=[Mistake((), place, found, "text", "remove it")])
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        return Document(problems=[Problem((), (1, 1), f"not YAML: {error}")])
+        return Document(mistakes=[Mistake((), (1, 1), f"not YAML: {error}")])
     return document
 
 
@@ -116,22 +118,18 @@ def _checked(events: Iterator[Any]) -> Iterator[Any]:
         if isinstance(event, yaml.DocumentStartEvent):
             n_documents += 1
             if n_documents > 1:
-                raise _UnreadableError(place, "a second document; expected one (remove the '---')")
+                raise _UnreadableError(place, "a second document", "one", "remove the '---'")
         elif isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise _UnreadableError(
-                    place, f"nested more than {MAX_DEPTH} deep; expected a config"
-                )
+                raise _UnreadableError(place, f"nested more than {MAX_DEPTH} deep", "a config")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if getattr(event, "anchor", None) is not None:
-            raise _UnreadableError(
-                place, "an anchor or alias; expected a plain value (write it out)"
-            )
+            raise _UnreadableError(place, "an anchor or alias", "a plain value", "write it out")
         if getattr(event, "tag", None) not in (None, "!"):
             found = f"a tag {shortened(event.tag)}"
-            raise _UnreadableError(place, f"{found}; expected a plain value (remove it)")
+            raise _UnreadableError(place, found, "a plain value", "remove it")
         if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
             yield event
 
@@ -163,14 +161,14 @@ def _mapping(events: Iterator[Any], path: Path, document: Document) -> dict[str,
         key = _key(event, events, path, document)
         here = (*path, "?" if key is None else key)
         is_first = key is not None and key not in mapping
-        target = document if is_first else Document(problems=document.problems)
+        target = document if is_first else Document(mistakes=document.mistakes)
         value = _value(next(events), events, here, target)
         if key is None:
             continue
         if key in mapping:
             line, column = document.key_places[here]
             found = f"the key stands here and at {line}:{column}"
-            document.complain(here, place, f"{found}; expected it once (remove one)")
+            document.complain(here, place, found, "it once", "remove one")
             continue
         document.key_places[here] = place
         mapping[key] = value
@@ -181,17 +179,17 @@ def _key(event: Any, events: Iterator[Any], path: Path, document: Document) -> s
     place = _place(event.start_mark)
     if not isinstance(event, yaml.ScalarEvent):
         _value(event, events, (*path, "?"), Document())
-        document.complain(path, place, "a list or mapping as a key; expected a name")
+        document.complain(path, place, "a list or mapping as a key", "a name")
         return None
     if _has_surrogates(event.value):
-        document.complain(path, place, "half of a surrogate pair in a key; expected a name")
+        document.complain(path, place, "half of a surrogate pair in a key", "a name")
         return None
     if event.implicit[0]:
         scratch = Document()
         value = _scalar(event, (), scratch)
-        if scratch.problems or not isinstance(value, str):
+        if scratch.mistakes or not isinstance(value, str):
             found = f"{shortened(repr(event.value))} as a key"
-            document.complain(path, place, f"{found}; expected a name (quote it)")
+            document.complain(path, place, found, "a name", "quote it")
             return None
     return str(event.value)
 
@@ -200,20 +198,19 @@ def _scalar(event: Any, path: Path, document: Document) -> Any:
     """The value of a scalar: quoted text as it stands, plain text by the rules above."""
     text, place = event.value, _place(event.start_mark)
     if _has_surrogates(text):
-        document.complain(path, place, "half of a surrogate pair; expected Unicode text")
+        document.complain(path, place, "half of a surrogate pair", "Unicode text")
         return None
     if not event.implicit[0]:
         return text
     if text.lower() in _LITERALS and text in (text.lower(), text.capitalize(), text.upper()):
         return _LITERALS[text.lower()]
     if _NOT_FINITE.fullmatch(text):
-        expected = "expected a finite number (quote it if it is text)"
-        document.complain(path, place, f"{text}; {expected}")
+        document.complain(path, place, text, "a finite number", "quote it if it is text")
         return None
     for meaning, pattern in _AMBIGUOUS.items():
         if pattern.fullmatch(text):
-            expected = "expected a number, true, false or text (write a decimal or quote it)"
-            document.complain(path, place, f"{shortened(text)} is {meaning}; {expected}")
+            found, expected = f"{shortened(text)} is {meaning}", "a number, true, false or text"
+            document.complain(path, place, found, expected, "write a decimal or quote it")
             return None
     if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
         return _number(text, path, place, document)
@@ -226,12 +223,12 @@ def _has_surrogates(text: str) -> bool:
 
 def _number(text: str, path: Path, place: Place, document: Document) -> int | float | None:
     if len(text) > MAX_DIGITS:
-        document.complain(path, place, f"a number of {len(text)} digits; expected a shorter one")
+        document.complain(path, place, f"a number of {len(text)} digits", "a shorter one")
         return None
     if _INTEGER.fullmatch(text):
         return int(text)
     number = float(text)
     if not math.isfinite(number):
-        document.complain(path, place, f"{shortened(text)}; expected a finite number")
+        document.complain(path, place, shortened(text), "a finite number")
         return None
     return number

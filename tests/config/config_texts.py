@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sgdlab.cli.flags import as_option
 from sgdlab.config.reading import load_config
-from sgdlab.errors import ConfigError
+from sgdlab.errors import ConfigError, line
 
 DATA = "data: {path: d}\n"
 TRAIN = "train: {batch_size: 10, learning_rate: 0.1, epochs: 2}\n"
@@ -20,7 +21,7 @@ def load(text, *overrides, name="c.yaml"):
 def mistakes(text, *overrides):
     with pytest.raises(ConfigError) as caught:
         load(text, *overrides)
-    return list(caught.value.messages)
+    return [line(problem, as_option) for problem in caught.value.problems]
 
 
 def mistake(text, *overrides):

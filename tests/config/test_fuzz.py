@@ -83,7 +83,7 @@ def load(file, overrides):
     try:
         return load_config(file, overrides), ()
     except ConfigError as error:
-        return None, error.messages
+        return None, [str(problem) for problem in error.problems]
 
 
 def check_config(file, content, overrides=()):
@@ -100,7 +100,7 @@ def check_config(file, content, overrides=()):
     assert len(messages) <= MAX_MISTAKES + 1
     assert len(set(messages)) == len(messages)
     for message in messages:
-        assert message.startswith((f"{file}:", "--set "))
+        assert message.startswith((f"{file}:", "overrides "))
         assert len(message) < 1000
         assert printable(message).isprintable()
     if config is not None:
@@ -149,6 +149,6 @@ def test_an_edited_file_and_any_set(file, text, arguments):
 def test_yaml_never_raises_and_has_places_inside_the_text(text):
     document = parse_yaml(text)
     n_lines = len(text.splitlines()) + 1
-    for problem in document.problems:
+    for problem in document.mistakes:
         assert 1 <= problem.place[0] <= n_lines
         assert 1 <= problem.place[1] <= len(text) + 1

@@ -5,21 +5,28 @@ import time
 import pytest
 
 from sgdlab.config.yaml_tree import parse_yaml
+from sgdlab.errors import Problem
+
+
+def said(mistake):
+    """What is wrong, as an error says it behind the place."""
+    problem = Problem("here", mistake.found, mistake.expected, mistake.hint)
+    return str(problem).removeprefix("here: ")
 
 
 def value_of(text):
     document = parse_yaml(text)
-    assert document.problems == []
+    assert document.mistakes == []
     return document.value
 
 
 def problems_of(text):
-    return [(problem.place, problem.message) for problem in parse_yaml(text).problems]
+    return [(each.place, said(each)) for each in parse_yaml(text).mistakes]
 
 
 def only_problem_of(text):
-    [problem] = problems_of(text)
-    return problem
+    [found] = problems_of(text)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -95,17 +102,17 @@ def test_a_number_of_too_many_digits_is_refused():
 def test_a_text_with_nothing_in_it_is_nothing(text):
     document = parse_yaml(text)
     assert document.value is None
-    assert document.problems == []
+    assert document.mistakes == []
     assert document.places.keys() == {()}
 
 
 def test_a_key_given_twice_is_refused_with_both_places():
     text = "train:\n  l2: 1\n  seed: 2\n  l2: 3\n"
     document = parse_yaml(text)
-    [problem] = document.problems
-    assert problem.path == ("train", "l2")
-    assert problem.place == (4, 3)
-    assert problem.message == "the key stands here and at 2:3; expected it once (remove one)"
+    [mistake] = document.mistakes
+    assert mistake.path == ("train", "l2")
+    assert mistake.place == (4, 3)
+    assert said(mistake) == "the key stands here and at 2:3; expected it once (remove one)"
     assert document.value == {"train": {"l2": 1, "seed": 2}}
     assert document.places["train", "l2"] == (2, 7)  # of the value that is kept
 

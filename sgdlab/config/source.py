@@ -1,4 +1,4 @@
-"""A config as it is given: a file's text or a mapping, with the ``--set`` arguments in it."""
+"""A config as it is given: a file's text or a mapping, with what overrides it."""
 
 import os
 import stat
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sgdlab.config.mapping_tree import read_mapping
-from sgdlab.config.yaml_tree import Document, Problem, parse_yaml
+from sgdlab.config.yaml_tree import Document, Mistake, parse_yaml
 from sgdlab.config.yaml_tree import Path as Key
-from sgdlab.errors import ConfigError, reason
+from sgdlab.errors import ConfigError, Problem, reason
 from sgdlab.system.safe_text import printable, shortened
 
 MAX_BYTES = 64 * 1024
@@ -20,7 +20,7 @@ ConfigLike = str | os.PathLike[str] | Mapping[str, Any]
 
 @dataclass
 class Source:
-    """A config's document with the ``--set`` values in it, and where each value came from.
+    """A config's document with overrides in it, and where each value came from.
 
     Attributes
     ----------
@@ -38,29 +38,34 @@ class Source:
     document: Document
     overridden: dict[Key, str] = field(default_factory=dict)
 
-    def line(self, problem: Problem) -> str:
-        """``FILE:LINE:COL KEY: message``, ``--set KEY: message``, or ``KEY: message``."""
-        for n in range(len(problem.path), 0, -1):
-            if argument := self.overridden.get(problem.path[:n]):
-                inside = f"{shown_key(problem.path)}: " if n < len(problem.path) else ""
-                return f"{argument}: {inside}{problem.message}"
-        if problem.path and problem.path not in self.document.places:
-            for path, argument in self.overridden.items():
-                if path[: len(problem.path)] == problem.path:  # a parent made for it
-                    return f"{argument}: {shown_key(problem.path)}: {problem.message}"
-        key = shown_key(problem.path)
-        if self.name is None:
-            return f"{key or 'config'}: {problem.message}"
-        line, column = problem.place
-        return f"{self.name}:{line}:{column}{' ' * bool(key)}{key}: {problem.message}"
+    def problem(self, mistake: Mistake) -> Problem:
+        """A mistake at ``FILE:LINE:COL KEY``, an override or, of a mapping, ``KEY``."""
+        return Problem(self._named(mistake), mistake.found, mistake.expected, mistake.hint)
 
-    def problem(self, path: Key, message: str, at_key: bool = False) -> Problem:
-        """A problem at the nearest place known for a path."""
+    def mistake(
+        self, path: Key, found: str, expected: str = "", hint: str = "", at_key: bool = False
+    ) -> Mistake:
+        """A mistake at the nearest place known for a path."""
         places, key_places = self.document.places, self.document.key_places
         if at_key and path in key_places:
-            return Problem(path, key_places[path], message)
+            return Mistake(path, key_places[path], found, expected, hint)
         nearest = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in places)
-        return Problem(path, places[nearest], message)
+        return Mistake(path, places[nearest], found, expected, hint)
+
+    def _named(self, mistake: Mistake) -> str:
+        """Where a mistake is, for a reader."""
+        key = shown_key(mistake.path)
+        for n in range(len(mistake.path), 0, -1):
+            if override := self.overridden.get(mistake.path[:n]):
+                return f"{override}: {key}" if n < len(mistake.path) else override
+        if mistake.path and mistake.path not in self.document.places:
+            for path, override in self.overridden.items():
+                if path[: len(mistake.path)] == mistake.path:  # a parent made for it
+                    return f"{override}: {key}"
+        if self.name is None:
+            return key or "config"
+        line, column = mistake.place
+        return f"{self.name}:{line}:{column}{' ' * bool(key)}{key}"
 
 
 def read_source(config: ConfigLike) -> Source:
@@ -77,11 +82,12 @@ def read_source(config: ConfigLike) -> Source:
         path = Path(config)
         defaults = {"name": printable(path.stem)}
         source = Source(os.fspath(config), path.parent, defaults, parse_yaml(_read_text(path)))
-    if source.document.problems and not source.document.places:
-        raise ConfigError(*map(source.line, source.document.problems))
+    if source.document.mistakes and not source.document.places:
+        raise ConfigError.of([source.problem(each) for each in source.document.mistakes])
     if not isinstance(source.document.value, dict):
-        message = f"{describe_value(source.document.value)}; expected a mapping such as 'name: age'"
-        raise ConfigError(source.line(source.problem((), message)))
+        found = describe_value(source.document.value)
+        mistake = source.mistake((), found, "a mapping such as 'name: age'")
+        raise ConfigError.of([source.problem(mistake)])
     return source
 
 
@@ -90,48 +96,50 @@ def _read_text(path: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{path}: not a regular file; expected a YAML file")
+            raise ConfigError(path, "not a regular file", "a YAML file")
         if status.st_size > MAX_BYTES:
-            size = f"{status.st_size} bytes; expected at most {MAX_BYTES}"
-            raise ConfigError(f"{path}: {size} (a config is short)")
+            found = f"{status.st_size} bytes"
+            raise ConfigError(path, found, f"at most {MAX_BYTES}", "a config is short")
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES)  # no more, even if it has grown
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {reason(error)}; expected a YAML file") from None
+        raise ConfigError(path, reason(error), "a YAML file") from None
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise ConfigError(f"{path}:1:1: a byte order mark; expected plain UTF-8 (save without it)")
+        raise ConfigError(f"{path}:1:1", "a byte order mark", "plain UTF-8", "save without it")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
-        raise ConfigError(f"{path}:{line}:{column}: {byte}; expected UTF-8 text") from None
+        found = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        raise ConfigError(f"{path}:{line}:{column}", found, "UTF-8 text") from None
 
 
-def override_all(source: Source, arguments: Sequence[str]) -> list[str]:
-    """Put the arguments' values into the tree; returns a line for each that is wrong."""
-    lines: list[str] = []
-    for argument in arguments:
+def override_all(source: Source, overrides: Sequence[str]) -> list[Problem]:
+    """Put the overrides' values into the tree; gives what is wrong with them."""
+    problems: list[Problem] = []
+    for override in overrides:
         try:
-            _override(source, argument)
+            _override(source, override)
         except ConfigError as error:
-            lines += error.messages
-    return lines
+            problems += error.problems
+    return problems
 
 
-def _override(source: Source, argument: str) -> None:
+def _override(source: Source, override: str) -> None:
     """Put the value of ``key.path=value`` into the tree."""
-    key, equals, text = argument.partition("=")
-    place = f"--set {shortened(key)}"
+    key, equals, text = override.partition("=")
+    place = f"`overrides` {shortened(key)}"
     if not equals or not all(key.split(".")) or not key.isprintable():
-        found = f"--set {shortened(argument)}: no KEY=VALUE"
-        raise ConfigError(f"{found}; expected for example train.l2=1e-3")
+        place = f"`overrides` {shortened(override)}"
+        raise ConfigError(place, "no KEY=VALUE", "for example train.l2=1e-3")
     if len(text) > MAX_BYTES:
-        raise ConfigError(f"{place}: {len(text)} characters; expected at most {MAX_BYTES}")
+        raise ConfigError(place, f"{len(text)} characters", f"at most {MAX_BYTES}")
     parsed = parse_yaml(text)
-    if parsed.problems:
-        raise ConfigError(*(f"{place}: {problem.message}" for problem in parsed.problems))
+    if parsed.mistakes:
+        raise ConfigError.of(
+            [Problem(place, each.found, each.expected, each.hint) for each in parsed.mistakes]
+        )
     path = tuple(_part(part) for part in key.split("."))
     _check_path(source.document.value, path, place)
     at = source.document.value
@@ -141,8 +149,8 @@ def _override(source: Source, argument: str) -> None:
         at = at[part]
     at[path[-1]] = parsed.value
     source.overridden[path] = place
-    kept = [p for p in source.document.problems if p.path[: len(path)] != path]
-    source.document.problems = kept
+    kept = [each for each in source.document.mistakes if each.path[: len(path)] != path]
+    source.document.mistakes = kept
 
 
 def _part(text: str) -> str | int:
@@ -156,10 +164,10 @@ def _check_path(at: Any, path: Key, place: str) -> None:
         if isinstance(at, list):
             if not isinstance(part, int) or part >= len(at):
                 found = f"no item {shortened(repr(part))} in a list of {len(at)}"
-                raise ConfigError(f"{place}: {found}; expected a position, counted from 0")
+                raise ConfigError(place, found, "a position, counted from 0")
         elif not isinstance(at, dict) or not isinstance(part, str):
             found = f"no key {shortened(repr(part))} in {describe_value(at)}"
-            raise ConfigError(f"{place}: {found}; expected the name of a key")
+            raise ConfigError(place, found, "the name of a key")
         child = at[part] if isinstance(part, int) else at.get(part)
         at = {} if child is None else child
 
