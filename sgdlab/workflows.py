@@ -99,8 +99,8 @@ def train(
     grid = expand(loaded)
     if len(grid.cells) != 1:
         place = "grid" if isinstance(config, Mapping) else config
-        hint = "use grid-search, or give single values with --set"
-        raise ConfigError(f"{place}: {len(grid.cells)} cells; expected one ({hint})")
+        hint = "search the grid, or set single values"
+        raise ConfigError(place, f"{len(grid.cells)} cells", "one", hint)
     return search(loaded, grid, options or SearchOptions(), observer or Observer(), arrays)
 
 
@@ -161,7 +161,7 @@ def evaluate(
         If there is no such run or cell, or ``mae_step`` is no positive number.
     """
     if mae_step is not None and not 0 < mae_step < math.inf:
-        raise UsageError(f"--mae-step {mae_step}: no step size; expected a positive number")
+        raise UsageError(f"`mae_step={mae_step}`", "no step size", "a positive number")
     folder = None if data is None else Path(data)
     directory = find_run(Path(runs_dir), run)
     return evaluate_run(directory, cell, folder, prefix, mae_step, arrays)

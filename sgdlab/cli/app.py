@@ -87,7 +87,7 @@ def main() -> NoReturn:
 def _run() -> int:
     try:
         if sys.stdout is None:
-            raise StorageError("stdout: closed; expected a writable stream")
+            raise StorageError("stdout", "closed", "a writable stream")
         return app(prog_name="sgdlab", standalone_mode=False) or 0
     except SgdlabError as error:
         return _complain(error.exit_code, *map(shown, error.problems))
@@ -104,7 +104,7 @@ def _run() -> int:
         raise
     except OSError as error:
         # Files are named in errors of their own; without a name it is help that cannot be printed.
-        return _bug() if error.filename else _complain(StorageError.exit_code, refused(error))
+        return _bug() if error.filename else _complain(StorageError.exit_code, str(refused(error)))
     except Exception:
         return _bug()
 

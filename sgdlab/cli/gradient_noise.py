@@ -44,8 +44,8 @@ def gradient_noise(
     about = (config, overrides or (), cell, at_epoch)
     if remedies:
         if batch_sizes is not None:
-            found = "--batch-sizes: given with --remedies; expected one of them"
-            raise UsageError(f"{found} (set train.batch_size)")
+            hint = "set train.batch_size"
+            raise UsageError("--batch-sizes", "given with --remedies", "one of them", hint)
         table = workflows.noise_remedies(*about, seed, observer(quiet))
         show_with(format, remedies_report, table)
     else:

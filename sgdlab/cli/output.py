@@ -108,10 +108,10 @@ def write(content: str | bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise StorageError(refused(error)) from None
+        raise refused(error) from None
 
 
-def refused(error: OSError) -> str:
-    """The message for a stdout that takes nothing; it is not tried again when Python ends."""
+def refused(error: OSError) -> StorageError:
+    """What a stdout is that takes nothing; it is not tried again when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return f"stdout: {reason(error)}; expected a writable stream"
+    return StorageError("stdout", reason(error), "a writable stream")

@@ -75,9 +75,9 @@ def evaluate_run(
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
     if prefix is not None and folder is None:
-        raise UsageError(f"--prefix {prefix!r}: not of the run's own arrays; expected --data too")
+        raise UsageError(f"`prefix={prefix!r}`", "not of the run's own arrays", "`data` too")
     if folder is not None and arrays is not None:
-        raise UsageError(f"{folder}: arrays in memory too; expected one of them")
+        raise UsageError(folder, "arrays in memory too", "one of them")
     directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
     config, conclusion = experiment.config, _with_best(directory, experiment)
@@ -122,7 +122,7 @@ def _with_best(directory: RunDirectory, experiment: Experiment) -> WithBest:
     if experiment.is_finished and isinstance(experiment.conclusion, WithBest):
         return experiment.conclusion
     found = f"{experiment.status}, best cell {experiment.best}"
-    raise UsageError(f"{directory.path}: {found}; expected a run with a best cell")
+    raise UsageError(directory.path, found, "a run with a best cell")
 
 
 def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> CellResult:
@@ -131,10 +131,10 @@ def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> 
         return directory.result(int(conclusion.best))
     n_cells = conclusion.cells.total
     if not 0 <= cell < n_cells:
-        raise UsageError(f"--cell {cell}: no such cell; expected 0000 to {n_cells - 1:04d}")
+        raise UsageError(f"`cell={cell}`", "no such cell", f"0000 to {n_cells - 1:04d}")
     result = directory.result(cell)
     if result.status == "diverged":
-        raise UsageError(f"--cell {cell}: diverged; expected a cell that has weights")
+        raise UsageError(f"`cell={cell}`", "diverged", "a cell that has weights")
     return result
 
 
@@ -190,19 +190,20 @@ def _own_arrays(
 
 def _check_present(config: Config, directory: RunDirectory) -> None:
     if config.data.path is None:
-        found = "trained on arrays in memory; expected arrays to evaluate it on"
-        raise DataError(f"{directory.path}: {found} (give --data)")
+        found, expected = "trained on arrays in memory", "arrays to evaluate it on"
+        raise DataError(directory.path, found, expected, "give `data`")
     for path in array_paths(config.data.folder, config.data.prefix).values():
         if not os.path.lexists(path):
-            expected = f"expected the arrays that {directory.name} was trained on"
-            raise DataError(f"{path}: no such file; {expected} (give --data for others)")
+            expected = f"the arrays that {directory.name} was trained on"
+            raise DataError(path, "no such file", expected, "give `data` for others")
 
 
 def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experiment) -> None:
     if dataset.fingerprint != experiment.data.fingerprint:
         folder = dataset.config.path
-        found = f"{folder}: not the arrays that {directory.name} was trained on"
-        raise DataError(f"{found}; expected them unchanged (--data {folder} evaluates these)")
+        found = f"not the arrays that {directory.name} was trained on"
+        hint = f"`data={folder}` evaluates these"
+        raise DataError(str(folder), found, "them unchanged", hint)
 
 
 def _logged(

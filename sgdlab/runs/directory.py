@@ -173,8 +173,8 @@ def _cells_in(folder: Path) -> list[int]:
     files = list(folder.glob("*.json"))
     for file in files:
         if not (file.stem.isdecimal() and file.name == f"{int(file.stem):04d}.json"):
-            found = "not a log of a cell; expected names such as 0000.json"
-            raise StorageError(f"{file}: {found} (move it away)")
+            expected = "names such as 0000.json"
+            raise StorageError(file, "not a log of a cell", expected, "move it away")
     return sorted(int(file.stem) for file in files)
 
 

@@ -28,7 +28,7 @@ from sgdlab.runs.reading import (
     reading,
 )
 
-START_OVER = "move the run's folder away, or start over with --fresh"
+START_OVER = "move the run's folder away, or start over with `fresh=True`"
 Extent = Literal["best", "all"]
 Status = Literal["running", "interrupted", "failed", "completed"]
 

@@ -43,9 +43,10 @@ def kept_weights(directory: RunDirectory, cell: int) -> dict[int | None, Weights
     kept = all_kept_weights(directory)
     if (cell, None) not in kept:
         cells = [each for each, fold in kept if fold is None]
-        names = ", ".join(f"{each:04d}" for each in cells[:5])
-        found = f"the weights of cell {cell:04d} were not kept; expected one of {names}"
-        raise UsageError(f"{directory.path}: {found} (search again with --keep-weights all)")
+        names = ", ".join(f"{number:04d}" for number in cells[:5])
+        found = f"the weights of cell {cell:04d} were not kept"
+        hint = "search again with `keep_weights=all`"
+        raise UsageError(directory.path, found, f"one of {names}", hint)
     return {fold: weights for (each, fold), weights in kept.items() if each == cell}
 
 

@@ -70,9 +70,11 @@ def find_run(runs_dir: Path, reference: str) -> RunDirectory:
             if RunDirectory(path).exists:
                 return RunDirectory(path)
         expected = "a run's path, latest, or"
-    names = ", ".join(sorted(each.name for each in known)[:5])
-    expected = f"expected {expected} one of {names}" if known else "there are no runs"
-    raise UsageError(f"{reference!r} in {runs_dir}: no such run; {expected} (see --runs-dir)")
+    place, hint = f"{reference!r} in {runs_dir}", "see `runs_dir`"
+    if not known:
+        raise UsageError(place, "no such run; there are no runs", hint=hint)
+    names = ", ".join(sorted(run.name for run in known)[:5])
+    raise UsageError(place, "no such run", f"{expected} one of {names}", hint)
 
 
 def _known_runs(runs_dir: Path) -> list[RunDirectory]:

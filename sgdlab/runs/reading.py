@@ -91,8 +91,8 @@ def reading(path: Path, hint: str = MADE_AGAIN) -> Iterator[None]:
     except SgdlabError:
         raise
     except Exception as error:  # a damaged file makes zipfile, numpy and json raise almost anything
-        message = f"{path}: cannot be used ({_in_few_words(error)}); expected it as sgdlab wrote it"
-        raise StorageError(f"{message} ({hint})") from None
+        found = f"cannot be used ({_in_few_words(error)})"
+        raise StorageError(path, found, "it as sgdlab wrote it", hint) from None
 
 
 def read_json(path: Path, hint: str = MADE_AGAIN) -> dict[str, Any]:

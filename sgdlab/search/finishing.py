@@ -133,9 +133,8 @@ def _check_final(best: CellResult, final: Mapping[int, CellResult]) -> None:
     """With folds, the selected cell must have weights."""
     if best.cell.index in final and final[best.cell.index].status == "diverged":
         found = f"cell {best.cell.name}, selected by cross-validation, diverged on all rows"
-        raise NothingToSelectError(
-            f"selection: {found}; expected one that does not (try smaller learning rates)"
-        )
+        hint = "try smaller learning rates"
+        raise NothingToSelectError("selection", found, "one that does not", hint)
 
 
 def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:

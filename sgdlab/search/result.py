@@ -97,7 +97,7 @@ def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult
         _check_counts(experiment, results)
     if not isinstance(conclusion, WithBest):
         reason = None if conclusion is None else conclusion.reason
-        raise NothingToSelectError(f"{directory.path}: {reason}")
+        raise NothingToSelectError(directory.path, str(reason))
     select = experiment.config.select
     ranked = rank(results, select.metric)
     ranked.sort(key=lambda each: each.cell.name != conclusion.best)  # else as they are

@@ -39,8 +39,8 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
     best = rank(results, metric)[0]
     if not math.isfinite(best.mean(METRICS[metric].logged_as)):
         who = f"all {len(results)} cells" if len(results) > 1 else "the only cell"
-        message = f"{who} diverged; expected one that did not"
-        raise NothingToSelectError(f"selection: {message} (try smaller learning rates)")
+        hint = "try smaller learning rates"
+        raise NothingToSelectError("selection", f"{who} diverged", "one that did not", hint)
     if rule == "minimum":
         return best
     return min(within_one_standard_error(results, metric), key=_complexity)  # the first, if equal
