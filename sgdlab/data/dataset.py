@@ -40,8 +40,8 @@ def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
     """
     names = {part: f"{prefix}{part}.npy" for part in PARTS}
     if any(Path(name).name != name for name in names.values()):
-        found = f"prefix {prefix!r}: leads to another folder than {folder}"
-        raise UsageError(f"{found}; expected the start of file names")
+        found = f"leads to another folder than {folder}"
+        raise UsageError(f"prefix {prefix!r}", found, "the start of file names")
     return {part: folder / name for part, name in names.items()}
 
 
@@ -156,10 +156,10 @@ class Dataset:
         if shape.folds is not None:
             if shape.folds > shape.n_train:
                 found = f"{shape.n_train} rows for {shape.folds} folds"
-                raise train.error(f"{found}; expected a row for each (data.validation.folds)")
+                raise train.error(found, "a row for each", "data.validation.folds")
         elif not shape.n_train or not shape.n_validation:
             found = f"{shape.n_train} rows to train and {shape.n_validation} to validate"
-            raise train.error(f"{found}; expected some of each (data.validation.fraction)")
+            raise train.error(found, "some of each", "data.validation.fraction")
 
     def _check_fit(self) -> None:
         for X_part, y_part in PAIRS:
@@ -167,7 +167,7 @@ class Dataset:
         train, test = self.arrays["Xtr"], self.arrays["Xte"]
         if train.n_features != test.n_features:
             found = f"shapes {train.shape} and {test.shape}"
-            raise DataError(f"{train.name}, {test.name}: {found}; expected rows of equal size")
+            raise DataError(f"{train.name}, {test.name}", found, "rows of equal size")
 
 
 @contextmanager
@@ -207,7 +207,7 @@ def check_pair(X: RowArray, y: RowArray) -> None:
     _check_column(y)
     if X.n_rows != y.n_rows:
         found = f"shapes {X.shape} and {y.shape}"
-        raise DataError(f"{X.name}, {y.name}: {found}; expected equally many rows")
+        raise DataError(f"{X.name}, {y.name}", found, "equally many rows")
 
 
 def read_targets(file: RowArray, dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -220,10 +220,10 @@ def read_targets(file: RowArray, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     if not np.isfinite(targets).all():
         row = int(np.argmin(np.isfinite(targets)))
         found = f"{values[row, 0]} at row {row} (from 0), out of the range of {targets.dtype}"
-        raise file.error(f"{found}; expected moderate numbers (see train.precision)")
+        raise file.error(found, "moderate numbers", "see train.precision")
     return targets
 
 
 def _check_column(y: RowArray) -> None:
     if len(y.shape) > 2 or y.n_features != 1:
-        raise y.error(f"shape {y.shape}; expected one number for each row of X")
+        raise y.error(f"shape {y.shape}", "one number for each row of X")

@@ -33,8 +33,7 @@ class MemoryArray(RowArray):
     def __init__(self, name: str, array: NDArray[Any]) -> None:
         self.name = name
         if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
-            hint = "(numpy.asarray makes one)"
-            raise self.error(f"{type(array).__name__}; expected a numpy array {hint}")
+            raise self.error(type(array).__name__, "a numpy array", "numpy.asarray makes one")
         self._check_dtype(array.dtype)
         self.dtype, self.shape = np.dtype(array.dtype.str), array.shape
         self._check_axes()
@@ -79,5 +78,5 @@ def in_memory(arrays: Mapping[str, NDArray[Any]], parts: Sequence[str]) -> dict[
     """
     if set(arrays) != set(parts):
         found = ", ".join(map(str, arrays)) or "none"
-        raise DataError(f"arrays: {found}; expected {', '.join(parts)}")
+        raise DataError("`arrays`", found, ", ".join(parts))
     return {part: MemoryArray(part, arrays[part]) for part in parts}

@@ -149,10 +149,9 @@ class NpyFile(RowArray):
                 raise ValueError("a length beyond 64 bits")
         # numpy parses the header as Python source, which can fail in many ways on hostile bytes.
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise self.error(
-                f"its header cannot be read ({reason[:100]}); expected a .npy file"
-            ) from None
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            found = f"its header cannot be read ({why[:100]})"
+            raise self.error(found, "a .npy file") from None
         self._check_dtype(dtype)
         self._stream.seek(head.tell())
         return shape, is_fortran, dtype
@@ -162,15 +161,15 @@ class NpyFile(RowArray):
         expected = self._offset + math.prod(self.shape) * self.dtype.itemsize
         if expected != self.n_bytes:
             header = f"as its header says: shape {self.shape}, {self.dtype}"
-            found = f"{self.n_bytes} bytes; expected {expected}"
-            raise self.error(f"{found}, {header} (write the file again)")
+            hint = "write the file again"
+            raise self.error(f"{self.n_bytes} bytes", f"{expected}, {header}", hint)
         self._check_has_values()
 
     def _check_unchanged(self) -> None:
         try:
             now = _signature(os.stat(self.path))
         except OSError as error:
-            raise self.error(f"{reason(error)} while in use; expected it to stay") from None
+            raise self.error(f"{reason(error)} while in use", "it to stay") from None
         if now != self._signature:
             raise self._changed()
 
@@ -216,20 +215,20 @@ class NpyFile(RowArray):
         try:
             yield
         except OSError as error:
-            raise self.error(f"{reason(error)}; expected a readable file") from None
+            raise self.error(reason(error), "a readable file") from None
 
     def _changed(self) -> DataError:
-        return self.error("changed while in use; expected it to stay (run the command again)")
+        return self.error("changed while in use", "it to stay", "run the command again")
 
 
 def _open_regular(path: Path) -> io.FileIO:
     """Open a file for reading; one that would block or has no size is refused unopened."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DataError(f"{path}: not a regular file; expected a .npy file")
+            raise DataError(path, "not a regular file", "a .npy file")
         return open(path, "rb", buffering=0)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {reason(error)}; expected a .npy file") from None
+        raise DataError(path, reason(error), "a .npy file") from None
 
 
 def _runs(rows: Rows) -> Iterator[tuple[int, slice]]:

@@ -33,7 +33,7 @@ def open_pairs(folder: Path, prefix: str) -> Iterator[dict[str, NpyFile]]:
     pairs = [pair for pair in PAIRS if any(os.path.lexists(paths[part]) for part in pair)]
     if not pairs:
         names = ", ".join(path.name for path in paths.values())
-        raise DataError(f"{folder}: no arrays; expected a pair of {names} (see --prefix)")
+        raise DataError(folder, "no arrays", f"a pair of {names}", "see `prefix`")
     with ExitStack() as stack:
         parts = [part for pair in pairs for part in pair]
         yield {part: stack.enter_context(NpyFile(paths[part])) for part in parts}
@@ -68,7 +68,7 @@ def rows_of_pairs(
             check_pair(X, y)
             if X.n_features != n_features:
                 found = f"{X.n_features} values a row"
-                raise X.error(f"{found}; expected the {n_features} that the weights have")
+                raise X.error(found, f"the {n_features} that the weights have")
             targets = read_targets(y, dtype)
             named[Path(X.name).name] = RowSet(X, np.arange(X.n_rows), targets, transform)
     return named

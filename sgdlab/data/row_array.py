@@ -61,22 +61,22 @@ class RowArray(ABC):
     def sha256(self) -> str:
         """Hash of all bytes of a file of it; beyond 1 GB, of their number and of pieces."""
 
-    def error(self, message: str) -> DataError:
+    def error(self, found: str, expected: str = "", hint: str = "") -> DataError:
         """What is wrong with the array, to be raised."""
-        return DataError(f"{self.name}: {message}")
+        return DataError(self.name, found, expected, hint)
 
     def _check_dtype(self, dtype: np.dtype[Any]) -> None:
         if dtype.itemsize not in _ALLOWED_ITEMSIZES.get(dtype.kind, ()) or dtype.names:
-            expected = "float16, float32, float64, integers or booleans (convert it with astype)"
-            raise self.error(f"dtype {str(dtype)[:100]}; expected {expected}")
+            expected = "float16, float32, float64, integers or booleans"
+            raise self.error(f"dtype {str(dtype)[:100]}", expected, "convert it with astype")
 
     def _check_axes(self) -> None:
         if not self.shape or any(type(each) is not int or each < 0 for each in self.shape):
-            raise self.error(f"shape {self.shape}; expected a row for each sample")
+            raise self.error(f"shape {self.shape}", "a row for each sample")
 
     def _check_has_values(self) -> None:
         if not math.prod(self.shape):
-            raise self.error(f"shape {self.shape}; expected at least one row and one value a row")
+            raise self.error(f"shape {self.shape}", "at least one row and one value a row")
 
 
 def hash_bytes(n_bytes: int, read_into: Callable[[int, memoryview], None]) -> str:

@@ -43,8 +43,9 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
     """
     paths = array_paths(folder, prefix)
     if present := [path.name for path in paths.values() if os.path.lexists(path)]:
-        found = f"{', '.join(present)} already there; expected none of the four arrays"
-        raise StorageError(f"{folder}: {found} (move them away, or give another --prefix)")
+        found = f"{', '.join(present)} already there"
+        hint = "move them away, or give another `prefix`"
+        raise StorageError(folder, found, "none of the four arrays", hint)
     system_files.make_folder(folder)
     faces = generate_faces(seed, N_TRAIN, N_TEST)
     arrays: dict[str, NDArray[Any]] = dict(zip(PARTS, faces, strict=True))
@@ -127,8 +128,8 @@ def _would_synthesize(data: Data) -> bool:
     others = _arrays_in(folder)
     if others:
         found = f"{shortened(', '.join(others))}, but none with the prefix {data.prefix!r}"
-        expected = "expected its four arrays, or no arrays at all (see data.path and data.prefix)"
-        raise DataError(f"{folder}: {found}; {expected}")
+        expected, hint = "its four arrays, or no arrays at all", "see data.path and data.prefix"
+        raise DataError(folder, found, expected, hint)
     return True
 
 
@@ -139,7 +140,7 @@ def _arrays_in(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise DataError(f"{folder}: {reason(error)}; expected a folder of arrays") from None
+        raise DataError(folder, reason(error), "a folder of arrays") from None
 
 
 def _npy_bytes(array: NDArray[Any]) -> bytes:

@@ -39,8 +39,8 @@ def check_finite(file: RowArray, values: NDArray[Any], numbers: Rows) -> None:
         numbers = np.arange(numbers.start, numbers.stop)
     first = np.argmin(np.where(np.isfinite(values).all(axis=1), np.iinfo(np.int64).max, numbers))
     column = np.argmin(np.isfinite(values[first]))
-    found = f"{values[first, column]} at row {numbers[first]}, column {column}"
-    raise file.error(f"{found} (from 0); expected finite numbers")
+    found = f"{values[first, column]} at row {numbers[first]}, column {column} (from 0)"
+    raise file.error(found, "finite numbers")
 
 
 def transform_rows(
@@ -66,4 +66,4 @@ def no_overflow(file: RowArray, dtype: DTypeLike) -> Iterator[None]:
     except FloatingPointError as error:
         found = f"values out of the range of {np.dtype(dtype)} ({error})"
         hint = "see data.divide_by and train.precision"
-        raise file.error(f"{found}; expected moderate ones ({hint})") from None
+        raise file.error(found, "moderate ones", hint) from None

@@ -44,7 +44,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         for folder in {path.parent for path in files}:
             flush_folder(folder)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: {reason(error)}; expected a writable disk") from None
+        raise StorageError(path, reason(error), "a writable disk") from None
     finally:
         for temporary in temporaries.values():
             with contextlib.suppress(OSError, ValueError):
@@ -78,7 +78,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{folder}: {reason(error)}; expected a writable folder") from None
+        raise StorageError(folder, reason(error), "a writable folder") from None
 
 
 @contextlib.contextmanager
@@ -98,11 +98,11 @@ def locked(path: Path) -> Iterator[None]:
         who = "another process"
         with contextlib.suppress(OSError):
             who = holder.read_text(errors="replace")
-        message = f"in use by {who}; expected one command at a time (wait for it to end)"
-        raise StorageError(f"{path.parent}: {message}") from None
+        expected, hint = "one command at a time", "wait for it to end"
+        raise StorageError(path.parent, f"in use by {who}", expected, hint) from None
     except (OSError, ValueError) as error:
         expected = "a file system that can lock files" if _has_no_locks(error) else "a lock file"
-        raise StorageError(f"{path}: {reason(error)}; expected {expected}") from None
+        raise StorageError(path, reason(error), expected) from None
     try:
         write_files({holder: f"pid {os.getpid()} on {socket.gethostname()}".encode()})
         yield

@@ -161,7 +161,7 @@ def test_other_arrays_that_are_not_there(name, run):
     with pytest.raises(DataError) as caught:
         workflows.evaluate(run(), data=name)
     assert str(caught.value) == (
-        f"{name}: no arrays; expected a pair of Xtr.npy, ytr.npy, Xte.npy, yte.npy (see --prefix)"
+        f"{name}: no arrays; expected a pair of Xtr.npy, ytr.npy, Xte.npy, yte.npy (see prefix)"
     )
 
 
