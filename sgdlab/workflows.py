@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sgdlab.config.grid import expand
-from sgdlab.config.model import json_schema
 from sgdlab.config.reading import load_config
+from sgdlab.config.schema import json_schema
 from sgdlab.config.source import ConfigLike
 from sgdlab.data.stand_in import synthesize
 from sgdlab.errors import ConfigError, UsageError
@@ -36,8 +36,9 @@ from sgdlab.lab.xor.measure import XorStudy, study_xor
 from sgdlab.lab.xor.network import train_restarts
 from sgdlab.observer import Observer
 from sgdlab.planning.cost import estimate
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
-from sgdlab.planning.plan import make_plan, n_threads
+from sgdlab.planning.plan import n_threads
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.names import find_run
 from sgdlab.search.forecast.forecast import predict

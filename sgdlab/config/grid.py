@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sgdlab.config.model import Config, Model, Train
+from sgdlab.config.fields import Model
+from sgdlab.config.model import Config, Train
 
 # The order of columns in tables and files: the four that every grid has first.
 FIRST_NAMES = ("batch_size", "learning_rate", "epochs", "l2")

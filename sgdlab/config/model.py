@@ -1,4 +1,4 @@
-"""What a config file may say: frozen models, one field a key, and their JSON Schema.
+"""What a config file may say: frozen models, one field a key.
 
 ``Train`` holds every hyperparameter of one cell, with those that belong to a single word of
 :mod:`sgdlab.words`. The section ``train`` of a file may leave any of them out, and ``grid`` may
@@ -6,25 +6,14 @@ give a list of values for any of them but two, so both are derived from ``Train`
 hyperparameter is written down once.
 """
 
-import re
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    WithJsonSchema,
-    create_model,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
 
+from sgdlab.config.fields import AutoOrBytes, AutoOrCount, Folds, Model, Text
 from sgdlab.words.losses import LOSSES
 from sgdlab.words.metrics import METRICS
 from sgdlab.words.optimizers import OPTIMIZERS
@@ -34,68 +23,11 @@ from sgdlab.words.schedules import SCHEDULES
 from sgdlab.words.starts import STARTS
 
 MAX_CELLS = 1_000_000
-MAX_FOLDS = 10_000
 NOT_AXES = {
     "seed": "a search must not pick a lucky seed; use train.replicates",
     "replicates": "every cell has the same number of them; write it under train",
 }
 REQUIRED = ("batch_size", "learning_rate", "epochs")
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-
-
-class Model(BaseModel):
-    """Base of the config models: frozen, strict about types, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def _auto_or_count(value: object) -> object:
-    if value == "auto" or (type(value) is int and 1 <= value < 2**31):
-        return value
-    raise PydanticCustomError("auto_or_count", "auto, or a whole number from 1 to 2147483647")
-
-
-def _auto_or_bytes(value: object) -> object:
-    if value == "auto" or (type(value) is int and value >= 1):
-        return value
-    if isinstance(value, str):
-        match = re.fullmatch(r"([0-9]{1,15})(\.[0-9]{1,6})? ?([A-Za-z]*)", value)
-        if match and match[3].upper() in _UNITS:
-            number = Decimal(match[1] + (match[2] or ""))
-            n_bytes = int(number * _UNITS[match[3].upper()])
-            if n_bytes >= 1:
-                return n_bytes
-    raise PydanticCustomError("auto_or_bytes", "auto, or a size such as 256MB or 2GB")
-
-
-def _folds(value: object) -> object:
-    if type(value) is int and 2 <= value <= MAX_FOLDS:
-        return value
-    raise PydanticCustomError("folds", f"a whole number from 2 to {MAX_FOLDS}")
-
-
-_COUNT_SCHEMA = {
-    "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "exclusiveMaximum": 2**31}]
-}
-_BYTES_SCHEMA = {
-    "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}, {"type": "string"}]
-}
-AutoOrCount = Annotated[
-    int | Literal["auto"], BeforeValidator(_auto_or_count), WithJsonSchema(_COUNT_SCHEMA)
-]
-AutoOrBytes = Annotated[
-    int | Literal["auto"], BeforeValidator(_auto_or_bytes), WithJsonSchema(_BYTES_SCHEMA)
-]
-Folds = Annotated[
-    int | None,
-    BeforeValidator(_folds),
-    WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MAX_FOLDS}),
-]
-# C0, DEL and C1; the characters that end a line or turn the direction of writing.
-_CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-Text = Annotated[str, Field(pattern=f"^[^{_CONTROL_CHARACTERS}]*$", max_length=1000)]
 
 
 class Validation(Model):
@@ -296,27 +228,3 @@ class Config(Model):
     )
     run: Run = Run()
     select: Select = Select()
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file."""
-    schema = Config.model_json_schema()
-    schema |= {"title": "sgdlab config", "description": "A config file of sgdlab."}
-    one = {"$ref": "#/$defs/SubGrid"}
-    grid = schema["properties"]["grid"]
-    description = grid["description"]
-    schema["properties"]["grid"] = {
-        "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
-        "description": description,
-    }
-    del schema["properties"]["train"]["default"]  # its own keys have theirs
-    for model in schema["$defs"].values():
-        for key in model["properties"].values():
-            if key.get("default", "none") is None:  # stands for a key that is left out
-                del key["default"]
-    schema["$defs"]["Zip"]["minProperties"] = 1
-    data = schema["$defs"]["Data"]
-    [text, _] = data["properties"]["path"].pop("anyOf")
-    data["properties"]["path"] |= text
-    data["required"] = ["path"]  # of a file, which brings no arrays
-    return schema

@@ -10,8 +10,9 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
 from sgdlab.engine.training import Trained, train_blocks
 from sgdlab.observer import Observer
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
-from sgdlab.planning.plan import Pass, Stop, make_plan, n_threads
+from sgdlab.planning.plan import Pass, Stop, n_threads
 
 
 def train_settings(

@@ -9,8 +9,9 @@ from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
-from sgdlab.planning.plan import Block, Plan, cells_of, make_plan, n_threads
+from sgdlab.planning.plan import Block, Plan, cells_of, n_threads
 from sgdlab.runs.open_run import OpenRun
 
 

@@ -18,8 +18,9 @@ from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
 from sgdlab.observer import Observer
 from sgdlab.planning.cost import Prediction, estimate
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
-from sgdlab.planning.plan import Block, Plan, make_plan, n_threads
+from sgdlab.planning.plan import Block, Plan, n_threads
 from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session, plan_log

@@ -14,8 +14,8 @@ from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import synthesize
 from sgdlab.engine.passes import EpochRecord, run_pass
 from sgdlab.engine.running_block import Outcome
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
-from sgdlab.planning.plan import make_plan
 from sgdlab.system.machine import n_processors
 from sgdlab.words.orders import ShuffleOnce
 

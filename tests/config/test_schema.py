@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from sgdlab.config.model import Train, json_schema
+from sgdlab.config.model import Train
+from sgdlab.config.schema import json_schema
 from tests.config.config_texts import load, mistakes
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")

@@ -1,6 +1,7 @@
 """The table of all keys of a config, made from its schema."""
 
-from sgdlab.config.model import NOT_AXES, REQUIRED, json_schema
+from sgdlab.config.model import NOT_AXES, REQUIRED
+from sgdlab.config.schema import json_schema
 
 SECTIONS = ("name", "data", "train", "grid", "run", "select")
 

@@ -11,8 +11,9 @@ from sgdlab.data.dataset import open_dataset
 from sgdlab.data.folds import Fold
 from sgdlab.data.npy import NpyFile
 from sgdlab.engine.passes import run_pass
-from sgdlab.planning import plan as plan_module
-from sgdlab.planning.plan import Plan, make_plan
+from sgdlab.planning import making
+from sgdlab.planning.making import make_plan
+from sgdlab.planning.plan import Plan
 from tests.engine.test_passes import GRIDS, make_cells, with_window, work_of
 from tests.oracles.reference import plain_sgd, relative_distance
 
@@ -109,7 +110,7 @@ def test_any_number_of_folds(folds, order, take, data_dir, arrays):
 @pytest.mark.parametrize("n_rates", [1, 3, 9])
 def test_chunks_of_any_length(n_rates, in_memory, order, data_dir, arrays, monkeypatch):
     """Parts of a chunk are uneven, and some are empty."""
-    monkeypatch.setattr("sgdlab.planning.plan.MAX_CHUNK_ROWS", 3)
+    monkeypatch.setattr("sgdlab.planning.making.MAX_CHUNK_ROWS", 3)
     rates = np.linspace(0.01, 0.02, n_rates).tolist()
     axes = {"batch_size": [2, 7], "learning_rate": rates, "epochs": [2]}
     cells = make_cells(axes, order=order, initial_weights="normal", initial_scale=0.5)
@@ -150,7 +151,7 @@ def test_streamed_rows_and_other_threads_give_the_same_bits(grid, preprocess, da
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 @pytest.mark.parametrize("order", ["in_order", "shuffle_once"])
 def test_parts_that_are_kept_give_the_same_bits(order, preprocess, data_dir, monkeypatch):
-    monkeypatch.setattr("sgdlab.planning.plan.MAX_CHUNK_ROWS", 30)
+    monkeypatch.setattr("sgdlab.planning.making.MAX_CHUNK_ROWS", 30)
     axes = {"batch_size": [4, 30], "learning_rate": [0.01], "epochs": [2, 5]}
     cells = make_cells(axes, order=order)
     n_made = 0
@@ -260,7 +261,7 @@ def test_five_folds_read_at_most_a_third_more_than_one_split(preprocess, data_di
 def test_blocks_of_equal_size_keep_all_threads_at_work(
     threads, folds, n_blocks, data_dir, monkeypatch
 ):
-    monkeypatch.setattr(plan_module, "MIN_PARALLEL_TILE", 1)
+    monkeypatch.setattr(making, "MIN_PARALLEL_TILE", 1)
     axes = {"batch_size": [50], "learning_rate": np.linspace(1, 2, 64), "epochs": [1]}
     cells = make_cells(axes, optimizer="momentum")
     with open_dataset(Data(path=str(data_dir), validation={"folds": folds})) as dataset:

@@ -10,8 +10,9 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Data, Run, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.engine.passes import run_pass
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import Work, holding_of
-from sgdlab.planning.plan import Block, Plan, make_plan
+from sgdlab.planning.plan import Block, Plan
 from tests.oracles.reference import plain_sgd, relative_distance
 
 GRIDS = {

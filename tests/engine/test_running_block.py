@@ -10,7 +10,7 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.data.shape import Shape
 from sgdlab.engine.running_block import RunningBlock
-from sgdlab.planning.plan import make_plan
+from sgdlab.planning.making import make_plan
 
 rng = np.random.default_rng(3)
 X, X_VALIDATION = rng.standard_normal((57, 6)), rng.standard_normal((11, 6))

@@ -8,8 +8,8 @@ import pytest
 from sgdlab.config.model import Run
 from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import estimate, random_reads
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory, holding_of
-from sgdlab.planning.plan import make_plan
 from tests.planning.test_plan import AUTO, SMALL, cells_of
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from sgdlab.config.model import Run
 from sgdlab.data.shape import Shape
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import MOST_BYTES, epochs_together, holding_of, memory_budget
-from sgdlab.planning.plan import Pass, make_plan
+from sgdlab.planning.plan import Pass
 from sgdlab.system import machine
 from tests.planning.test_cost import LARGE
 from tests.planning.test_plan import AUTO, SMALL, cells_of

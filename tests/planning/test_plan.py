@@ -15,7 +15,8 @@ from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
 from sgdlab.data.shape import Shape
 from sgdlab.planning.grouping import Largest, group_batch_sizes
-from sgdlab.planning.plan import Plan, make_plan
+from sgdlab.planning.making import make_plan
+from sgdlab.planning.plan import Plan
 
 AGE = Path(__file__).parents[2] / "configs" / "age.yaml"
 FACES = Shape(n_train=3200, n_validation=800, n_test=1000, n_features=2304)

@@ -16,8 +16,9 @@ from sgdlab.data.dataset import open_dataset
 from sgdlab.data.shape import Shape
 from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import Holding, Work, assign_memory, holding_of
-from sgdlab.planning.plan import Stop, make_plan
+from sgdlab.planning.plan import Stop
 from sgdlab.search.forecast import forecast as module
 from sgdlab.search.forecast import pace
 from sgdlab.search.forecast.pace import measure_pace

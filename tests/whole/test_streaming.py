@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sgdlab.data.npy import NpyFile
-from sgdlab.planning import plan
+from sgdlab.planning import making
 from tests.whole.test_cli_process import process
 
 STREAMED = ("-S", "run.memory_budget=1")
@@ -20,7 +20,7 @@ BLOCKS = {"block_rows": 5, "buffer_blocks": 3}
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of 20 rows, of which two are held: room for a buffer of 15 rows and a chunk."""
-    monkeypatch.setattr(plan, "MAX_CHUNK_ROWS", 20)
+    monkeypatch.setattr(making, "MAX_CHUNK_ROWS", 20)
 
 
 @pytest.fixture

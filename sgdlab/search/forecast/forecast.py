@@ -14,8 +14,9 @@ from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import HASHED_WHOLE_BYTES
 from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import Prediction
+from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import Work, assign_memory, epochs_validated_together
-from sgdlab.planning.plan import cells_of, make_plan, n_threads
+from sgdlab.planning.plan import cells_of, n_threads
 from sgdlab.search.forecast.pace import Pace, measure_pace
 from sgdlab.search.forecast.reading import seconds_a_row
 from sgdlab.search.forecast.sample import Source
