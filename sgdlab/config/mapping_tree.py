@@ -30,12 +30,12 @@ def _value(value: Any, path: Path, document: Document, numbers: Iterator[int]) -
         value = value.tolist()
     if isinstance(value, Mapping):
         return {
-            key: _value(each, (*path, key), document, numbers)
-            for key, each in value.items()
+            key: _value(item, (*path, key), document, numbers)
+            for key, item in value.items()
             if _is_key(key, path, document)
         }
     if isinstance(value, list | tuple | range):
-        return [_value(each, (*path, n), document, numbers) for n, each in enumerate(value)]
+        return [_value(item, (*path, n), document, numbers) for n, item in enumerate(value)]
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         document.complain(path, place, f"more than {MAX_DIGITS} digits", "a smaller number")
         return None

@@ -1,4 +1,4 @@
-"""The objects that the words of a cell stand for, or of a stack of cells with the same words."""
+"""The objects that words stand for: those of a cell, or of a stack of trajectories."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from sgdlab.words.starts import STARTS, Start
 
 
 def column(trains: Sequence[Train], name: str) -> NDArray[Any]:
-    """One hyperparameter of several cells, a new array of shape (n_cells,)."""
+    """One hyperparameter of several trajectories, a new array of shape (n_trajectories,)."""
     return np.array([getattr(train, name) for train in trains])
 
 
@@ -45,16 +45,17 @@ def loss_of(train: Train) -> Loss:
 
 
 def loss_of_stack(trains: Sequence[Train], put: Callable[[NDArray[Any]], NDArray[Any]]) -> Loss:
-    """What a stack of cells with the same loss minimises.
+    """What a stack of trajectories with the same loss minimises.
 
     Parameters
     ----------
     put
-        Makes of one number a cell, shape (n_cells,), what broadcasts against the residuals.
+        Makes of a number for every trajectory, shape (n_trajectories,), what broadcasts against the
+        residuals.
     """
     return LOSSES.make(trains[0].loss, lambda name: put(column(trains, name)))
 
 
 def optimizer_of(trains: Sequence[Train]) -> Optimizer:
-    """How a stack of cells with the same optimizer makes steps; its numbers are columns."""
+    """How a stack of trajectories with the same optimizer makes steps; its numbers are columns."""
     return OPTIMIZERS.make(trains[0].optimizer, partial(column, trains))

@@ -55,7 +55,7 @@ _EXPECTED = {
     "too_short": "at least one value",
     "tuple_type": "a list such as [0.1, 0.2]",
     "model_type": "a mapping",
-    "missing": "a value (add it)",
+    "missing": "a value",
 }
 
 
@@ -127,7 +127,7 @@ def _validate(
     except ValidationError as error:
         details = error.errors(include_url=False)
         # The values of a list that is too short but not empty are wrong, and reported themselves.
-        details = [each for each in details if each["type"] != "too_short" or not each["input"]]
+        details = [d for d in details if d["type"] != "too_short" or not d["input"]]
         for detail in details[: MAX_MISTAKES + 1]:
             path: Key = detail["loc"]
             if path[:1] == ("grid",) and isinstance(tree.get("grid"), dict):
@@ -138,29 +138,30 @@ def _validate(
         return None
 
 
-def _said(detail: dict[str, Any], path: Key) -> tuple[str, str]:
-    """What was found, and what was expected."""
+def _said(detail: dict[str, Any], path: Key) -> tuple[str, str, str]:
+    """What was found, what was expected, and what to do."""
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path)
     template = _EXPECTED.get(detail["type"], "{msg}")
     expected = template.format(msg=detail["msg"], **detail.get("ctx", {}))
-    found = "nothing" if detail["type"] == "missing" else describe_value(detail["input"])
-    return found, expected
+    if detail["type"] == "missing":
+        return "nothing", expected, "add it"
+    return describe_value(detail["input"]), expected, ""
 
 
-def _unknown_key(path: Key) -> tuple[str, str]:
+def _unknown_key(path: Key) -> tuple[str, str, str]:
     section, key = _section(path[:-1]), str(path[-1])
     if section in (SubGrid, Zip) and key in NOT_AXES:
-        return f"not an axis; {NOT_AXES[key]}", ""
+        return f"not an axis; {NOT_AXES[key]}", "", ""
     known = list(section.model_fields)
     if close := difflib.get_close_matches(key, known, n=1):
-        return f"unknown key; did you mean {close[0]}?", ""
+        return f"unknown key; did you mean {close[0]}?", "", ""
     owners: dict[str, Any] = {"train": Train, "data": Data, "data.validation": Validation}
     owners |= {"run": Run, "select": Select}
     for name, owner in owners.items():
         if close := difflib.get_close_matches(key, owner.model_fields, n=1, cutoff=0.8):
-            return f"unknown key; did you mean {name}.{close[0]}?", ""
-    return "unknown key", f"one of {', '.join(known)}"
+            return f"unknown key; did you mean {name}.{close[0]}?", "", ""
+    return "unknown key", f"one of {', '.join(known)}", ""
 
 
 def _section(path: Key) -> Any:
@@ -189,7 +190,7 @@ def _grid_mistakes(tree: dict[str, Any], source: Source) -> Iterator[Mistake]:
         yield source.mistake(("grid",), describe_value(grid), expected)
     prefixed: list[tuple[Key, Any]] = [(("grid",), grid)]
     if isinstance(grid, list):
-        prefixed = [(("grid", n), each) for n, each in enumerate(grid)]
+        prefixed = [(("grid", n), sub_grid) for n, sub_grid in enumerate(grid)]
     n_cells = 0
     for path, axes in prefixed:
         if not isinstance(axes, dict):
@@ -227,8 +228,8 @@ def _path_mistakes(tree: dict[str, Any], source: Source) -> Iterator[Mistake]:
     """Where no folder of arrays is named."""
     data = tree.get("data")
     if isinstance(data, dict) and data.get("path") is None:
-        expected = "text" if "path" in data else "a value (add it)"
-        yield source.mistake(("data", "path"), "nothing", expected)
+        expected, hint = ("text", "") if "path" in data else ("a value", "add it")
+        yield source.mistake(("data", "path"), "nothing", expected, hint)
 
 
 def _lengths(axes: dict[str, Any]) -> list[int]:

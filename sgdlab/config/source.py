@@ -83,7 +83,7 @@ def read_source(config: ConfigLike) -> Source:
         defaults = {"name": printable(path.stem)}
         source = Source(os.fspath(config), path.parent, defaults, parse_yaml(_read_text(path)))
     if source.document.mistakes and not source.document.places:
-        raise ConfigError.of([source.problem(each) for each in source.document.mistakes])
+        raise ConfigError.of([source.problem(mistake) for mistake in source.document.mistakes])
     if not isinstance(source.document.value, dict):
         found = describe_value(source.document.value)
         mistake = source.mistake((), found, "a mapping such as 'name: age'")
@@ -137,9 +137,8 @@ def _override(source: Source, override: str) -> None:
         raise ConfigError(place, f"{len(text)} characters", f"at most {MAX_BYTES}")
     parsed = parse_yaml(text)
     if parsed.mistakes:
-        raise ConfigError.of(
-            [Problem(place, each.found, each.expected, each.hint) for each in parsed.mistakes]
-        )
+        wrong = parsed.mistakes
+        raise ConfigError.of([Problem(place, m.found, m.expected, m.hint) for m in wrong])
     path = tuple(_part(part) for part in key.split("."))
     _check_path(source.document.value, path, place)
     at = source.document.value
@@ -149,7 +148,7 @@ def _override(source: Source, override: str) -> None:
         at = at[part]
     at[path[-1]] = parsed.value
     source.overridden[path] = place
-    kept = [each for each in source.document.mistakes if each.path[: len(path)] != path]
+    kept = [m for m in source.document.mistakes if m.path[: len(path)] != path]
     source.document.mistakes = kept
 
 

@@ -121,8 +121,8 @@ class Dataset:
 
     @cached_property
     def file_hashes(self) -> dict[str, str]:
-        """sha256 of each file, by part."""
-        return {part: each.sha256 for part, each in self.arrays.items()}
+        """sha256 of every file, by part."""
+        return {part: array.sha256 for part, array in self.arrays.items()}
 
     @property
     def fingerprint(self) -> str:

@@ -74,7 +74,7 @@ class NpyFile(RowArray):
 
     @property
     def n_bytes(self) -> int:
-        """Of the whole file."""
+        """Size of the whole file."""
         return self._signature[0]
 
     def read_rows(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -181,14 +181,14 @@ class NpyFile(RowArray):
             read(rows, into)
 
     def _read_runs(self, rows: Rows, into: NDArray[Any]) -> None:
-        """Of a C-ordered file; neighbours are read together."""
+        """Rows of a C-ordered file; neighbours are read together."""
         row_bytes = self.n_features * self.dtype.itemsize
         for first, places in _runs(rows):
             values = into[places].view(np.uint8).reshape(-1).data
             self._read_into(self._offset + first * row_bytes, values)
 
     def _read_columns(self, rows: Rows, into: NDArray[Any]) -> None:
-        """Of a Fortran-ordered file, where each *column* lies in one piece."""
+        """Rows of a Fortran-ordered file, where every *column* lies in one piece."""
         if isinstance(rows, slice):
             first, stop, chosen = rows.start, rows.stop, slice(None)
         else:

@@ -110,7 +110,7 @@ class ReadAhead:
         if not row_set.is_loaded:
             n_rows, n_features = min(row_set.piece_rows, self._ring_rows), row_set.n_features
             self._changed = _array(self._changed, n_rows, n_features, row_set.dtype)
-            self._raw = [_array(each, n_rows, n_features, row_set.file_dtype) for each in self._raw]
+            self._raw = [_array(raw, n_rows, n_features, row_set.file_dtype) for raw in self._raw]
             self._raw_users.clear()
 
     def _fill(
@@ -144,7 +144,7 @@ class ReadAhead:
         return raw, done
 
     def _places(self, piece: Piece, start: int) -> Rows:
-        """Of the rows of a piece in the ring; a slice unless they are apart or at both its ends."""
+        """Where rows of a piece are in the ring; a slice unless they are apart or at both ends."""
         if isinstance(piece.places, slice):
             places = self._in_ring(slice(start + piece.places.start, start + piece.places.stop))
             if places.stop <= self._ring_rows:

@@ -71,7 +71,7 @@ class RowArray(ABC):
             raise self.error(f"dtype {str(dtype)[:100]}", expected, "convert it with astype")
 
     def _check_axes(self) -> None:
-        if not self.shape or any(type(each) is not int or each < 0 for each in self.shape):
+        if not self.shape or any(type(length) is not int or length < 0 for length in self.shape):
             raise self.error(f"shape {self.shape}", "a row for each sample")
 
     def _check_has_values(self) -> None:

@@ -84,7 +84,7 @@ class RowSet:
 
     @property
     def n_bytes(self) -> int:
-        """Of the rows, if they were held in memory."""
+        """Size of the rows, if they were held in memory."""
         return self.n_rows * self.n_features * self.dtype.itemsize
 
     @property

@@ -54,7 +54,7 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
         "schema_version": 1,
         "what": "synthetic stand-in arrays, no real faces",
         "seed": seed,
-        "sha256": {part: hashlib.sha256(each).hexdigest() for part, each in contents.items()},
+        "sha256": {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()},
     }
     files = {paths[part]: content for part, content in contents.items()}
     # The marker first: arrays that are there without it pass for real ones.
@@ -97,7 +97,7 @@ def is_stand_in(files: Mapping[str, RowArray]) -> bool:
 
 
 def stand_in_parts(files: Mapping[str, RowArray]) -> tuple[str, ...]:
-    """Of some arrays, by part, those that were synthesized in their folder.
+    """Those of some arrays, by part, that were synthesized in their folder.
 
     Real files put there later are not, and of arrays in memory nobody knows where they are from.
     """

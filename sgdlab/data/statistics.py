@@ -38,7 +38,7 @@ def column_statistics(
     means = [first + deviation for first, deviation in zip(firsts, deviations, strict=True)]
     if not with_scale:
         return [(mean, None) for mean in means]
-    scales = [np.sqrt(each) for each in walk.means(means, square=True)]
+    scales = [np.sqrt(variance) for variance in walk.means(means, square=True)]
     for scale in scales:
         scale[scale == 0] = 1.0
     return list(zip(means, scales, strict=True))
@@ -64,7 +64,7 @@ class _Walk:
     def means(
         self, centres: Sequence[NDArray[np.float64]], square: bool
     ) -> list[NDArray[np.float64]]:
-        """Of the deviations of each fold's rows from its centre, or of their squares."""
+        """Mean deviations of every fold's rows from its centre, or mean squares of them."""
         totals = [np.zeros(self.file.n_features) for _ in centres]
         counts = [0] * len(centres)
         step = rows_in(READ_BYTES, self.file.n_features)

@@ -31,7 +31,7 @@ ARRAYS_OF_WEIGHTS = 4  # as large: they themselves, a gradient and its parts, wh
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a whole plan.
+    """What a whole plan costs.
 
     Attributes
     ----------
@@ -93,8 +93,8 @@ def random_reads(works: Sequence[Work], shape: Shape) -> tuple[int, int]:
 
 
 def _random_reads(work: Work, shape: Shape) -> tuple[int, int]:
-    each, order = work.plan, work.plan.order
-    n_together = min(each.chunk_rows, shape.n_train)  # of so many the rows are read in order
+    plan_pass, order = work.plan, work.plan.order
+    n_together = min(plan_pass.chunk_rows, shape.n_train)  # of so many the rows are read in order
     if work.holding.in_memory:
         return 0, 0
     if shape.is_fortran:
@@ -104,7 +104,7 @@ def _random_reads(work: Work, shape: Shape) -> tuple[int, int]:
     if order.is_stored:
         return 0, 0
     among = order.mixed_rows(shape.n_train)
-    has_room = among + each.chunk_rows <= work.holding.n_chunks * each.chunk_rows
+    has_room = among + plan_pass.chunk_rows <= work.holding.n_chunks * plan_pass.chunk_rows
     if order.reads_in_sequence and has_room:
         return 0, 0
     # Rows that happen to be neighbours are read together.
@@ -130,23 +130,23 @@ def estimate(plan: Plan, n_cells: int, shape: Shape, run: Run) -> Estimate:
         n_trajectories=plan.n_trajectories,
         n_passes=len(plan.passes),
         n_blocks=len(plan.blocks),
-        n_epochs=sum(each.epochs for each in plan.passes),
-        row_bytes=max(row_bytes(each, shape) for each in plan.passes),
+        n_epochs=sum(plan_pass.epochs for plan_pass in plan.passes),
+        row_bytes=max(row_bytes(plan_pass, shape) for plan_pass in plan.passes),
         in_memory=all(work.holding.in_memory for work in works),
-        flops=sum(_flops(each, shape) for each in plan.passes),
+        flops=sum(_flops(plan_pass, shape) for plan_pass in plan.passes),
         memory_bytes=max(memory_bytes(work, shape) for work in works),
         n_random_reads=n_reads,
         random_read_bytes=read_bytes,
     )
 
 
-def _flops(each: Pass, shape: Shape) -> int:
-    """Two products a training row, one a validation row, one a training row at each stop.
+def _flops(plan_pass: Pass, shape: Shape) -> int:
+    """Two products a training row, one a validation row, one a training row at every stop.
 
     A fold predicts the rows that it holds out at stops alone.
     """
     total = 0
-    for block in each.blocks:
+    for block in plan_pass.blocks:
         an_epoch = 4 * rows_trained(block, shape) + 2 * shape.n_validation
         total += len(block.trajectories) * block.epochs * an_epoch * shape.n_features
         n_stops = sum(len(trajectory.stops) for trajectory in block.trajectories)
@@ -158,32 +158,33 @@ def _piece_rows(shape: Shape) -> int:
     return piece_rows(shape.n_features, shape.itemsize, shape.is_fortran)
 
 
-def _piece_bytes(each: Pass, shape: Shape) -> int:
-    """Of pieces of the file that are not read to where they are used."""
-    n_numbers = min(_piece_rows(shape), each.chunk_rows, shape.n_train) * shape.n_features
-    changed = 0 if shape.itemsize == itemsize(each) else n_numbers * itemsize(each)
-    if each.order.is_stored and not changed:
+def _piece_bytes(plan_pass: Pass, shape: Shape) -> int:
+    """Bytes of pieces of the file that are not read to where they are used."""
+    n_numbers = min(_piece_rows(shape), plan_pass.chunk_rows, shape.n_train) * shape.n_features
+    changed = 0 if shape.itemsize == itemsize(plan_pass) else n_numbers * itemsize(plan_pass)
+    if plan_pass.order.is_stored and not changed:
         return 0
     return RAW_PIECES * n_numbers * shape.itemsize + changed
 
 
 def memory_bytes(work: Work, shape: Shape) -> int:
-    """Of what is held while training, or while a file is walked through before and after that."""
-    each, holding = work.plan, work.holding
-    trains = [trajectory.train for block in each.blocks for trajectory in block.trajectories]
-    a_row = shape.n_features * itemsize(each)
-    held = row_bytes(each, shape) if holding.in_memory else _piece_bytes(each, shape)
-    if not holding.in_memory or not each.order.repeats:
-        held += min(holding.n_chunks * each.chunk_rows, shape.n_train) * a_row
+    """What is held while training, or while a file is walked through before and after that."""
+    plan_pass, holding = work.plan, work.holding
+    trains = [trajectory.train for block in plan_pass.blocks for trajectory in block.trajectories]
+    a_row = shape.n_features * itemsize(plan_pass)
+    all_rows = row_bytes(plan_pass, shape)
+    held = all_rows if holding.in_memory else _piece_bytes(plan_pass, shape)
+    if not holding.in_memory or not plan_pass.order.repeats:
+        held += min(holding.n_chunks * plan_pass.chunk_rows, shape.n_train) * a_row
     if holding.keeps_parts and shape.folds:
-        held += len(each.folds) * row_bytes(each, shape) * (shape.folds - 1) // shape.folds
-    else:
-        held += len(each.folds) * chunk_bytes(each, shape)  # what each fold takes of a chunk
+        held += len(plan_pass.folds) * all_rows * (shape.folds - 1) // shape.folds
+    else:  # what every fold takes of a chunk
+        held += len(plan_pass.folds) * chunk_bytes(plan_pass, shape)
     held += sum(_arrays_of_weights(train) for train in trains) * a_row
-    held += _prediction_bytes(each, shape)
-    held += sum(_window_bytes(block, work, shape) for block in each.blocks)
-    for block in each.blocks:  # weights that wait for the validation rows
-        n_bytes = weights_bytes(block, each, shape)
+    held += _prediction_bytes(plan_pass, shape)
+    held += sum(_window_bytes(block, work, shape) for block in plan_pass.blocks)
+    for block in plan_pass.blocks:  # weights that wait for the validation rows
+        n_bytes = weights_bytes(block, plan_pass, shape)
         held += epochs_together(n_bytes) * n_bytes
     walked = min(READ_BYTES, 8 * shape.n_features * max(shape.n_validation, shape.n_test))
     return max(held, walked) + KEPT_OF_A_ROW * (shape.n_train + shape.n_validation)
@@ -195,20 +196,21 @@ def _arrays_of_weights(train: Train) -> int:
     return ARRAYS_OF_WEIGHTS + len(optimizer.averages) + optimizer.n_temporaries
 
 
-def _prediction_bytes(each: Pass, shape: Shape) -> int:
+def _prediction_bytes(plan_pass: Pass, shape: Shape) -> int:
     """Predictions of a chunk; residuals and derivatives of a tile; losses of all epochs."""
-    n_rows, n_validation = (min(each.chunk_rows, n) for n in (shape.n_train, shape.n_validation))
+    n_rows = min(plan_pass.chunk_rows, shape.n_train)
+    n_validation = min(plan_pass.chunk_rows, shape.n_validation)
     n_numbers = n_epochs = 0
-    for block in each.blocks:
+    for block in plan_pass.blocks:
         of_tile = 0 if block.window_rows else 2 * min(n_rows, block.batch_sizes[-1])
-        together = min(epochs_together(weights_bytes(block, each, shape)), block.epochs)
+        together = min(epochs_together(weights_bytes(block, plan_pass, shape)), block.epochs)
         n_numbers += len(block.trajectories) * (max(n_rows, together * n_validation) + of_tile)
         n_epochs += len(block.trajectories) * block.epochs
-    return n_numbers * itemsize(each) + n_epochs * KEPT_OF_AN_EPOCH
+    return n_numbers * itemsize(plan_pass) + n_epochs * KEPT_OF_AN_EPOCH
 
 
 def _window_bytes(block: Block, work: Work, shape: Shape) -> int:
-    """What the blocked kernel holds: rows and products of a window, and those that it keeps."""
+    """What the windowed kernel holds: rows and products of a window, and those that it keeps."""
     if block.window_rows is None:
         return 0
     size, n_rows = itemsize(work.plan), min(block.window_rows, shape.n_train)
@@ -216,7 +218,7 @@ def _window_bytes(block: Block, work: Work, shape: Shape) -> int:
     if block.index not in work.holding.products_of:
         return held
     kept = len(block.batch_sizes) * n_rows
-    trains = [each.train for each in block.trajectories]
+    trains = [trajectory.train for trajectory in block.trajectories]
     if LOSSES[trains[0].loss].is_linear and not any(train.train_bias for train in trains):
         kept += sum(map(power_numbers, block.batch_sizes))
     return held + kept * rows_trained(block, shape) * size

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A block's epoch in multiply-adds, fitted to measurements at 2304 features. The direct kernel:
-# loading a row costs as much as the arithmetic of 4 cells, updating the weights as much as 8 rows,
-# and the calls that one tile takes as much as 300,000 multiply-adds.
-CELLS_A_ROW_COSTS = 4
+# loading a row costs as much as the arithmetic of 4 trajectories, updating the weights as much as 8
+# rows, and the calls that one tile takes as much as 300,000 multiply-adds.
+DIRECT_ROW_COST = 4  # this and the other costs of rows count trajectories
 ROWS_AN_UPDATE_COSTS = 8
 OPERATIONS_A_TILE_COSTS = 300_000
-# The blocked kernel: loading a row costs as much as the arithmetic of 18 cells, the calls of one
-# batch as much as 80,000 multiply-adds. Where rows come in another order in every epoch, so that
-# their products cannot be kept, a row costs 37 cells more, and a seventh for each of its window.
-BLOCKED_CELLS_A_ROW_COSTS = 18
+# The windowed kernel: loading a row costs as much as the arithmetic of 18 trajectories, the calls
+# of one batch as much as 80,000 multiply-adds. Where rows come in another order in every epoch, so
+# that their products cannot be kept, a row costs 37 more, and 1/7 for every row of its window.
+WINDOWED_ROW_COST = 18
 OPERATIONS_A_BATCH_COSTS = 80_000
-CELLS_A_NEW_ROW_COSTS = 37
-CELLS_A_NEW_WINDOW_ROW_COSTS = 1 / 7
+NEW_ROW_COST = 37
+NEW_WINDOW_ROW_COST = 1 / 7
 # Rows of a window, about: more make fewer updates of the weights, but more products of rows.
 WINDOW_ROWS = 128
 REPEATED_WINDOW_ROWS = 256
@@ -37,12 +37,12 @@ class Largest:
     """Trajectories in a block of each kernel, at most."""
 
     direct: int
-    blocked: int
+    windowed: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """Batch sizes that share blocks; ``window_rows`` of the blocked kernel, None for the direct."""
+    """Batch sizes that share blocks; ``window_rows`` of the windowed kernel, None for direct."""
 
     sizes: tuple[int, ...]
     window_rows: int | None
@@ -58,14 +58,14 @@ def group_batch_sizes(
 ) -> list[Group]:
     """Put batch sizes together as long as that makes an epoch cheaper.
 
-    Together, cells share the reading of rows; but with the direct kernel the rows are cut wherever
-    a batch of any of them ends, and short tiles are slow. So multiples go together, and small sizes
-    get the blocked kernel. Of very many batch sizes only neighbours are compared.
+    Together, trajectories share the reading of rows; but with the direct kernel the rows are cut
+    wherever a batch of any of them ends, and short tiles are slow. So multiples go together, and
+    small sizes get the windowed kernel. Of very many batch sizes only neighbours are compared.
 
     Parameters
     ----------
     counts
-        Trajectories of each batch size.
+        Trajectories by batch size.
     largest
         Trajectories in a block.
     is_plain
@@ -91,8 +91,8 @@ def window_rows(together: int, repeats: bool) -> int:
 class _Cost:
     """Time of an epoch of all blocks of some groups, in multiply-adds.
 
-    ``totals`` (..., 3) are cells, batches of all sizes, and after how many rows batches of all
-    sizes end together, or 1 more than there may be in a window; ``ends`` are bits: after which
+    ``totals`` (..., 3) are trajectories, batches of all sizes, and after how many rows batches of
+    all sizes end together, or 1 more than there may be in a window; ``ends`` are bits: after which
     rows a batch of any size ends, the last row aside.
     """
 
@@ -104,23 +104,23 @@ class _Cost:
 
     def __call__(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
         direct = self.direct(totals, ends)
-        return np.minimum(direct, self.blocked(totals)) if self.is_plain else direct
+        return np.minimum(direct, self.windowed(totals)) if self.is_plain else direct
 
     def direct(self, totals: Floats, ends: NDArray[np.uint64]) -> Any:
-        n_cells = totals[..., 0]
-        n_blocks = np.ceil(n_cells / self.largest.direct)
+        n_trajectories = totals[..., 0]
+        n_blocks = np.ceil(n_trajectories / self.largest.direct)
         n_tiles = np.bitwise_count(ends).sum(axis=-1) + 1
         rows = self.n_rows + ROWS_AN_UPDATE_COSTS * n_tiles
-        n_products = (n_cells + n_blocks * CELLS_A_ROW_COSTS) * rows
+        n_products = (n_trajectories + n_blocks * DIRECT_ROW_COST) * rows
         return n_products * self.n_features + n_blocks * n_tiles * OPERATIONS_A_TILE_COSTS
 
-    def blocked(self, totals: Floats) -> Any:
-        n_cells, n_batches, together = np.moveaxis(totals, -1, 0)
-        n_blocks = np.ceil(n_cells / self.largest.blocked)
-        a_row = float(BLOCKED_CELLS_A_ROW_COSTS)
+    def windowed(self, totals: Floats) -> Any:
+        n_trajectories, n_batches, together = np.moveaxis(totals, -1, 0)
+        n_blocks = np.ceil(n_trajectories / self.largest.windowed)
+        a_row = float(WINDOWED_ROW_COST)
         if not self.repeats:
-            a_row += CELLS_A_NEW_ROW_COSTS + CELLS_A_NEW_WINDOW_ROW_COSTS * WINDOW_ROWS
-        n_products = (n_cells + n_blocks * a_row) * self.n_rows
+            a_row += NEW_ROW_COST + NEW_WINDOW_ROW_COST * WINDOW_ROWS
+        n_products = (n_trajectories + n_blocks * a_row) * self.n_rows
         cost = n_products * self.n_features + n_blocks * n_batches * OPERATIONS_A_BATCH_COSTS
         return np.where(together <= MAX_WINDOW_ROWS, cost, np.inf)
 
@@ -139,23 +139,23 @@ def _joined(sizes: Sequence[int], counts: dict[int, int], cost: _Cost) -> list[G
         totals, ends = np.delete(totals, b, axis=0), np.delete(ends, b, axis=0)
         saved = np.delete(np.delete(saved, b, axis=0), b, axis=1)
         saved[a] = saved[:, a] = _saved(a, totals, ends, cost)
-    is_blocked = cost(totals, ends) < cost.direct(totals, ends)
+    is_windowed = cost(totals, ends) < cost.direct(totals, ends)
     return [
-        Group(tuple(sorted(group)), window_rows(int(total[2]), cost.repeats) if blocked else None)
-        for group, total, blocked in zip(groups, totals, is_blocked, strict=True)
+        Group(tuple(sorted(group)), window_rows(int(total[2]), cost.repeats) if windowed else None)
+        for group, total, windowed in zip(groups, totals, is_windowed, strict=True)
     ]
 
 
 def _saved(a: int, totals: Floats, ends: NDArray[np.uint64], cost: _Cost) -> Any:
-    """What joining group ``a`` with each group saves."""
+    """What joining group ``a`` saves, by the group that it is joined with."""
     apart = cost(totals[a], ends[a]) + cost(totals, ends)
     saved = apart - cost(_sum(totals[a], totals), ends[a] | ends)
     saved[a] = -np.inf
     return saved
 
 
-def _totals(batch_size: int, n_cells: int, n_rows: int) -> tuple[float, float, float]:
-    return n_cells, math.ceil(n_rows / batch_size), min(batch_size, MAX_WINDOW_ROWS + 1)
+def _totals(batch_size: int, n_trajectories: int, n_rows: int) -> tuple[float, float, float]:
+    return n_trajectories, math.ceil(n_rows / batch_size), min(batch_size, MAX_WINDOW_ROWS + 1)
 
 
 def _sum(a: Floats, b: Floats) -> Floats:

@@ -41,7 +41,7 @@ def make_plan(
     cells
         Of the grid.
     shape
-        Of the data. With folds every block is made for each of them.
+        Of the data. With folds there is a block of its own for every fold.
     run
         ``trajectories_per_block``: where it is a number, the plan does not depend on ``threads``.
     threads
@@ -77,7 +77,7 @@ def _threads_of_a_fold(threads: int, folds: int | None) -> int:
 
 
 def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
-    """One for each set of cells that differ only in epochs, and replicate; in canonical order."""
+    """One for cells that differ only in epochs, and for every replicate; in canonical order."""
     together: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
     for cell in sorted(cells, key=lambda cell: cell.train.epochs):
         apart = depends_on_epochs(cell.train)
@@ -100,12 +100,13 @@ def _canonical(trajectory: Trajectory) -> tuple[Any, ...]:
 def _stacks(
     trajectories: Sequence[Trajectory], shape: Shape, largest: Largest
 ) -> list[tuple[list[Trajectory], int | None]]:
-    """The trajectories of a pass cut into blocks, with the window of the blocked kernel."""
+    """The trajectories of a pass cut into blocks, with the window of the windowed kernel."""
     repeats = order_of(trajectories[0].train, 0).repeats
     alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
     alike = defaultdict(lambda: defaultdict(list))
-    for each in trajectories:
-        alike[each.train.loss, each.train.optimizer][each.train.batch_size].append(each)
+    for trajectory in trajectories:
+        train = trajectory.train
+        alike[train.loss, train.optimizer][train.batch_size].append(trajectory)
     stacks: list[tuple[list[Trajectory], int | None]] = []
     for (_, optimizer), by_size in alike.items():
         counts = {size: len(members) for size, members in by_size.items()}
@@ -118,8 +119,8 @@ def _stacks(
             is_plain,
             repeats,
         ):
-            members = [each for size in group.sizes for each in by_size[size]]
-            most = largest.direct if group.window_rows is None else largest.blocked
+            members = [trajectory for size in group.sizes for trajectory in by_size[size]]
+            most = largest.direct if group.window_rows is None else largest.windowed
             n_stacks = math.ceil(len(members) / most)
             bounds = [len(members) * n // n_stacks for n in range(n_stacks + 1)]
             stacks += [
@@ -130,12 +131,12 @@ def _stacks(
 
 
 def _largest(trajectories: Sequence[Trajectory], shape: Shape, run: Run, threads: int) -> Largest:
-    """Trajectories in a block. The blocked kernel's many small steps gain nothing from threads."""
+    """Trajectories in a block. The windowed kernel's many small steps gain nothing from threads."""
     if run.trajectories_per_block != "auto":
         return Largest(run.trajectories_per_block, run.trajectories_per_block)
     n_together = len(trajectories)
     of_a_thread = math.ceil(n_together / threads)
-    batch_size = min(each.train.batch_size for each in trajectories)
+    batch_size = min(trajectory.train.batch_size for trajectory in trajectories)
     if _is_worth_a_thread(of_a_thread, batch_size, shape):
         return Largest(of_a_thread, n_together)
     return Largest(n_together, n_together)
@@ -149,19 +150,19 @@ def _is_worth_a_thread(n_trajectories: int, batch_size: int, shape: Shape) -> bo
 
 def _go_side_by_side(blocks: Sequence[Block], shape: Shape) -> bool:
     return len(blocks) > 1 and all(
-        _is_worth_a_thread(len(each.trajectories), each.batch_sizes[0], shape) for each in blocks
+        _is_worth_a_thread(len(block.trajectories), block.batch_sizes[0], shape) for block in blocks
     )
 
 
 def _chunk_rows(trajectories: Sequence[Trajectory], shape: Shape) -> int:
     """Rows handed out together: whole batches of every size, where that many fit.
 
-    Of a chunk every fold makes a copy of the rows that it does not hold out.
+    Every fold makes a copy of the rows of a chunk that it does not hold out.
     """
     repeats = order_of(trajectories[0].train, 0).repeats
     n_bytes = CHUNK_BYTES if repeats else SHUFFLED_CHUNK_BYTES
     if shape.folds:
         n_bytes = min(n_bytes, CHUNK_BYTES // shape.folds)
     n_rows = max(1, min(MAX_CHUNK_ROWS, n_bytes // (8 * shape.n_features)))
-    together = math.lcm(*{each.train.batch_size for each in trajectories})
+    together = math.lcm(*{trajectory.train.batch_size for trajectory in trajectories})
     return n_rows - n_rows % together if together <= n_rows else n_rows

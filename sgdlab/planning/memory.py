@@ -34,7 +34,7 @@ class Holding:
     n_chunks
         Of rows that are read or gathered in every epoch, at most: one in use, the others ahead.
     keeps_parts
-        Whether what each fold trains on is held too; the order is the same in every epoch.
+        Whether what every fold trains on is held too; the order is the same in every epoch.
     products_of
         The blocks, by index, whose Gram matrices are kept from one epoch to the next; the order is
         the same in every epoch.
@@ -56,19 +56,19 @@ class Work:
 
 def assign_memory(passes: Iterable[Pass], shape: Shape, run: Run) -> list[Work]:
     """The work of making some passes within the memory budget."""
-    return [Work(each, holding_of(each, shape, run)) for each in passes]
+    return [Work(plan_pass, holding_of(plan_pass, shape, run)) for plan_pass in passes]
 
 
-def holding_of(each: Pass, shape: Shape, run: Run) -> Holding:
+def holding_of(plan_pass: Pass, shape: Shape, run: Run) -> Holding:
     """What a pass holds within the memory budget."""
     budget = memory_budget(run)
-    in_memory = row_bytes(each, shape) <= budget
+    in_memory = row_bytes(plan_pass, shape) <= budget
     return Holding(
         in_memory=in_memory,
-        n_chunks=_chunks_held(each, shape, in_memory, budget),
-        keeps_parts=_keeps_parts(each, shape, budget),
+        n_chunks=_chunks_held(plan_pass, shape, in_memory, budget),
+        keeps_parts=_keeps_parts(plan_pass, shape, budget),
         products_of=frozenset(
-            block.index for block in each.blocks if _keeps_products(block, each, shape)
+            block.index for block in plan_pass.blocks if _keeps_products(block, plan_pass, shape)
         ),
     )
 
@@ -80,31 +80,31 @@ def memory_budget(run: Run) -> int:
     return run.memory_budget
 
 
-def _chunks_held(each: Pass, shape: Shape, in_memory: bool, budget: int) -> int:
+def _chunks_held(plan_pass: Pass, shape: Shape, in_memory: bool, budget: int) -> int:
     """At least 2. For two mixtures of rows and a chunk, if the budget has room."""
-    wanted, order = MOST_CHUNKS_HELD, each.order
+    wanted, order = MOST_CHUNKS_HELD, plan_pass.order
     if order.reads_in_sequence and not order.is_stored and not in_memory:
-        wanted = math.ceil(2 * order.mixed_rows(shape.n_train) / each.chunk_rows) + 1
-    return max(2, min(wanted, budget // chunk_bytes(each, shape)))
+        wanted = math.ceil(2 * order.mixed_rows(shape.n_train) / plan_pass.chunk_rows) + 1
+    return max(2, min(wanted, budget // chunk_bytes(plan_pass, shape)))
 
 
-def _keeps_parts(each: Pass, shape: Shape, budget: int) -> bool:
-    """Whether there is room for what each fold trains on, beside the rows that all folds share.
+def _keeps_parts(plan_pass: Pass, shape: Shape, budget: int) -> bool:
+    """Whether there is room for what every fold trains on, beside the rows that all folds share.
 
     It saves a copy in every epoch, where the order of the rows is the same in all.
     """
-    if not each.is_folded or shape.folds is None or not each.order.repeats:
+    if not plan_pass.is_folded or shape.folds is None or not plan_pass.order.repeats:
         return False
     # All parts together are as large as all rows but one time less than there are folds.
-    return shape.folds * row_bytes(each, shape) <= budget
+    return shape.folds * row_bytes(plan_pass, shape) <= budget
 
 
-def _keeps_products(block: Block, each: Pass, shape: Shape) -> bool:
+def _keeps_products(block: Block, plan_pass: Pass, shape: Shape) -> bool:
     """Whether the Gram matrices of an epoch are the same in all, and few enough to be kept."""
-    if block.window_rows is None or not each.order.repeats:
+    if block.window_rows is None or not plan_pass.order.repeats:
         return False
     n_numbers = rows_trained(block, shape) * block.window_rows * len(block.batch_sizes)
-    return n_numbers * itemsize(each) <= MAX_KEPT_BYTES
+    return n_numbers * itemsize(plan_pass) <= MAX_KEPT_BYTES
 
 
 def epochs_together(n_bytes: int) -> int:
@@ -112,13 +112,15 @@ def epochs_together(n_bytes: int) -> int:
     return max(1, min(MOST_EPOCHS, MOST_BYTES // n_bytes))
 
 
-def epochs_validated_together(each: Pass, shape: Shape) -> int:
+def epochs_validated_together(plan_pass: Pass, shape: Shape) -> int:
     """After how many epochs at most a pass reads the validation rows."""
-    return min(epochs_together(weights_bytes(block, each, shape)) for block in each.blocks)
+    return min(
+        epochs_together(weights_bytes(block, plan_pass, shape)) for block in plan_pass.blocks
+    )
 
 
 def power_numbers(batch_size: int) -> int:
-    """Of the powers of all pieces, for each row of a window, at most."""
+    """How many numbers the powers of all pieces have, for every row of a window, at most."""
     n_batches = max(1, PIECE_ROWS // batch_size)
     return n_batches * batch_size * (n_batches - 1).bit_length()
 
@@ -130,21 +132,21 @@ def rows_trained(block: Block, shape: Shape) -> int:
     return shape.n_train - int(fold_sizes(shape.n_train, shape.folds)[block.fold])
 
 
-def itemsize(each: Pass) -> int:
+def itemsize(plan_pass: Pass) -> int:
     """Bytes of a number in the precision of a pass."""
-    return np.dtype(each.train.precision).itemsize
+    return np.dtype(plan_pass.train.precision).itemsize
 
 
-def row_bytes(each: Pass, shape: Shape) -> int:
-    """Of all rows to train and to validate."""
-    return (shape.n_train + shape.n_validation) * shape.n_features * itemsize(each)
+def row_bytes(plan_pass: Pass, shape: Shape) -> int:
+    """Bytes of all rows to train and to validate."""
+    return (shape.n_train + shape.n_validation) * shape.n_features * itemsize(plan_pass)
 
 
-def weights_bytes(block: Block, each: Pass, shape: Shape) -> int:
-    """Of the weights of a block."""
-    return len(block.trajectories) * shape.n_features * itemsize(each)
+def weights_bytes(block: Block, plan_pass: Pass, shape: Shape) -> int:
+    """Bytes of the weights of a block."""
+    return len(block.trajectories) * shape.n_features * itemsize(plan_pass)
 
 
-def chunk_bytes(each: Pass, shape: Shape) -> int:
-    """Of a chunk of rows."""
-    return min(each.chunk_rows, shape.n_train) * shape.n_features * itemsize(each)
+def chunk_bytes(plan_pass: Pass, shape: Shape) -> int:
+    """Bytes of a chunk of rows."""
+    return min(plan_pass.chunk_rows, shape.n_train) * shape.n_features * itemsize(plan_pass)

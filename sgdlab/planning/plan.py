@@ -46,7 +46,7 @@ class Trajectory:
 class Block:
     """A stack of trajectories; batch sizes ascend.
 
-    ``window_rows`` are those of the blocked kernel, a multiple of every batch size; None where the
+    ``window_rows`` are those of the windowed kernel, a multiple of every batch size; None where the
     direct one trains. ``fold`` is the one whose rows are left out; None where all rows to train are
     seen.
     """
@@ -79,7 +79,7 @@ class Pass:
 
     @property
     def train(self) -> Train:
-        """Of any of its trajectories: the order of rows and the precision are those of all."""
+        """That of any of its trajectories: all have its order of rows and its precision."""
         return self.blocks[0].trajectories[0].train
 
     @property
@@ -89,7 +89,7 @@ class Pass:
 
     @property
     def folds(self) -> set[int]:
-        """Of its blocks; none where they see all rows to train."""
+        """Those of its blocks; none where they see all rows to train."""
         return {block.fold for block in self.blocks if block.fold is not None}
 
     @property
@@ -110,7 +110,7 @@ class Plan:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        return tuple(block for each in self.passes for block in each.blocks)
+        return tuple(block for plan_pass in self.passes for block in plan_pass.blocks)
 
     @property
     def cells(self) -> set[int]:
@@ -125,20 +125,20 @@ class Plan:
         """The passes that some blocks need, with no others."""
         indices = {block.index for block in blocks}
         chosen = [
-            replace(each, blocks=tuple(b for b in each.blocks if b.index in indices))
-            for each in self.passes
+            replace(plan_pass, blocks=tuple(b for b in plan_pass.blocks if b.index in indices))
+            for plan_pass in self.passes
         ]
-        return [each for each in chosen if each.blocks]
+        return [plan_pass for plan_pass in chosen if plan_pass.blocks]
 
     def to_log(self) -> list[dict[str, Any]]:
         """The plan as it is written into a run: which cells are trained with which."""
         return [
             {
-                "chunk_rows": each.chunk_rows,
-                "blas_threads": each.blas_threads,
-                "blocks": [_block_log(block) for block in each.blocks],
+                "chunk_rows": plan_pass.chunk_rows,
+                "blas_threads": plan_pass.blas_threads,
+                "blocks": [_block_log(block) for block in plan_pass.blocks],
             }
-            for each in self.passes
+            for plan_pass in self.passes
         ]
 
     @classmethod
@@ -153,11 +153,11 @@ class Plan:
         return cls(
             tuple(
                 Pass(
-                    each["chunk_rows"],
-                    each["blas_threads"],
-                    tuple(_block_from_log(block, cells) for block in each["blocks"]),
+                    pass_log["chunk_rows"],
+                    pass_log["blas_threads"],
+                    tuple(_block_from_log(block, cells) for block in pass_log["blocks"]),
                 )
-                for each in log
+                for pass_log in log
             )
         )
 
@@ -181,7 +181,12 @@ class Plan:
 
 def cells_of(blocks: Iterable[Block]) -> set[int]:
     """Which cells some blocks train, by their indices."""
-    return {stop.cell for each in blocks for path in each.trajectories for stop in path.stops}
+    return {
+        stop.cell
+        for block in blocks
+        for trajectory in block.trajectories
+        for stop in trajectory.stops
+    }
 
 
 def _block_log(block: Block) -> dict[str, Any]:
@@ -190,8 +195,11 @@ def _block_log(block: Block) -> dict[str, Any]:
         "window_rows": block.window_rows,
         "fold": block.fold,
         "trajectories": [
-            {"replicate": each.replicate, "cells": [stop.cell for stop in each.stops]}
-            for each in block.trajectories
+            {
+                "replicate": trajectory.replicate,
+                "cells": [stop.cell for stop in trajectory.stops],
+            }
+            for trajectory in block.trajectories
         ],
     }
 
@@ -199,11 +207,11 @@ def _block_log(block: Block) -> dict[str, Any]:
 def _block_from_log(log: dict[str, Any], cells: Sequence[Cell]) -> Block:
     trajectories = [
         Trajectory(
-            cells[each["cells"][-1]].train,
-            each["replicate"],
-            tuple(Stop(cells[cell].train.epochs, cell) for cell in each["cells"]),
+            cells[stored["cells"][-1]].train,
+            stored["replicate"],
+            tuple(Stop(cells[cell].train.epochs, cell) for cell in stored["cells"]),
         )
-        for each in log["trajectories"]
+        for stored in log["trajectories"]
     ]
     return Block(log["index"], tuple(trajectories), log["window_rows"], log["fold"])
 

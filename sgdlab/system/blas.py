@@ -20,7 +20,7 @@ def blas_threads(n_threads: int) -> AbstractContextManager[object]:
 def describe_blas() -> list[dict[str, Any]]:
     """Name, version and chosen kernel, for a log; empty where threadpoolctl sees no BLAS."""
     keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
-    return [{key: each.get(key) for key in keys} for each in _found().info()]
+    return [{key: library.get(key) for key in keys} for library in _found().info()]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What differs between operating systems: durable writes, locks, memory, processors."""
+"""Files that are whole or absent, and locks: what differs between operating systems."""
 
 import contextlib
 import errno
@@ -83,7 +83,7 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is removed at the end; a lock whose holder died does not block.
+    """Hold a lock file, which is removed at the end; a lock whose holder died is free.
 
     Raises
     ------
@@ -110,9 +110,9 @@ def locked(path: Path) -> Iterator[None]:
         # Removed while it is held, or another process's lock could be; on Unix the release leaves
         # the file alone. Windows removes no open file; there the release does it.
         if _stands_at(path, identity):
-            for each in (holder, path):
+            for file in (holder, path):
                 with contextlib.suppress(OSError):
-                    each.unlink(missing_ok=True)
+                    file.unlink(missing_ok=True)
         lock.release()
 
 

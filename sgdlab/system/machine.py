@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 def memory_bytes() -> int:
-    """Of this machine; 4 GB where it cannot be told."""
+    """The memory of this machine; 4 GB where it cannot be told."""
     with contextlib.suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 4 * 10**9

@@ -14,7 +14,7 @@ AGE = Path(__file__).parents[2] / "configs" / "age.yaml"
 
 def grid_of(*grid, **train):
     usual = {"batch_size": 10, "learning_rate": 0.1, "epochs": 2}
-    used = {name for each in grid for name in [*each, *each.get("zip", {})]}
+    used = {name for axes in grid for name in [*axes, *axes.get("zip", {})]}
     fixed = {name: value for name, value in usual.items() if name not in used}
     config = {"data": {"path": "d"}, "train": fixed | train, "grid": grid}
     return expand(Config.model_validate(config))

@@ -23,7 +23,7 @@ def accepts(schema, value, root):
     if kind and (not isinstance(value, types[kind]) or (value is True) > (kind == "boolean")):
         return False
     checks = {
-        "anyOf": lambda given: any(accepts(each, value, root) for each in given),
+        "anyOf": lambda given: any(accepts(choice, value, root) for choice in given),
         "enum": lambda given: value in given,
         "const": lambda given: value == given,
         "minimum": lambda given: value >= given,
@@ -97,7 +97,7 @@ def test_the_schema_refuses_control_characters_too():
 def test_the_schema_describes_every_hyperparameter_and_no_other_key():
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert all(each["additionalProperties"] is False for each in schema["$defs"].values())
+    assert all(model["additionalProperties"] is False for model in schema["$defs"].values())
     keys = schema["$defs"]["TrainSection"]["properties"]
     assert list(keys) == list(Train.model_fields)
     assert all(len(key["description"]) > 5 for key in keys.values())

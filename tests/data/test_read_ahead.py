@@ -52,7 +52,7 @@ def same_chunks(found, expected):
 
 
 def own_threads():
-    return [each.name for each in threading.enumerate() if each.name.startswith("sgdlab-")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("sgdlab-")]
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

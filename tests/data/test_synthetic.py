@@ -28,9 +28,9 @@ class Rows(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """Of the centred training rows, largest first; covariances of the components with age."""
+    """The principal components of the training rows, and their covariances with age."""
 
-    eigenvalues: np.ndarray
+    eigenvalues: np.ndarray  # largest first
     components: np.ndarray
     age_covariances: np.ndarray
 
@@ -63,7 +63,7 @@ def half_mse(predictions, targets) -> float:
 
 
 def leading_eigenvalues(X: np.ndarray, n_eigenvalues: int) -> np.ndarray:
-    """Of X.T X/n, by orthogonal iteration in a somewhat larger subspace."""
+    """The largest eigenvalues of X.T X/n, by orthogonal iteration in a somewhat larger subspace."""
     Q = np.random.default_rng(0).standard_normal((X.shape[1], n_eigenvalues + 6))
     for _ in range(12):
         Q, R = np.linalg.qr(X.T @ (X @ Q) / len(X))
@@ -203,7 +203,7 @@ def test_best_ridge(rows, spectrum):
     l2 = np.geomspace(1e-4, 1, 33)
     weights = spectrum.age_covariances[:, None] / (spectrum.eigenvalues[:, None] + l2)
     predictions = rows.y_train.mean() + (centred @ weights).T
-    losses = np.array([half_mse(each, rows.y_test) for each in predictions])
+    losses = np.array([half_mse(predicted, rows.y_test) for predicted in predictions])
     assert 64 < losses.min() < 75
     assert 0.003 < l2[losses.argmin()] < 0.02  # real faces: 0.0075
 

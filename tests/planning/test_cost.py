@@ -55,11 +55,11 @@ CHUNK_BYTES = 3640 * 2304 * 8
 def test_rows_above_the_budget_are_streamed_through_as_many_chunks_as_it_holds(budget, n_chunks):
     run = Run(memory_budget=budget)
     plan = make_plan(cells_of(), LARGE, run, threads=1)
-    [each] = plan.passes
+    [plan_pass] = plan.passes
     found = estimate(plan, 1, LARGE, run)
-    assert each.chunk_rows == 3640
+    assert plan_pass.chunk_rows == 3640
     assert not found.in_memory
-    assert holding_of(each, LARGE, run).n_chunks == n_chunks
+    assert holding_of(plan_pass, LARGE, run).n_chunks == n_chunks
     assert 0 < found.memory_bytes - n_chunks * CHUNK_BYTES < 60e6  # pieces of the file, targets
 
 

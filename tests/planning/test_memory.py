@@ -14,8 +14,8 @@ from tests.planning.test_cost import LARGE
 from tests.planning.test_plan import AUTO, SMALL, cells_of
 
 
-def held(each, shape, budget=10**9):
-    return holding_of(each, shape, Run(memory_budget=budget))
+def held(plan_pass, shape, budget=10**9):
+    return holding_of(plan_pass, shape, Run(memory_budget=budget))
 
 
 def test_rows_of_exactly_the_budget_fit():
@@ -43,7 +43,7 @@ def test_parts_of_folds_are_kept_where_as_many_copies_fit(precision):
 
     def keeps(budget, **axes):
         plan = make_plan(cells_of(precision=[precision], **axes), shape, AUTO, threads=2)
-        return [held(each, shape, budget).keeps_parts for each in plan.passes]
+        return [held(plan_pass, shape, budget).keeps_parts for plan_pass in plan.passes]
 
     assert keeps(5 * copy) == [True]
     assert keeps(5 * copy - 1) == [False]
@@ -54,20 +54,20 @@ def test_parts_of_folds_are_kept_where_as_many_copies_fit(precision):
 
 
 def test_shuffled_blocks_have_room_for_two_buffers_and_a_chunk():
-    [each] = make_plan(cells_of(order=["shuffle_blocks"]), LARGE, AUTO, 1).passes
-    assert each.chunk_rows == 910
+    [plan_pass] = make_plan(cells_of(order=["shuffle_blocks"]), LARGE, AUTO, 1).passes
+    assert plan_pass.chunk_rows == 910
     chunk_bytes = 910 * 2304 * 8
     # A buffer has 16 * 256 = 4096 rows: 2 of them begin or end in at most 11 chunks.
     for budget, n_chunks in [(10**9, 11), (8 * chunk_bytes, 8), (1, 2)]:
-        assert held(each, LARGE, budget).n_chunks == n_chunks
+        assert held(plan_pass, LARGE, budget).n_chunks == n_chunks
 
 
 def products_kept(n_train, folds=None, **axes):
     """For every block of a pass whether its Gram matrices are kept; windows of 128 rows."""
     shape = Shape(n_train=n_train, n_validation=0, n_test=1, n_features=10, folds=folds)
-    [each] = make_plan(cells_of(batch_size=[1, 2], **axes), shape, AUTO, 1).passes
-    blocks = tuple(replace(block, window_rows=128) for block in each.blocks)
-    kept = held(replace(each, blocks=blocks), shape).products_of
+    [plan_pass] = make_plan(cells_of(batch_size=[1, 2], **axes), shape, AUTO, 1).passes
+    blocks = tuple(replace(block, window_rows=128) for block in plan_pass.blocks)
+    kept = held(replace(plan_pass, blocks=blocks), shape).products_of
     assert kept <= {block.index for block in blocks}
     return [block.index in kept for block in blocks]
 
@@ -90,8 +90,8 @@ def test_products_of_a_fold_are_those_of_the_rows_that_it_trains_on():
 
 
 def test_the_direct_kernel_has_no_products():
-    [each] = make_plan(cells_of(optimizer=["adam"]), SMALL, AUTO, 1).passes
-    assert held(each, SMALL).products_of == frozenset()
+    [plan_pass] = make_plan(cells_of(optimizer=["adam"]), SMALL, AUTO, 1).passes
+    assert held(plan_pass, SMALL).products_of == frozenset()
 
 
 def test_some_blocks_of_a_pass_hold_what_the_whole_pass_would():

@@ -36,18 +36,18 @@ def as_sets(plan, cells):
     """What is trained with what, whatever the cells are numbered."""
     return {
         (
-            each.chunk_rows,
-            each.blas_threads,
+            plan_pass.chunk_rows,
+            plan_pass.blas_threads,
             frozenset(
                 frozenset(
                     (cells[stop.cell].train, trajectory.replicate)
                     for trajectory in block.trajectories
                     for stop in trajectory.stops
                 )
-                for block in each.blocks
+                for block in plan_pass.blocks
             ),
         )
-        for each in plan.passes
+        for plan_pass in plan.passes
     }
 
 
@@ -61,7 +61,7 @@ def stops_of(plan):
 
 
 def loss_of(block):
-    (loss,) = {each.train.loss for each in block.trajectories}
+    (loss,) = {trajectory.train.loss for trajectory in block.trajectories}
     return loss
 
 
@@ -84,7 +84,8 @@ def test_cells_that_differ_only_in_epochs_are_one_trajectory():
     cells = cells_of(epochs=[5, 1, 3], l2=[0.0, 0.5])
     [block] = make_plan(cells, SMALL, AUTO, threads=1).blocks
     assert block.epochs == 5
-    assert [[(stop.epoch, stop.cell) for stop in each.stops] for each in block.trajectories] == [
+    found = [[(stop.epoch, stop.cell) for stop in path.stops] for path in block.trajectories]
+    assert found == [
         [(1, 2), (3, 4), (5, 0)],
         [(1, 3), (3, 5), (5, 1)],
     ]
@@ -94,7 +95,7 @@ def test_orders_precisions_and_replicates_are_passes_of_their_own():
     orders = ["in_order", "shuffle_each_epoch"]
     cells = cells_of(order=orders, precision=["float64", "float32"], replicates=[3], l2=[0.0, 1.0])
     plan = make_plan(cells, SMALL, AUTO, threads=2)
-    kinds = [(each.train.order, each.train.precision, each.order.replicate) for each in plan.passes]
+    kinds = [(one.train.order, one.train.precision, one.order.replicate) for one in plan.passes]
     assert len(kinds) == len(set(kinds)) == 2 * 2 * 3
     assert [block.index for block in plan.blocks] == list(range(12))
     assert plan.n_trajectories == 24
@@ -149,7 +150,7 @@ def test_single_rows_do_not_slow_larger_batches():
         (160, 1, "sgd", "shuffle_once", None),
     ],
 )
-def test_small_batches_of_plain_sgd_get_the_blocked_kernel(
+def test_small_batches_of_plain_sgd_get_the_windowed_kernel(
     batch_size, n_cells, optimizer, order, window_rows
 ):
     rates = [0.01 * (n + 1) for n in range(n_cells)]
@@ -181,13 +182,13 @@ def test_batch_sizes_that_end_together_go_together(sizes, groups):
 
 def test_single_rows_are_apart_unless_a_window_holds_them_with_larger_batches():
     counts = dict.fromkeys([1, 160, 200, 400, 640], 16)
-    direct, blocked = (
+    direct, windowed = (
         group_batch_sizes(counts, 3200, 2304, Largest(32, 80), is_sgd, repeats=True)
         for is_sgd in (False, True)
     )
     assert [group.sizes for group in direct] == [(1,), (160, 640), (200, 400)]
-    assert [group.sizes for group in blocked] == [(1, 160), (200, 400), (640,)]
-    assert [group.window_rows for group in blocked] == [160, None, None]
+    assert [group.sizes for group in windowed] == [(1, 160), (200, 400), (640,)]
+    assert [group.window_rows for group in windowed] == [160, None, None]
 
 
 def test_windows_hold_whole_batches_of_every_size():
@@ -243,7 +244,7 @@ def test_a_given_number_of_trajectories_is_the_most_in_a_block():
     cells = cells_of(l2=[0.1 * n for n in range(11)])
     plan = make_plan(cells, SMALL, Run(trajectories_per_block=4), threads=5)
     assert [len(block.trajectories) for block in plan.blocks] == [3, 4, 4]
-    assert [each.blas_threads for each in plan.passes] == [1]
+    assert [plan_pass.blas_threads for plan_pass in plan.passes] == [1]
 
 
 some_axes = st.fixed_dictionaries(
@@ -276,14 +277,14 @@ def test_every_cell_and_replicate_is_trained_exactly_once(axes, run, threads):
     ]
     expected = [(cell.index, n) for cell in cells for n in range(cell.train.replicates)]
     assert sorted(trained) == expected
-    for each in plan.passes:
-        for block in each.blocks:
+    for plan_pass in plan.passes:
+        for block in plan_pass.blocks:
             for trajectory in block.trajectories:
-                assert trajectory.replicate == each.order.replicate
+                assert trajectory.replicate == plan_pass.order.replicate
                 assert trajectory.train.loss == loss_of(block)
                 assert (trajectory.train.order, trajectory.train.precision) == (
-                    each.train.order,
-                    each.train.precision,
+                    plan_pass.train.order,
+                    plan_pass.train.precision,
                 )
                 for stop in trajectory.stops:
                     same = cells[stop.cell].train.model_copy(update={"epochs": trajectory.epochs})
@@ -304,8 +305,8 @@ def test_the_order_in_which_values_are_written_does_not_matter(axes, run, thread
     other = make_plan(others, SMALL, run, threads)
     assert as_sets(plan, cells) == as_sets(other, others)
     of_both = [
-        [[trajectory.train for trajectory in block.trajectories] for block in each.blocks]
-        for each in (plan, other)
+        [[trajectory.train for trajectory in block.trajectories] for block in of_plan.blocks]
+        for of_plan in (plan, other)
     ]
     assert of_both[0] == of_both[1]  # and in the same order within blocks
 
@@ -338,13 +339,13 @@ def test_a_plan_survives_its_log(axes, run, threads):
 )
 def test_chunks_are_whole_batches_where_they_fit_64_mib(sizes, chunk_rows):
     plan = make_plan(cells_of(batch_size=sizes), FACES, AUTO, threads=1)
-    assert {each.chunk_rows for each in plan.passes} == {chunk_rows}
+    assert {plan_pass.chunk_rows for plan_pass in plan.passes} == {chunk_rows}
 
 
 def test_chunks_of_rows_that_are_gathered_anew_every_epoch_fit_16_mib():
     cells = cells_of(batch_size=[160, 200], order=["shuffle_each_epoch", "with_replacement"])
     plan = make_plan(cells, FACES, AUTO, threads=1)
-    assert [each.chunk_rows for each in plan.passes] == [800, 800]  # 910 rows fit
+    assert [plan_pass.chunk_rows for plan_pass in plan.passes] == [800, 800]  # 910 rows fit
 
 
 def test_chunks_have_at_least_one_row_and_at_most_16384():
