@@ -10,7 +10,7 @@ from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import estimate, random_reads
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory, holding_of
-from tests.planning.test_plan import AUTO, SMALL, cells_of
+from tests.planning.cells import AUTO, SMALL, cells_of
 
 
 def test_an_estimate_by_hand():

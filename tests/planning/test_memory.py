@@ -10,8 +10,8 @@ from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import MOST_BYTES, epochs_together, holding_of, memory_budget
 from sgdlab.planning.plan import Pass
 from sgdlab.system import machine
+from tests.planning.cells import AUTO, SMALL, cells_of
 from tests.planning.test_cost import LARGE
-from tests.planning.test_plan import AUTO, SMALL, cells_of
 
 
 def held(plan_pass, shape, budget=10**9):
