@@ -5,7 +5,7 @@ import os
 import pytest
 
 from sgdlab.config.reading import load_config
-from sgdlab.errors import ConfigError
+from sgdlab.errors import ConfigError, Problem
 from tests.config.config_texts import DATA, TRAIN, load, mistake, mistakes, train
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -96,6 +96,25 @@ def test_mistakes_of_every_set_and_of_the_file_are_reported_together():
         "--set train.l2: -1; expected at least 0.0",
         "c.yaml:2:62 train.loss: 'x'; expected 'squared', 'absolute' or 'huber'",
     ]
+
+
+def problems(config, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        load_config(config, overrides)
+    return caught.value.problems
+
+
+def test_a_mistake_has_its_place_and_what_was_found_and_expected():
+    train = {"batch_size": 10, "learning_rate": 0.1, "epochs": 2, "l2": -1}
+    mapping = {"data": {"path": "d"}, "train": train}
+    assert problems(mapping) == (Problem("train.l2", "-1", "at least 0.0"),)
+    assert problems(mapping, "train.l2=-2", "train.seed") == (
+        Problem("`overrides` train.seed", "no KEY=VALUE", "for example train.l2=1e-3"),
+        Problem("`overrides` train.l2", "-2", "at least 0.0"),
+    )
+    assert problems({"train": train | {"l2": 1}}) == (
+        Problem("data", "nothing", "a value", "add it"),
+    )
 
 
 @pytest.mark.parametrize(
