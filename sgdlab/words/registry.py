@@ -106,8 +106,8 @@ class Registry(Generic[AnyWord]):
         try:
             return self._words[name]
         except KeyError:
-            expected = f"expected one of {', '.join(self._words)}"
-            raise UsageError(f"{self.key} {name!r}: unknown; {expected}") from None
+            expected = f"one of {', '.join(self._words)}"
+            raise UsageError(f"{self.key} {name!r}", "unknown", expected) from None
 
     def make(self, name: str, value: Callable[[str], Any] | None = None, **others: Any) -> AnyWord:
         """A word as an object.

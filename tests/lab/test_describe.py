@@ -143,7 +143,7 @@ def test_several_prefixes_need_a_choice(data_dir, arrays):
     with pytest.raises(UsageError) as caught:
         describe(data_dir)
     assert str(caught.value) == (
-        f"{data_dir}: arrays with the prefixes '', 'b_'; expected one (use --prefix)"
+        f"{data_dir}: arrays with the prefixes '', 'b_'; expected one (use prefix)"
     )
     assert [file.path.name for file in describe(data_dir, "b_").files] == ["b_Xte.npy"]
     assert len(describe(data_dir, "").files) == 4

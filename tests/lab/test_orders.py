@@ -197,14 +197,26 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
         (["--learning-rates", "0.1,inf"], "'0.1,inf'; expected positive numbers"),
         (["--learning-rates", "0.1,9"], "--learning-rates: 9; expected below"),
         (["--learning-rates", "1e-9,0.1"], "expected at most 10000 epochs"),
-        (["--l2", "-1"], "--l2 -1.0: expected a number from 0"),
+        (["--l2", "-1"], "--l2 -1.0: out of range; expected a number from 0"),
         (["--l2", "0", "--rows", "8", "--batch-size", "2"], "fits every row; expected noise"),
-        (["--batch-size", "60"], "--batch-size 60: 1 in 104 rows"),
-        (["-S", "train.loss=absolute"], "train.loss: absolute; expected squared"),
-        (["--l2", "1e308"], "--l2 1e+308: expected a number from 0 to 1e+100"),
+        (
+            ["--batch-size", "60"],
+            "--batch-size 60: more than half of the 104 rows; expected at least 2 batches (see "
+            "--rows)",
+        ),
+        (
+            ["-S", "train.loss=absolute"],
+            "train.loss: absolute; expected squared (set train.loss to squared)",
+        ),
+        (["--l2", "1e308"], "--l2 1e+308: out of range; expected a number from 0 to 1e+100"),
         (["-S", "train.optimizer=adam"], "train.optimizer: adam; expected sgd"),
         (["-S", "train.warmup=0.1"], "train.warmup: 0.1; expected 0.0"),
-        (["--cell", "3"], "--cell 3: no such cell"),
+        (["--cell", "3"], "--cell 3: no such cell; expected 0 to 0"),
+        (
+            ["-S", "data.validation={folds: 2}"],
+            "data.validation.folds 2; expected a single split for this experiment (set "
+            "data.validation to {fraction: 0.2})",
+        ),
     ],
 )
 def test_bad_values_are_one_line(sgdlab, config, arguments, message):

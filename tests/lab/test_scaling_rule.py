@@ -217,16 +217,24 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--factors", "2,4"], "--factors 2,4: expected 1 and larger"),
+        (["--factors", "2,4"], "--factors: 2,4; expected 1 and larger whole numbers, ascending"),
         (["--factors", "1,1.5"], "--factors': '1,1.5'; expected whole numbers"),
         (["--factors", "1,x"], "--factors': '1,x'; expected whole numbers"),
-        (["--factors", "1,64", "--batch-size", "10"], "batches of up to 640 rows"),
+        (
+            ["--factors", "1,64", "--batch-size", "10"],
+            "--factors: batches of up to 640 rows, 104 to train; expected fewer (give smaller "
+            "ones, or --batch-size)",
+        ),
         (["--replicates", "1"], "--replicates"),
-        (["--learning-rate", "0"], "--learning-rate 0.0: expected a positive number"),
-        (["--learning-rate", "nan"], "--learning-rate nan: expected a positive number"),
+        (["--learning-rate", "0"], "--learning-rate 0.0: no step size; expected a positive number"),
+        (["--learning-rate", "nan"], "--learning-rate nan: no step size; expected a positive"),
         (["-S", "train.loss=huber"], "train.loss: huber; expected squared"),
         (["-S", "train.schedule=cosine"], "train.schedule: cosine; expected constant"),
-        (["-S", "train.order=in_order"], "train.order: in_order"),
+        (
+            ["-S", "train.order=in_order"],
+            "train.order: in_order, where all replicates are equal; expected another (set "
+            "train.order to shuffle_once)",
+        ),
         (["-S", "grid.l2=[0,1]"], "2 cells; expected one"),
     ],
 )

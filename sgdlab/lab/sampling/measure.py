@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.errors import UsageError
+from sgdlab.lab.checks import check_count
 from sgdlab.lab.sampling.theory import (
     Sampling,
-    check_range,
     never_share,
     never_share_of_many,
     never_variance,
@@ -121,7 +121,7 @@ def simulate(sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1) -
 
 
 def _check_work(sampling: Sampling, n_trials: int) -> None:
-    check_range("n_trials", n_trials)
+    check_count("n_trials", n_trials)
     work, largest, unit = sampling.n_draws * n_trials, MAX_DRAWS, "draws"
     if sampling.batch_size > 1:
         work, largest, unit = sampling.n_batches * n_trials, MAX_BATCHES, "batches"

@@ -12,8 +12,8 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
+from sgdlab.lab.checks import check_l2
 from sgdlab.lab.solve.factors import Factors, factorise, usual_l2
-from sgdlab.lab.subject import check_l2
 from sgdlab.optim.closed_form import Minimum
 from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses, losses_of

@@ -110,7 +110,7 @@ def _on_the_edge(solution: Solution) -> list[str]:
     if len(path) < 2 or best.l2 == 0 or path[0] is not best is not path[-1]:
         return []
     end = "smallest" if best is path[0] else "largest"
-    return [f"the selected L2 is the {end} of the path; look beyond it (--l2)"]
+    return [f"the selected L2 is the {end} of the path; look beyond it"]
 
 
 def _bias_words(solution: Solution) -> str:

@@ -91,9 +91,7 @@ def _restarts(found: Restarts) -> Iterator[RenderableType]:
             "unit: a local minimum."
         )
     if other.n_restarts:
-        yield Text(
-            f"{other.n_restarts} have not come to rest; try more --steps, or a smaller rate."
-        )
+        yield Text(f"{other.n_restarts} have not come to rest; try more steps, or a smaller rate.")
 
 
 def document(result: XorStudy) -> dict[str, Any]:
