@@ -216,3 +216,12 @@ def largest_eigenvalue(of: Moments | Triangle, with_bias: bool) -> float:
         return np.append(above, of.means @ weights + bias)
 
     return lanczos_largest(hessian_times, len(of.means) + 1)
+
+
+def stability_limit(curvature: float) -> float:
+    """The learning rate from which full-batch gradient descent diverges: ``2 / curvature``.
+
+    The curvature is the largest eigenvalue of the Hessian, L2 included. Minibatches diverge from
+    there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
+    """
+    return 2 / curvature

@@ -15,7 +15,7 @@ from sgdlab import workflows
 from sgdlab.config.model import Train
 from sgdlab.lab.scaling_rule.design import Base, ScalingOptions, Variant
 from sgdlab.lab.scaling_rule.measure import distance_between
-from sgdlab.lab.scaling_rule.tuning import best_rates, exponent, learning_rates, tune
+from sgdlab.lab.scaling_rule.tuning import best_rates, learning_rates, tune
 from tests.oracles.reference import plain_sgd
 
 N_ROWS = 96  # of 104, since 4 rows times k = 4 divide these
@@ -154,11 +154,6 @@ def test_replicates_that_end_alike_are_no_measure(sgdlab, config, data_dir, arra
     code, out, err = sgdlab(config, *FEW, "-S", "train.initial_bias=0", "-q")
     assert (code, out, err.count("\n")) == (3, "", 1)
     assert "k = 1: all replicates end alike" in err
-
-
-def test_the_exponent_of_a_power_law():
-    factors = [1, 2, 4, 8]
-    assert exponent(0.01 * np.array(factors) ** 0.7, factors) == pytest.approx(0.7)
 
 
 def test_tuning_recovers_a_power_law_within_its_interval():

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-N_RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percent
+from sgdlab.lab.exponents import N_RESAMPLES, interval
 
 Array = NDArray[np.float64]
 
@@ -43,7 +42,7 @@ def fit_slope(
     ----------
     samples_by_size
         Pairs of a size and independent values, shape (n_samples,), whose mean is meant. They are
-        resampled size by size (Efron 1979, doi:10.1214/aos/1176344552).
+        resampled size by size.
 
     Returns
     -------
@@ -59,12 +58,12 @@ def fit_slope(
     centred = np.log(sizes) - np.average(np.log(sizes), weights=weights)
     leverage = weights * centred / (weights @ np.square(centred))
     slopes = _resampled_log_means(samples, random) @ leverage
-    low, high = np.percentile(slopes, INTERVAL)
+    low, high = interval(slopes)
     return Slope(
         value=float(leverage @ _log_means(samples)),
         standard_error=float(slopes.std(ddof=1)),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
     )
 
 

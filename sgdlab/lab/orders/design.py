@@ -11,6 +11,7 @@ from sgdlab.errors import UsageError
 from sgdlab.lab.checks import check_l2
 from sgdlab.lab.orders.problem import Problem, make_problem
 from sgdlab.lab.subject import need_plain_sgd
+from sgdlab.optim.closed_form import stability_limit
 
 MOST_ROWS = 512  # by default
 FEWEST_BATCHES = 16  # in an epoch, by default
@@ -91,7 +92,7 @@ def _check_noise(problem: Problem) -> None:
 
 def choose_learning_rates(problem: Problem, options: OrdersOptions) -> tuple[float, ...]:
     """As asked for, or such that an epoch is short, and long; ascending."""
-    limit = 2 / problem.curvature
+    limit = stability_limit(problem.curvature)
     if options.learning_rates is None:
         usual = (pace / problem.pace(1.0) for pace in PACES)
         return tuple(rate for rate in usual if rate <= limit / 4)

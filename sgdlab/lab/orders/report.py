@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.evaluation.comparison import Mean, differ
-from sgdlab.lab.orders.measure import ORDERS, OrdersResult
+from sgdlab.lab.orders.measure import COMPARED, OrdersResult
 from sgdlab.lab.subject import Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import finite, measured
@@ -101,9 +101,9 @@ def _floors_table(result: OrdersResult) -> Table:
     )
     rates = dict.fromkeys(each.learning_rate for each in result.floors)
     for rate in rates:
-        floors = {order: result.floor(order, rate) for order in ORDERS}
-        random, once, each_epoch = (measured(floors[order].excess) for order in ORDERS)
-        first = floors[ORDERS[0]]
+        floors = {order: result.floor(order, rate) for order in COMPARED}
+        random, once, each_epoch = (measured(floors[order].excess) for order in COMPARED)
+        first = floors[COMPARED[0]]
         values = (f"{first.pace:.3g}", str(first.epochs), random, f"{first.expected:.3g}")
         table.add_row(f"{rate:.3g}", *values, once, each_epoch)
     table.add_section()
@@ -115,7 +115,7 @@ def _floors_table(result: OrdersResult) -> Table:
 def _approach_table(result: OrdersResult) -> Table:
     table = new_table("\nepochs", *HEADINGS)
     for each in result.approach:
-        table.add_row(str(each.epoch), *(measured(each.excess[order]) for order in ORDERS))
+        table.add_row(str(each.epoch), *(measured(each.excess[order]) for order in COMPARED))
     return table
 
 
@@ -130,8 +130,8 @@ def sentences(result: OrdersResult) -> Iterator[str]:
     )
     rate, objective = result.approach_rate, result.problem.minimum.objective
     first = result.approach[0]
-    ends = [result.floor(order, rate).excess for order in (ORDERS[0], ORDERS[-1])]
-    early = [first.excess[order] for order in (ORDERS[0], ORDERS[-1])]
+    ends = [result.floor(order, rate).excess for order in (COMPARED[0], COMPARED[-1])]
+    early = [first.excess[order] for order in (COMPARED[0], COMPARED[-1])]
     yield (
         f"Does it matter that with replacement an epoch misses {result.missed:.0%} of the rows? "
         f"Where training ends, {_matters(*ends)}: at learning rate {rate:.3g} it stays "

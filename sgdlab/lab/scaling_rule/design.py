@@ -11,7 +11,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.checks import check_learning_rate
 from sgdlab.lab.subject import need_plain_sgd
-from sgdlab.optim.closed_form import largest_eigenvalue
+from sgdlab.optim.closed_form import largest_eigenvalue, stability_limit
 from sgdlab.optim.moments import moments
 from sgdlab.words.orders import ORDERS
 
@@ -72,11 +72,8 @@ class Base:
 
     @property
     def limit(self) -> float:
-        """The learning rate from which full-batch gradient descent diverges.
-
-        Minibatches diverge from there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
-        """
-        return 2 / (self.eigenvalue + self.train.l2)
+        """The learning rate from which full-batch gradient descent diverges."""
+        return stability_limit(self.eigenvalue + self.train.l2)
 
     def breaks_beyond(self, rule: str) -> float:
         """The k beyond which the learning rate of a rule exceeds the limit."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
-from sgdlab.optim.closed_form import EPSILON
+from sgdlab.optim.closed_form import EPSILON, stability_limit
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, number, plain, setting
 
@@ -170,9 +170,9 @@ def _figures(solution: Solution) -> Table:
 
 
 def _stable_learning_rate(solution: Solution) -> float | None:
-    """2 / (largest eigenvalue + l2): the limit of full-batch gradient descent on this cell."""
+    """The limit of full-batch gradient descent on this cell; None where nothing is curved."""
     curvature = solution.factors.largest_eigenvalue + solution.cell_l2
-    return 2 / curvature if curvature > 0 else None
+    return stability_limit(curvature) if curvature > 0 else None
 
 
 def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:
