@@ -1,9 +1,8 @@
 """Where a word of the config becomes an object: one registry for each key that takes words.
 
-A word is a small frozen dataclass. Its fields are the hyperparameters that belong to it alone, each
-declared by :func:`hyperparameter`; the config's models, its schema and the plan learn of them here.
-Numbers that belong to one cell, or columns of a whole stack of cells, are put into them by
-:meth:`Registry.make`.
+A word is a small frozen dataclass. Hyperparameters that belong to it alone are fields, declared by
+:func:`hyperparameter`; the config's models, its schema and the plan learn of them here. Values of
+one cell, or columns of a whole stack of trajectories, are put into them by :meth:`Registry.make`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ Numbers = float | NDArray[Any]  # one cell's, or columns that broadcast against 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A key of ``train`` that does something with some words alone.
+    """A key of ``train`` that has an influence where some word is chosen, and no other.
 
     Attributes
     ----------
@@ -136,7 +135,7 @@ class Registry(Generic[AnyWord]):
 def hyperparameters_of(word: type[Any]) -> dict[str, Hyperparameter]:
     """The hyperparameters that belong to a word alone, by name."""
     return {
-        each.name: each.metadata["hyperparameter"]
-        for each in fields(word)
-        if "hyperparameter" in each.metadata
+        own.name: own.metadata["hyperparameter"]
+        for own in fields(word)
+        if "hyperparameter" in own.metadata
     }

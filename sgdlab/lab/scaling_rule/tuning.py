@@ -74,7 +74,7 @@ def tune(
     losses = np.array(
         [
             [
-                [each.validation_loss for each in outcomes[Variant(budget, factor, rate)]]
+                [outcome.validation_loss for outcome in outcomes[Variant(budget, factor, rate)]]
                 for rate in rates.tolist()
             ]
             for factor in factors
@@ -86,7 +86,7 @@ def tune(
         _tuned_rate(base, factor, rate, losses[n], rates)
         for n, (factor, rate) in enumerate(zip(factors, best.tolist(), strict=True))
     )
-    if any(each.is_on_edge or math.isnan(each.learning_rate) for each in tuned):
+    if any(rate.is_on_edge or math.isnan(rate.learning_rate) for rate in tuned):
         return Tuning(budget, tuned, math.nan, math.nan, math.nan)
     low, high = _interval(base.train.seed, losses, factors, rates)
     return Tuning(budget, tuned, float(exponent(factors, best)), low, high)

@@ -33,7 +33,7 @@ def table(answer: Answer[Solution]) -> RenderableType:
         Text(),
         _figures(solution),
         Text(),
-        *(Text(f"{each[0].upper()}{each[1:]}.") for each in findings(solution)),
+        *(Text(f"{finding[0].upper()}{finding[1:]}.") for finding in findings(solution)),
     )
 
 
@@ -56,13 +56,14 @@ def document(answer: Answer[Solution]) -> dict[str, Any]:
         "stable_learning_rate": _stable_learning_rate(solution),
         **asdict(solution.likelihood),
         "constant": baseline.constant,
-        "constant_losses": {name: asdict(each) for name, each in baseline.losses.items()},
+        "constant_losses": {name: asdict(losses) for name, losses in baseline.losses.items()},
         "maximum_likelihood": _fit_row(solution, solution.maximum_likelihood)
         | {"weights": solution.maximum_likelihood.minimum.weights},
         "selected": _fit_row(solution, solution.best) | {"weights": solution.best.minimum.weights},
         "path": [_fit_row(solution, fit) for fit in solution.path],
         "differences": {
-            name: [asdict(each) for each in pair] for name, pair in baseline.differences.items()
+            name: [asdict(difference) for difference in pair]
+            for name, pair in baseline.differences.items()
         },
         "findings": findings(solution),
         "test_used_for_selection": False,

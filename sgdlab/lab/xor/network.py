@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Weights:
-    """Of all restarts, the last axis: ``W`` (2, n_hidden, n), ``c``, ``v`` (n_hidden, n), ``b``."""
+    """All restarts, the last axis: ``W`` (2, n_hidden, n), ``c``, ``v`` (n_hidden, n), ``b``."""
 
     W: Floats
     c: Floats
@@ -113,7 +113,7 @@ def forward(weights: Weights) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def gradient(weights: Weights) -> Weights:
-    """Of half the mean squared error; the slope of a rectified unit at its kink is taken as 0."""
+    """That of half the mean squared error; the slope of a rectified unit at its kink is 0 here."""
     residuals, active = forward(weights)
     hidden = np.where(active, _hidden(weights), 0.0)
     back = residuals[:, None] * weights.v * active / len(INPUTS)
