@@ -1,4 +1,4 @@
-"""A block at work: its kernel, the losses of its cells, and which of them have diverged."""
+"""A block at work: its kernel, the losses of its trajectories, and what became of its cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
