@@ -287,7 +287,10 @@ def test_a_single_trial_has_no_standard_error(sgdlab):
         (["--sweep", "20,1e300"], "--sweep': '20,1e300'; expected whole numbers"),
         (["--batch-size", 3], "--batch-size 3: does not divide the 20 draws from 20 rows"),
         (["--batch-size", 40], "--batch-size 40: too large; expected at most the 20 rows"),
-        (["--batch-size", 2, "--without-replacement"], "--without-replacement has no batches"),
+        (
+            ["--batch-size", 2, "--without-replacement"],
+            "--without-replacement: has no batches; expected no --batch-size",
+        ),
         (["--seed", -1], "--seed"),
     ],
 )
