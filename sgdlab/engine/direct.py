@@ -1,9 +1,9 @@
 """Minibatch SGD as it is defined, for a stack of trajectories that see the same rows.
 
-The rows of one batch size end their batches at the same places. A *tile* is what lies between two
+Trajectories of one batch size end their batches at the same rows. A *tile* is what lies between two
 such places of any trajectory, so that within a tile no weights change and all trajectories share
-two matrix products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``. The rows of
-few trajectories are multiplied in pieces of a tile, each with both products in turn.
+two matrix products: predictions ``V @ rows.T`` and gradients ``derivatives @ rows``. For few
+trajectories a tile is cut into pieces, and both products are taken of one piece after the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class DirectKernel(Kernel):
         self._loss = loss_of_stack(trains, self._put)
         self._total = np.empty_like(self._V)
         self._part = np.empty_like(self._V)  # of it, by one piece
-        self._of_rows: tuple[NDArray[Any], NDArray[Any]] = (self._total[:, :0], self._total[:, :0])
+        self._residuals = self._weighed = self._total[:, :0]  # of a tile, (n_trajectories, n_rows)
         self._factor = np.empty((len(trains), 1), self.dtype)  # of derivatives in a batch
         self._bias_derivative = np.zeros(len(trains))  # sum over the rows of a batch so far
         self._is_any_bias_trained = bool(column(trains, "train_bias").any())
@@ -107,33 +107,29 @@ class DirectKernel(Kernel):
         """Both products, into the total of a tile; the losses and the bias have their parts."""
         scale = self._scale.astype(self.dtype)[:, None]
         offset = targets - self.bias.astype(self.dtype)[:, None]
-        all_residuals, weighed = self._beside(rows)
+        self._fit_tile(len(rows))
         total = self._total
         for piece in pieces(len(scale), rows):
             some = rows[piece]
-            residuals = np.matmul(self._V, some.T, out=all_residuals[:, piece])
+            residuals = np.matmul(self._V, some.T, out=self._residuals[:, piece])
             residuals *= scale
             residuals -= offset[:, piece]
             derivatives = self._loss.derivative(residuals)
-            derivatives = np.multiply(derivatives, self._factor, out=weighed[:, piece])
+            derivatives = np.multiply(derivatives, self._factor, out=self._weighed[:, piece])
             np.matmul(derivatives, some, out=total)
             if total is self._part:
                 self._total += total
             total = self._part
-        self.squared_errors += np.vecdot(all_residuals, all_residuals, dtype=np.float64)
+        self.squared_errors += np.vecdot(self._residuals, self._residuals, dtype=np.float64)
         if self._is_any_bias_trained:
-            derivatives = self._loss.derivative(all_residuals)
+            derivatives = self._loss.derivative(self._residuals)
             self._bias_derivative += derivatives.sum(axis=1, dtype=np.float64)
 
-    def _beside(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Residuals and weighed derivatives of a tile; most tiles are as long as the one before."""
-        if self._of_rows[0].shape[1] != len(rows):
-            shape = (len(self._V), len(rows))
-            self._of_rows = (
-                empty_predictions(*shape, self.dtype),
-                empty_predictions(*shape, self.dtype),
-            )
-        return self._of_rows
+    def _fit_tile(self, n_rows: int) -> None:
+        """Have room for residuals and weighed derivatives; most tiles are as long as the last."""
+        if self._residuals.shape[1] != n_rows:
+            self._residuals = empty_predictions(len(self._V), n_rows, self.dtype)
+            self._weighed = empty_predictions(len(self._V), n_rows, self.dtype)
 
     def _end_batch(self, group: "_Group", total: NDArray[Any]) -> None:
         members = group.members
@@ -148,7 +144,7 @@ class _Group:
     Parameters
     ----------
     weights : float array, shape (n_trajectories, n_features)
-        Of all trajectories of the group, whose values play no part.
+        Of the group's trajectories; their shape and dtype alone play a part.
     """
 
     def __init__(

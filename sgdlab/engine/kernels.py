@@ -20,14 +20,15 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Kernel(ABC):
-    """The weights of a stack of trajectories, each of which steps at the end of its own batches.
+    """The weights of a stack of trajectories, which step at the ends of their own batches.
 
     ``members`` are some trajectories of the stack.
 
     Parameters
     ----------
     trains
-        Those of the trajectories, by ascending batch size; all have the same loss and optimizer.
+        A trajectory's hyperparameters, by ascending batch size; all have the same loss and
+        optimizer.
     weights : float64 array, shape (n_trajectories, n_features)
         At the start.
     dtype
@@ -37,7 +38,7 @@ class Kernel(ABC):
     ----------
     bias : float64 array, shape (n_trajectories,)
     squared_errors : float64 array, shape (n_trajectories,)
-        Sum over the rows of this epoch so far, each before its own update; complete when all rows
+        Sum over the rows of this epoch so far, a row before its own update; complete when all rows
         of the epoch have been handed in.
     """
 
@@ -111,8 +112,9 @@ class Kernel(ABC):
             put_back(array, state[name])
         self._take_up()
 
-    def _forget(self, members: NDArray[np.bool_]) -> None:  # noqa: B027 - most remember nothing
-        """Remember nothing more of some trajectories."""
+    @abstractmethod
+    def _forget(self, members: NDArray[np.bool_]) -> None:
+        """Remember nothing more of the past steps of some trajectories."""
 
     @abstractmethod
     def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:

@@ -16,15 +16,15 @@ Part = tuple[NDArray[Any], ...]  # rows and targets; or two of each
 
 
 class PassRows:
-    """What a pass reads, and what the blocks of each fold see of it.
+    """What a pass reads, and what the blocks of a fold see of it.
 
     Attributes
     ----------
     training
-        Already in the pass's order if that is the same in every epoch. Those of all folds, before
-        any statistics of a fold; a fold leaves out the rows that it holds out.
+        Already in the pass's order if that is the same in every epoch. With the rows that a fold
+        holds out, and before any statistics of a fold.
     validation
-        None where there are none, or where each fold holds out its own.
+        None where there are none, or where every fold holds out its own.
     """
 
     def __init__(self, work: Work, dataset: Dataset) -> None:
@@ -48,7 +48,7 @@ class PassRows:
         return None if self._order.repeats else self._order.positions(self._n_rows, epoch)
 
     def ends(self, epoch: int) -> NDArray[np.int64] | None:
-        """Of what is best read as a whole, in an epoch's order; None where chunks are."""
+        """Where what is best read as a whole ends, in an epoch's order; None: chunk by chunk."""
         return self._order.mixture_ends(self._n_rows, epoch)
 
     def start(self, block: Block) -> RunningBlock:
@@ -69,7 +69,7 @@ class PassRows:
         }
 
     def own(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
-        """Of a chunk of the training rows those on which a fold trains."""
+        """Those of a chunk of the training rows on which a fold trains."""
         if fold is None:
             return chunk
         key = (fold, int(numbers[0]))
@@ -81,7 +81,7 @@ class PassRows:
         return part
 
     def both(self, fold: int | None, chunk: Chunk, numbers: NDArray[np.int64]) -> Part:
-        """The same, followed by those that the fold holds out."""
+        """The same, followed by those that the fold holds out, as two more arrays."""
         if fold is None:
             return chunk
         return (*self.own(fold, chunk, numbers), *self._folds[fold].validation(chunk, numbers))

@@ -1,4 +1,4 @@
-"""Walks the rows once an epoch and hands every chunk to all blocks, each on a thread."""
+"""Walks the rows once an epoch and hands every chunk to all blocks, a block a thread."""
 
 import itertools
 from collections import defaultdict
@@ -106,7 +106,9 @@ class _Workers:
             of_folds[block.plan.fold].append(block)
         parts = {fold: _Once(partial(part, fold)) for fold in of_folds}
         in_turn = filter(None, itertools.chain(*itertools.zip_longest(*of_folds.values())))
-        self.crew.run(partial(_work_on_part, work, each, parts[each.plan.fold]) for each in in_turn)
+        self.crew.run(
+            partial(_work_on_part, work, block, parts[block.plan.fold]) for block in in_turn
+        )
 
 
 class _Once:

@@ -1,4 +1,4 @@
-"""A block at work: its kernel, the losses of its cells, and which of them have diverged."""
+"""A block at work: its kernel, the losses of its trajectories, and what became of its cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,18 +91,18 @@ class RunningBlock:
         self, block: Block, n_features: int, targets: NDArray[Any], keeps_products: bool
     ) -> None:
         self.plan = block
-        trains = [each.train for each in block.trajectories]
+        trains = [trajectory.train for trajectory in block.trajectories]
         n_trajectories = len(trains)
         weights = np.stack(
             [
-                start_of(each.train, each.replicate).weights(n_features)
-                for each in block.trajectories
+                start_of(trajectory.train, trajectory.replicate).weights(n_features)
+                for trajectory in block.trajectories
             ]
         )
         self._kernel = _kernel(block, trains, weights, targets.dtype, keeps_products)
         self._alive = np.ones(n_trajectories, dtype=bool)
-        self._last_epochs = np.array([each.epochs for each in block.trajectories])
-        self._stops = {stop.epoch for each in block.trajectories for stop in each.stops}
+        self._last_epochs = np.array([trajectory.epochs for trajectory in block.trajectories])
+        self._stops = {stop.epoch for trajectory in block.trajectories for stop in trajectory.stops}
         self._epoch = 0
         self._start = ErrorSums(n_trajectories)
         self._start_loss = _loss_of_constants(self._kernel.bias, targets)
@@ -122,7 +122,7 @@ class RunningBlock:
     @property
     def starts_from_rows(self) -> bool:
         """Whether the targets do not tell the loss at the start, since not all weights are zero."""
-        names = {each.train.initial_weights for each in self.plan.trajectories}
+        names = {trajectory.train.initial_weights for trajectory in self.plan.trajectories}
         return not all(STARTS[name].is_zero for name in names)
 
     def measure_start(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
@@ -162,7 +162,7 @@ class RunningBlock:
         """The trajectories that have a stop at an epoch and have not diverged."""
         if epoch not in self._stops:
             return np.empty(0, np.int64)
-        stops = [{stop.epoch for stop in each.stops} for each in self.plan.trajectories]
+        stops = [{stop.epoch for stop in trajectory.stops} for trajectory in self.plan.trajectories]
         return np.flatnonzero(self._alive & [epoch in of_one for of_one in stops])
 
     @property
@@ -190,8 +190,9 @@ class RunningBlock:
         epoch = BlockEpoch(self.plan.index, self._running_loss)
         if self.validates_now:
             epoch.validated += self._validation.take()
-            for each in epoch.validated:
-                self._history[each.epoch - 1][1:, each.members] = each.half_mse, each.mae
+            for validated in epoch.validated:
+                known = (validated.half_mse, validated.mae)
+                self._history[validated.epoch - 1][1:, validated.members] = known
         if not self.stops_now and not self._diverged_now.any():
             return epoch
         histories = np.stack(self._history, axis=-1)
@@ -239,7 +240,7 @@ class RunningBlock:
     def _outcomes(
         self, n: int, status: str, histories: NDArray[np.float64], **ended: Any
     ) -> list[Outcome]:
-        """Of the cells of trajectory n that end now: at this stop, or with its divergence."""
+        """For the cells of trajectory n that end now: at this stop, or with its divergence."""
         trajectory = self.plan.trajectories[n]
         how = (trajectory.replicate, status, self._epoch, *histories)
         ended_in = ended | {"fold": self.plan.fold}
@@ -268,6 +269,6 @@ def _kernel(
 
 
 def _loss_of_constants(bias: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Of predictions that are the bias alone, for each of several."""
+    """Half the mean squared error of predictions that are the bias alone, for every bias."""
     distinct, inverse = np.unique(bias, return_inverse=True)
     return np.array([losses_of(b - targets).half_mse for b in distinct])[inverse]

@@ -72,10 +72,12 @@ class _Tracker:
 
     def advance(self, record: EpochRecord, is_folded: bool) -> None:
         self._epoch += 1
-        self._diverged |= {each.cell for each in record.outcomes if each.status == "diverged"}
+        self._diverged |= {
+            outcome.cell for outcome in record.outcomes if outcome.status == "diverged"
+        }
         for block in () if is_folded else record.blocks:  # the loss of a single fold says little
-            for each in block.validated:
-                losses = self._metric.of(each)
+            for validated in block.validated:
+                losses = self._metric.of(validated)
                 self._best = min(self._best, *losses[np.isfinite(losses)].tolist(), np.inf)
         self._observer.advance(self._progress())
 

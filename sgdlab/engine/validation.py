@@ -72,7 +72,7 @@ class Validation:
         """What waits, by name, in new arrays; nothing may be half measured."""
         return {
             "epochs": np.array([epoch for epoch, _ in self._waiting], dtype=np.int64),
-            "n_members": np.array([len(each) for _, each in self._waiting], dtype=np.int64),
+            "n_members": np.array([len(members) for _, members in self._waiting], dtype=np.int64),
             "members": np.concatenate([np.empty(0, np.int64), *(m for _, m in self._waiting)]),
             "weights": self._weights[: self._n].copy(),
             "bias": self._bias[: self._n].copy(),

@@ -23,12 +23,12 @@ When = tuple[int, int, int]  # epoch and row of the epoch, from 0, and the rows 
 
 @dataclass(frozen=True)
 class Rates:
-    """Arrays of shape (n_batches, n_trajectories), but for some.
+    """For the batches of a window of T rows; most shapes are (n_batches, n_trajectories).
 
     Attributes
     ----------
     minus_scale
-        The scale at the begin of each batch, negative.
+        The scale where a batch begins, negative.
     factor
         What derivatives are multiplied with to become coefficients.
     bias

@@ -44,7 +44,7 @@ _Pieces = list[tuple[slice, list[_Batch]]]
 
 @dataclass(frozen=True)
 class Products:
-    """Of a window's rows.
+    """Products of a window's rows with each other.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Walked:
     coefficients : float array, shape (T, n_trajectories)
         C at the window's end.
     residuals : float array, shape (T, n_trajectories)
-        Of its rows, each before its own update.
+        Of its rows, a row before its own update.
     scale : float64 array, shape (n_trajectories,)
         What the scale has shrunk to.
     decay : float array, shape (n_multiplied,)
@@ -106,8 +106,9 @@ class Walk:
         self._is_any_bias_trained = bool(column(trains, "train_bias").any())
         self._is_multiplied = self._rates.is_multiplied
         self._is_any_multiplied = bool(self._is_multiplied.any())
-        steps_differ = self._is_any_bias_trained or self._is_any_multiplied
-        self._is_linear = self._loss.is_linear and self._rates.is_constant and not steps_differ
+        # Whether one linear system has all steps of a piece: nothing but the coefficients changes.
+        changes_more = self._is_any_bias_trained or self._is_any_multiplied
+        self._is_linear = self._loss.is_linear and self._rates.is_constant and not changes_more
         self._largest_rate = float(column(trains, "learning_rate").max())
         self._state = np.empty((window_rows, len(trains)), dtype)
         self._residuals = np.empty_like(self._state)
@@ -129,7 +130,8 @@ class Walk:
             n_batches = self._piece_rows // self._batch_size
             if (1.0 + self._largest_rate * unit) ** n_batches <= LARGEST_GROWTH:
                 N = np.where(is_earlier, K, 0) / unit
-                powers = [_powers(N[piece, piece], len(each)) for piece, each in self._pieces_of(n)]
+                pieces = self._pieces_of(n)
+                powers = [_powers(N[piece, piece], len(batches)) for piece, batches in pieces]
         return Products(np.where(is_earlier, K, np.eye(n, dtype=K.dtype)), powers, unit)
 
     def go(

@@ -119,6 +119,9 @@ class WindowedKernel(Kernel):
             self._kept[self._position] = products
         return products
 
+    def _forget(self, members: NDArray[np.bool_]) -> None:
+        """Plain SGD remembers nothing of past steps."""
+
     def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._n_held = len(state["held_targets"])
         if self._n_held and self._held_rows is None:

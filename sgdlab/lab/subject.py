@@ -19,8 +19,6 @@ from sgdlab.system.blas import blas_threads
 
 Result = TypeVar("Result")
 
-LARGEST_L2 = 1e100  # whose products with rows do not overflow
-
 
 @dataclass(frozen=True)
 class About:
@@ -67,14 +65,14 @@ def open_subject(
     """
     config = load_config(config_path, overrides)
     if config.data.validation.folds is not None:
-        found = f"{config_path}: data.validation.folds {config.data.validation.folds}"
-        hint = "use --set 'data.validation={fraction: 0.2}'"
-        raise UsageError(f"{found}; expected a single split for this experiment ({hint})")
+        found = f"data.validation.folds {config.data.validation.folds}"
+        hint = "set data.validation to {fraction: 0.2}"
+        raise UsageError(config_path, found, "a single split for this experiment", hint)
     cells = expand(config).cells
     if cell is None and len(cells) > 1:
-        raise UsageError(f"{config_path}: {len(cells)} cells; expected one (name one with --cell)")
+        raise UsageError(config_path, f"{len(cells)} cells", "one", "name one with `cell`")
     if not 0 <= (cell or 0) < len(cells):
-        raise UsageError(f"--cell {cell}: no such cell; expected 0 to {len(cells) - 1}")
+        raise UsageError(f"`cell={cell}`", "no such cell", f"0 to {len(cells) - 1}")
     chosen = cells[cell or 0]
     synthesize_if_missing(config.data, observer)
     limits = blas_threads(n_threads(config.run))
@@ -95,11 +93,5 @@ def need_plain_sgd(train: Train) -> None:
     plain |= {"weight_decay": 0.0}
     for name, value in plain.items():
         if (found := getattr(train, name)) != value:
-            hint = f"use --set train.{name}={value}"
-            raise UsageError(f"train.{name}: {found}; expected {value} ({hint})")
-
-
-def check_l2(l2: float) -> None:
-    """Raise UsageError unless a model can be solved with this L2."""
-    if not 0 <= l2 <= LARGEST_L2:
-        raise UsageError(f"`l2={l2}`", "out of range", f"a number from 0 to {LARGEST_L2:g}")
+            key = f"train.{name}"
+            raise UsageError(key, str(found), str(value), f"set {key} to {value}")

@@ -30,7 +30,7 @@ def train_settings(
         for trained in stream:
             for outcome in trained.outcomes:
                 outcomes[outcome.cell][outcome.replicate] = outcome
-    return [[of_cell[each] for each in sorted(of_cell)] for of_cell in outcomes]
+    return [[of_cell[replicate] for replicate in sorted(of_cell)] for of_cell in outcomes]
 
 
 def train_until(
@@ -41,11 +41,11 @@ def train_until(
     That is not a training of so many epochs where the learning rate depends on their number.
     """
     first = train.model_copy(update={"replicates": 1})
-    [each] = make_plan([Cell(0, first)], dataset.shape, run, n_threads(run)).passes
-    [block] = each.blocks
+    [one_pass] = make_plan([Cell(0, first)], dataset.shape, run, n_threads(run)).passes
+    [block] = one_pass.blocks
     [trajectory] = block.trajectories
     stopping = replace(block, trajectories=(replace(trajectory, stops=(Stop(epoch, 0),)),))
-    passes = [replace(each, blocks=(stopping,))]
+    passes = [replace(one_pass, blocks=(stopping,))]
     with closing(_trained(passes, dataset, run, observer)) as stream:
         [[outcome]] = [trained.outcomes for trained in stream]
     return outcome

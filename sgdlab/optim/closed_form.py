@@ -84,7 +84,7 @@ class Spectrum:
 
     @property
     def total_squares(self) -> float:
-        """Of all values of X and y; not finite where the problem could not be solved."""
+        """Sum of squares of all of X and y; not finite where the problem could not be solved."""
         squares = np.sum(self.singular_values**2) + np.sum(self.coordinates**2) + self.misfit
         return float(squares)
 
@@ -103,7 +103,7 @@ class Spectrum:
         )
 
     def condition_number(self, l2: float = 0.0) -> float:
-        """Of ``X.T X / n + l2 I``, infinite if that is singular."""
+        """That of ``X.T X / n + l2 I``, infinite if that is singular."""
         largest = np.square(self.singular_values).max(initial=0.0)
         smallest = 0.0 if self.rank < self.n_features else np.square(self.singular_values).min()
         floor = smallest + self.n_rows * l2
@@ -200,10 +200,7 @@ def minimise(moments: Moments, l2: float, bias: float | None) -> Minimum:
 
 
 def largest_eigenvalue(of: Moments | Triangle, with_bias: bool) -> float:
-    """Of the Hessian X.T X / n, with a column of ones in X if the bias is trained too.
-
-    Full-batch gradient descent is stable below a learning rate of 2 / (this + l2).
-    """
+    """That of the Hessian X.T X / n, with a column of ones in X if the bias is trained too."""
     if isinstance(of, Triangle):
         columns = of.factor[:, 0 if with_bias else 1 : -1]
         return lanczos_largest(lambda v: columns.T @ (columns @ v) / of.n_rows, columns.shape[1])
@@ -216,3 +213,12 @@ def largest_eigenvalue(of: Moments | Triangle, with_bias: bool) -> float:
         return np.append(above, of.means @ weights + bias)
 
     return lanczos_largest(hessian_times, len(of.means) + 1)
+
+
+def stability_limit(curvature: float) -> float:
+    """The learning rate from which full-batch gradient descent diverges: ``2 / curvature``.
+
+    The curvature is the largest eigenvalue of the Hessian, L2 included. Minibatches diverge from
+    there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
+    """
+    return 2 / curvature

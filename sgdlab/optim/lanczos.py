@@ -12,11 +12,12 @@ STEPS_BETWEEN_LOOKS = 8
 
 
 def lanczos_largest(apply: Callable[[Vector], Vector], size: int) -> float:
-    """Of a positive semidefinite matrix, by Lanczos with full reorthogonalisation.
+    """The largest eigenvalue of a positive semidefinite matrix, by its products with vectors.
 
-    Starts from a fixed random vector, so that repeating it gives the same bits. Ends when the Ritz
-    value's error, at most ``residual**2 / gap`` to the next one, is 1e-11 of the value (Parlett,
-    The Symmetric Eigenvalue Problem, 1998, theorem 11.7.1), at the latest after ``size`` steps.
+    Lanczos with full reorthogonalisation starts from a fixed random vector, so that repeating it
+    gives the same bits. It ends when the Ritz value's error, at most ``residual**2 / gap`` to the
+    next one, is 1e-11 of the value (Parlett, The Symmetric Eigenvalue Problem, 1998, theorem
+    11.7.1), at the latest after ``size`` steps.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def lanczos_largest(apply: Callable[[Vector], Vector], size: int) -> float:
 
 
 def _largest_ritz_value(diagonal: list[float], beside: list[float]) -> tuple[float, float]:
-    """Of the tridiagonal matrix, and a bound of its error; the last of ``beside`` is outside it."""
+    """With a bound of its error; the last of ``beside`` is outside the tridiagonal matrix."""
     inner = np.array(beside[:-1])
     values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(inner, 1) + np.diag(inner, -1))
     residual = beside[-1] * abs(vectors[-1, -1])

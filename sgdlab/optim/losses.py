@@ -22,7 +22,7 @@ class Losses:
 
 @np.errstate(over="ignore", invalid="ignore")
 def losses_of(errors: NDArray[np.float64]) -> Losses:
-    """Of predictions minus targets, shape (n_rows,) or (replicates, n_rows); the mean over all.
+    """Losses of predictions minus targets, shape (n_rows,) or (replicates, n_rows): one mean.
 
     Infinite or NaN where an error or its square is, as in a training that diverges.
     """

@@ -56,11 +56,12 @@ class Update(ABC):
         """Make the bias's step in place; shapes (n,)."""
 
     @property
+    @abstractmethod
     def arrays(self) -> Arrays:
         """What is remembered from step to step, by name; the arrays themselves."""
-        return {}
 
-    def forget(self, members: NDArray[np.bool_]) -> None:  # noqa: B027 - some remember nothing
+    @abstractmethod
+    def forget(self, members: NDArray[np.bool_]) -> None:
         """Remember nothing more of some trajectories, which move no more."""
 
 
@@ -107,6 +108,13 @@ class PlainUpdate(Update):
 
     def move_bias(self, bias: Floats, mean_derivative: Floats) -> None:
         bias -= self._learning_rate * mean_derivative
+
+    @property
+    def arrays(self) -> Arrays:
+        return {}
+
+    def forget(self, members: NDArray[np.bool_]) -> None:
+        """There is nothing to forget."""
 
 
 class AveragingUpdate(Update):

@@ -19,7 +19,7 @@ class Loss(Word):
 
     @abstractmethod
     def value(self, residuals: NDArray[Any]) -> NDArray[Any]:
-        """The loss of every residual, in its shape."""
+        """The loss of every residual, in its shape; of which trainings take the derivative."""
 
     @abstractmethod
     def derivative(self, residuals: NDArray[Any]) -> NDArray[Any]:

@@ -23,7 +23,7 @@ class Metric(Word):
 
     @abstractmethod
     def row_losses(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of predictions minus targets, in their shape."""
+        """The loss of every prediction minus its target, in their shape."""
 
     @abstractmethod
     def best_constant(self, targets: NDArray[np.float64]) -> float:

@@ -60,7 +60,8 @@ class Order(Word):
         """After how many rows of an epoch each mixture is used up; None: it is one of all rows."""
         return None
 
-    def _generator(self, epoch: int) -> np.random.Generator:
+    def generator(self, epoch: int) -> np.random.Generator:
+        """The random numbers of an epoch, from 0; others for every seed and replicate."""
         return generator(self.seed, Purpose.ORDER, self.replicate, epoch)
 
 
@@ -94,7 +95,7 @@ class ShuffleOnce(Order):
     repeats = True
 
     def positions(self, n_rows: int, epoch: int) -> Positions:
-        return self._generator(0).permutation(n_rows)
+        return self.generator(0).permutation(n_rows)
 
 
 @ORDERS.add
@@ -105,7 +106,7 @@ class ShuffleEachEpoch(Order):
     name = "shuffle_each_epoch"
 
     def positions(self, n_rows: int, epoch: int) -> Positions:
-        return self._generator(epoch).permutation(n_rows)
+        return self.generator(epoch).permutation(n_rows)
 
 
 @ORDERS.add
@@ -119,7 +120,7 @@ class WithReplacement(Order):
     name = "with_replacement"
 
     def positions(self, n_rows: int, epoch: int) -> Positions:
-        return self._generator(epoch).integers(n_rows, size=n_rows)
+        return self.generator(epoch).integers(n_rows, size=n_rows)
 
 
 @ORDERS.add
@@ -140,7 +141,7 @@ class ShuffleBlocks(Order):
     )
 
     def positions(self, n_rows: int, epoch: int) -> Positions:
-        numbers = self._generator(epoch)
+        numbers = self.generator(epoch)
         buffers = self._buffers(numbers, n_rows)
         return np.concatenate([numbers.permutation(buffer) for buffer in buffers])
 
@@ -148,7 +149,7 @@ class ShuffleBlocks(Order):
         return min(self.block_rows * self.buffer_blocks, n_rows)
 
     def mixture_ends(self, n_rows: int, epoch: int) -> Positions:
-        numbers = self._generator(epoch)
+        numbers = self.generator(epoch)
         return np.cumsum([len(buffer) for buffer in self._buffers(numbers, n_rows)])
 
     def _buffers(self, numbers: np.random.Generator, n_rows: int) -> Iterator[Positions]:

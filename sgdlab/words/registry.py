@@ -1,11 +1,11 @@
 """Where a word of the config becomes an object: one registry for each key that takes words.
 
-A word is a small frozen dataclass. Its fields are the hyperparameters that belong to it alone, each
-declared by :func:`hyperparameter`; the config's models, its schema and the plan learn of them here.
-Numbers that belong to one cell, or columns of a whole stack of cells, are put into them by
-:meth:`Registry.make`.
+A word is a small frozen dataclass. Hyperparameters that belong to it alone are fields, declared by
+:func:`hyperparameter`; the config's models, its schema and the plan learn of them here. Values of
+one cell, or columns of a whole stack of trajectories, are put into them by :meth:`Registry.make`.
 """
 
+from abc import ABC
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sgdlab.errors import UsageError
 
 
-class Word:
+class Word(ABC):
     """What every word has: how a config writes it."""
 
     name: ClassVar[str]
@@ -27,7 +27,7 @@ Numbers = float | NDArray[Any]  # one cell's, or columns that broadcast against 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A key of ``train`` that does something with some words alone.
+    """A key of ``train`` that has an influence where some word is chosen, and no other.
 
     Attributes
     ----------
@@ -66,20 +66,34 @@ class Registry(Generic[AnyWord]):
         self._is_read = False
 
     def add(self, word: type[AnyWord]) -> type[AnyWord]:
-        """Make a class known by its ``name``; for use as a decorator.
+        """Make a class known by its ``name``; for use as a decorator, above ``@dataclass``.
 
         Raises
         ------
         ValueError
-            If the name is taken, or the config's models have been made without it.
+            If the name is taken, the config's models have been made without it, or the class is not
+            what a word must be.
         """
         name = word.name
-        if name in self._words:
-            raise ValueError(f"{self.key} {name!r} is there already")
-        if self._is_read:
-            raise ValueError(f"{self.key} {name!r}: added after sgdlab.config.model was imported")
+        if found := self._refusal(word):
+            raise ValueError(f"{self.key} {name!r}: {found}")
         self._words[name], self._own[name] = word, hyperparameters_of(word)
         return word
+
+    def _refusal(self, word: type[AnyWord]) -> str | None:
+        """Why a class cannot be a word here; None if it can."""
+        if word.name in self._words:
+            return "is there already"
+        if self._is_read:
+            return "added after sgdlab.config.model was imported"
+        if "__dataclass_fields__" not in vars(word):
+            return "not a dataclass; expected @dataclass(frozen=True) between @add and the class"
+        if missing := sorted(getattr(word, "__abstractmethods__", ())):
+            return f"has no {', '.join(missing)}"
+        known, own = self.hyperparameters(), hyperparameters_of(word)
+        if differing := [key for key in own if known.get(key, own[key]) != own[key]]:
+            return f"{', '.join(differing)} is declared otherwise by another word"
+        return None
 
     def names_for_config(self) -> tuple[str, ...]:
         """All names, for the config's models; words can be added no more."""
@@ -106,8 +120,8 @@ class Registry(Generic[AnyWord]):
         try:
             return self._words[name]
         except KeyError:
-            expected = f"expected one of {', '.join(self._words)}"
-            raise UsageError(f"{self.key} {name!r}: unknown; {expected}") from None
+            expected = f"one of {', '.join(self._words)}"
+            raise UsageError(f"{self.key} {name!r}", "unknown", expected) from None
 
     def make(self, name: str, value: Callable[[str], Any] | None = None, **others: Any) -> AnyWord:
         """A word as an object.
@@ -136,7 +150,7 @@ class Registry(Generic[AnyWord]):
 def hyperparameters_of(word: type[Any]) -> dict[str, Hyperparameter]:
     """The hyperparameters that belong to a word alone, by name."""
     return {
-        each.name: each.metadata["hyperparameter"]
-        for each in fields(word)
-        if "hyperparameter" in each.metadata
+        own.name: own.metadata["hyperparameter"]
+        for own in fields(word)
+        if "hyperparameter" in own.metadata
     }

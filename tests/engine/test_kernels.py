@@ -1,4 +1,4 @@
-"""The kernel alone: chunks, tiles, L2 by scale, and cells that have diverged."""
+"""The kernel alone: chunks, tiles, L2 by scale, and trajectories that have diverged."""
 
 import math
 
@@ -120,7 +120,7 @@ def test_every_decay_from_minus_one_to_one_equals_the_plain_loop(
 
 
 @pytest.mark.parametrize("window_rows", [None, 20])
-def test_a_diverging_cell_leaves_its_neighbours_as_they_are(window_rows):
+def test_a_diverging_trajectory_leaves_its_neighbours_as_they_are(window_rows):
     steady = cell(10)
     alone, beside = (
         make_kernel([steady, other], window_rows=window_rows) for other in (steady, cell(10, 1e300))
@@ -135,7 +135,7 @@ def test_a_diverging_cell_leaves_its_neighbours_as_they_are(window_rows):
     ("optimizer", "window_rows"),
     [("sgd", None), ("sgd", 40), ("momentum", None), ("nesterov", None), ("adam", None)],
 )
-def test_a_frozen_cell_stays_zero_and_changes_nobody_else(optimizer, window_rows):
+def test_a_frozen_trajectory_stays_zero_and_changes_nobody_else(optimizer, window_rows):
     trains = [cell(10, l2=0.5, optimizer=optimizer), cell(20, l2=0.5, optimizer=optimizer)]
     kernel, other = (make_kernel(trains, window_rows=window_rows) for _ in range(2))
     for each in (kernel, other):
@@ -163,7 +163,7 @@ def test_float32_follows_float64_and_sums_errors_in_float64(train_bias, window_r
     assert relative_distance(single.weights, double.weights) < 1e-5
 
 
-def test_predictions_of_some_cells():
+def test_predictions_of_some_trajectories():
     kernel = make_kernel([cell(5, l2=1.0, initial_bias=0.5), cell(10), cell(10, 0.01)])
     run(kernel, 1, 53)
     chosen = np.array([2, 0])

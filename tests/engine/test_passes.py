@@ -100,7 +100,7 @@ def work_of(each, dataset, in_memory, keeps_parts=False):
 
 
 def with_window(each, window_rows):
-    """A pass in which the blocked kernel, or with None the direct one, trains what it can.
+    """A pass in which the windowed kernel, or with None the direct one, trains what it can.
 
     With blocks of one batch size each, whose windows are cut to whole batches.
     """

@@ -42,7 +42,7 @@ def test_pieces_of_few_trajectories_stay_in_the_cache(n_trajectories, n_features
     assert found[-1].stop == 2000
 
 
-def test_float32_predictions_of_many_cells_stand_row_by_row():
+def test_float32_predictions_of_many_trajectories_stand_row_by_row():
     assert empty_predictions(9, 5, np.float32).flags.f_contiguous
     assert empty_predictions(9, 5, np.float64).flags.c_contiguous
     assert empty_predictions(8, 5, np.float32).flags.c_contiguous

@@ -9,30 +9,30 @@ RNG = np.random.default_rng(0)
 ROWS, TARGETS = RNG.standard_normal((30, 5)), RNG.standard_normal(30)
 
 
-def added(waiting, *cells_of_epochs):
+def added(waiting, *members_of_epochs):
     """Weights and bias that were handed in after each epoch."""
     found = []
-    for epoch, cells in enumerate(cells_of_epochs, start=1):
+    for epoch, members in enumerate(members_of_epochs, start=1):
         found.append((RNG.standard_normal((3, 5)), RNG.standard_normal(3)))
-        waiting.add(epoch, np.array(cells), *found[-1])
+        waiting.add(epoch, np.array(members), *found[-1])
     return found
 
 
 def test_losses_of_every_epoch_are_those_of_its_own_weights():
     waiting = Validation(3, 5, np.float64)
-    cells = ([0, 1, 2], [0, 2], [1])
-    models = added(waiting, *cells)
+    members = ([0, 1, 2], [0, 2], [1])
+    models = added(waiting, *members)
     for rows in (slice(12), slice(12, 30)):
         waiting.measure(ROWS[rows], TARGETS[rows])
     for n, (each, (weights, bias)) in enumerate(zip(waiting.take(), models, strict=True)):
         assert each.epoch == n + 1
-        assert each.members.tolist() == cells[n]
+        assert each.members.tolist() == members[n]
         errors = weights[each.members] @ ROWS.T + bias[each.members, None] - TARGETS
         np.testing.assert_allclose(each.half_mse, np.mean(errors**2, axis=1) / 2, rtol=1e-13)
         np.testing.assert_allclose(each.mae, np.mean(np.abs(errors), axis=1), rtol=1e-13)
 
 
-def test_so_many_epochs_wait_however_few_cells_are_left():
+def test_so_many_epochs_wait_however_few_trajectories_are_left():
     waiting = Validation(3, 5, np.float64)
     found = []
     for epoch in range(1, 2 * MOST_EPOCHS + 1):

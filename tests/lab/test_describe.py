@@ -121,7 +121,7 @@ def test_stand_in_files_among_others_are_named(tmp_path, monkeypatch):
     assert [file.part for file in description.files if file.is_stand_in] == ["Xtr", "ytr", "Xte"]
     assert description.remarks == ("synthetic: Xtr, ytr, Xte; not synthetic: yte",)
     console = Console(width=80, file=io.StringIO())
-    console.print(report.description_table(description))
+    console.print(report.table(description))
     assert "\nsynthetic: Xtr, ytr, Xte; not synthetic: yte\n" in console.file.getvalue()
 
 
@@ -143,7 +143,7 @@ def test_several_prefixes_need_a_choice(data_dir, arrays):
     with pytest.raises(UsageError) as caught:
         describe(data_dir)
     assert str(caught.value) == (
-        f"{data_dir}: arrays with the prefixes '', 'b_'; expected one (use --prefix)"
+        f"{data_dir}: arrays with the prefixes '', 'b_'; expected one (use prefix)"
     )
     assert [file.path.name for file in describe(data_dir, "b_").files] == ["b_Xte.npy"]
     assert len(describe(data_dir, "").files) == 4

@@ -42,14 +42,18 @@ def test_a_schedule_is_that_of_the_whole_training(write_config, arrays):
     X, y = arrays["Xtr"], arrays["ytr"]
     expected = plain_sgd(train, X[:104], y[:104], X[104:], y[104:], until=2)
     np.testing.assert_allclose(weights, expected.weights, rtol=1e-9)
-    with pytest.raises(UsageError, match="the schedule of the cell ends after 5 epochs"):
+    with pytest.raises(UsageError, match=r"^at_epoch=6: the cell's schedule ends after 5 epochs; "):
         frozen_at(write_config(train=schedule), 6)
 
 
 def test_weights_that_are_not_there(write_config):
-    with pytest.raises(NothingToSelectError, match="diverged in epoch 1"):
+    with pytest.raises(NothingToSelectError) as caught:
         frozen_at(write_config(), 3, "train.learning_rate=1e6")
-    with pytest.raises(DataError, match="1 row to train"):
+    assert str(caught.value) == (
+        "cell 0000: diverged in epoch 1; expected weights to measure at "
+        "(take a smaller learning rate, or at_epoch=0)"
+    )
+    with pytest.raises(DataError, match=r"Xtr.npy: 1 row to train; expected at least 2"):
         frozen_at(write_config(), 0, "data.validation.fraction=0.99")
 
 

@@ -12,8 +12,8 @@ from sgdlab import workflows
 from sgdlab.config.model import Train
 from sgdlab.evaluation.comparison import Mean, differ, mean_of
 from sgdlab.lab.orders.design import OrdersOptions
-from sgdlab.lab.orders.measure import ORDERS
-from sgdlab.lab.orders.problem import Start, excess_histories, make_problem
+from sgdlab.lab.orders.measure import COMPARED
+from sgdlab.lab.orders.problem import Descent, excess_histories, make_problem
 from tests.oracles.reference import plain_sgd
 
 L2 = 0.3
@@ -65,7 +65,7 @@ def test_l2_is_raised_until_every_direction_settles():
     assert make_problem(X, y, 4, 1e9, 0.0, 10.0).l2 == 1e9
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", COMPARED)
 @pytest.mark.parametrize("n_features", [6, 50])
 @pytest.mark.parametrize("bias", [None, 0.4])
 def test_excess_equals_the_plain_loop_in_the_coordinates_of_the_pixels(order, n_features, bias):
@@ -73,19 +73,19 @@ def test_excess_equals_the_plain_loop_in_the_coordinates_of_the_pixels(order, n_
     problem = make_problem(X, y, 4, L2, bias)
     weights, exact_bias = exact_minimum(X, y, bias)
     minimum = problem.minimum
-    starts = [
-        Start(0.01, 5, minimum.weights, minimum.bias),
-        Start(0.02, 3, minimum.weights, minimum.bias),
-        Start(0.01, 5, np.zeros_like(minimum.weights), 0.4),
+    descents = [
+        Descent(0.01, 5, minimum.weights, minimum.bias),
+        Descent(0.02, 3, minimum.weights, minimum.bias),
+        Descent(0.01, 5, np.zeros_like(minimum.weights), 0.4),
     ]
-    found = excess_histories(problem, starts, order, seed=3, replicate=1)
+    found = excess_histories(problem, descents, order, seed=3, replicate=1)
     from_there = [(weights, exact_bias), (weights, exact_bias), (0 * weights, 0.4)]
-    for history, start, (w, b) in zip(found, starts, from_there, strict=True):
-        for epoch in range(1, start.epochs + 1):
+    for history, descent, (w, b) in zip(found, descents, from_there, strict=True):
+        for epoch in range(1, descent.epochs + 1):
             train = Train(
                 order=order,
                 batch_size=4,
-                learning_rate=start.learning_rate,
+                learning_rate=descent.learning_rate,
                 epochs=epoch,
                 l2=L2,
                 initial_bias=b,
@@ -124,7 +124,7 @@ def test_floors_follow_theory_on_a_well_conditioned_problem(config):
             # First order in the learning rate; the next is its product with the curvature.
             assert gap < 4 * floor.excess.standard_error + 0.1 * floor.expected
     slow = min(result.fitted)
-    floors = [result.floor(order, slow).excess.value for order in ORDERS]
+    floors = [result.floor(order, slow).excess.value for order in COMPARED]
     assert floors[0] > 10 * floors[1] > 10 * floors[2]
 
 
@@ -178,7 +178,7 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
     )
     code, out, _ = sgdlab(config, *FEW, "--format", "json")
     document = json.loads(out, parse_constant=pytest.fail)
-    assert [each["order"] for each in document["slopes"]] == list(ORDERS)
+    assert [each["order"] for each in document["slopes"]] == list(COMPARED)
     assert len(document["floors"]) == 3 * 5
     code, out, _ = sgdlab(config, *FEW, "--format", "csv")
     found = list(csv.DictReader(io.StringIO(out)))
@@ -197,14 +197,26 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
         (["--learning-rates", "0.1,inf"], "'0.1,inf'; expected positive numbers"),
         (["--learning-rates", "0.1,9"], "--learning-rates: 9; expected below"),
         (["--learning-rates", "1e-9,0.1"], "expected at most 10000 epochs"),
-        (["--l2", "-1"], "--l2 -1.0: expected a number from 0"),
+        (["--l2", "-1"], "--l2 -1.0: out of range; expected a number from 0"),
         (["--l2", "0", "--rows", "8", "--batch-size", "2"], "fits every row; expected noise"),
-        (["--batch-size", "60"], "--batch-size 60: 1 in 104 rows"),
-        (["-S", "train.loss=absolute"], "train.loss: absolute; expected squared"),
-        (["--l2", "1e308"], "--l2 1e+308: expected a number from 0 to 1e+100"),
+        (
+            ["--batch-size", "60"],
+            "--batch-size 60: more than half of the 104 rows; expected at least 2 batches (see "
+            "--rows)",
+        ),
+        (
+            ["-S", "train.loss=absolute"],
+            "train.loss: absolute; expected squared (set train.loss to squared)",
+        ),
+        (["--l2", "1e308"], "--l2 1e+308: out of range; expected a number from 0 to 1e+100"),
         (["-S", "train.optimizer=adam"], "train.optimizer: adam; expected sgd"),
         (["-S", "train.warmup=0.1"], "train.warmup: 0.1; expected 0.0"),
-        (["--cell", "3"], "--cell 3: no such cell"),
+        (["--cell", "3"], "--cell 3: no such cell; expected 0 to 0"),
+        (
+            ["-S", "data.validation={folds: 2}"],
+            "data.validation.folds 2; expected a single split for this experiment (set "
+            "data.validation to {fraction: 0.2})",
+        ),
     ],
 )
 def test_bad_values_are_one_line(sgdlab, config, arguments, message):

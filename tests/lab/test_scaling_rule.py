@@ -15,7 +15,7 @@ from sgdlab import workflows
 from sgdlab.config.model import Train
 from sgdlab.lab.scaling_rule.design import Base, ScalingOptions, Variant
 from sgdlab.lab.scaling_rule.measure import distance_between
-from sgdlab.lab.scaling_rule.tuning import best_rates, exponent, learning_rates, tune
+from sgdlab.lab.scaling_rule.tuning import best_rates, learning_rates, tune
 from tests.oracles.reference import plain_sgd
 
 N_ROWS = 96  # of 104, since 4 rows times k = 4 divide these
@@ -156,11 +156,6 @@ def test_replicates_that_end_alike_are_no_measure(sgdlab, config, data_dir, arra
     assert "k = 1: all replicates end alike" in err
 
 
-def test_the_exponent_of_a_power_law():
-    factors = [1, 2, 4, 8]
-    assert exponent(0.01 * np.array(factors) ** 0.7, factors) == pytest.approx(0.7)
-
-
 def test_tuning_recovers_a_power_law_within_its_interval():
     rng = np.random.default_rng(3)
     base = Base(Train(batch_size=2, learning_rate=0.01, epochs=1), 96, 0, 1.0)
@@ -217,16 +212,24 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--factors", "2,4"], "--factors 2,4: expected 1 and larger"),
+        (["--factors", "2,4"], "--factors: 2,4; expected 1 and larger whole numbers, ascending"),
         (["--factors", "1,1.5"], "--factors': '1,1.5'; expected whole numbers"),
         (["--factors", "1,x"], "--factors': '1,x'; expected whole numbers"),
-        (["--factors", "1,64", "--batch-size", "10"], "batches of up to 640 rows"),
+        (
+            ["--factors", "1,64", "--batch-size", "10"],
+            "--factors: batches of up to 640 rows, 104 to train; expected fewer (give smaller "
+            "ones, or --batch-size)",
+        ),
         (["--replicates", "1"], "--replicates"),
-        (["--learning-rate", "0"], "--learning-rate 0.0: expected a positive number"),
-        (["--learning-rate", "nan"], "--learning-rate nan: expected a positive number"),
+        (["--learning-rate", "0"], "--learning-rate 0.0: no step size; expected a positive number"),
+        (["--learning-rate", "nan"], "--learning-rate nan: no step size; expected a positive"),
         (["-S", "train.loss=huber"], "train.loss: huber; expected squared"),
         (["-S", "train.schedule=cosine"], "train.schedule: cosine; expected constant"),
-        (["-S", "train.order=in_order"], "train.order: in_order"),
+        (
+            ["-S", "train.order=in_order"],
+            "train.order: in_order, where all replicates are equal; expected another (set "
+            "train.order to shuffle_once)",
+        ),
         (["-S", "grid.l2=[0,1]"], "2 cells; expected one"),
     ],
 )

@@ -1,6 +1,6 @@
-"""Optimizers alone: first steps by hand, and what freezing a cell does.
+"""Optimizers alone: first steps by hand, and what freezing a trajectory does.
 
-Whole trainings are compared with a plain loop in test_engine.
+Whole trainings are compared with a plain loop in tests/engine.
 """
 
 import numpy as np
@@ -70,7 +70,7 @@ def test_l2_is_in_the_gradient_that_adam_normalises():
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam"])
-def test_a_frozen_cell_is_forgotten(optimizer):
+def test_a_frozen_trajectory_is_forgotten(optimizer):
     update = make_update([train(optimizer), train(optimizer)], np.ones((2, 2)))
     V, scale, bias = np.ones((2, 2)), np.ones(2), np.ones(2)
     infinite = np.array([[1.0, 1.0], [np.inf, np.nan]])

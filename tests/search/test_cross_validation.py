@@ -459,7 +459,7 @@ def test_experiments_want_a_single_split(command, write_config, sgdlab):
     assert (code, out) == (2, "")
     assert err == (
         f"sgdlab: error: {config}: data.validation.folds 4; expected a single split for this"
-        " experiment (use --set 'data.validation={fraction: 0.2}')\n"
+        " experiment (set data.validation to {fraction: 0.2})\n"
     )
     assert sgdlab(command, config, "--set", "data.validation={fraction: 0.2}", "--help")[0] == 0
 

@@ -22,7 +22,7 @@ def test_a_grid_of_toy_words_equals_the_plain_loop(tmp_path):
 
 
 def test_a_word_that_comes_too_late_or_twice_is_refused():
-    with pytest.raises(ValueError, match="squared' is there already"):
+    with pytest.raises(ValueError, match="squared': is there already"):
         LOSSES.add(Squared)
 
     class Late(Squared):

@@ -44,7 +44,7 @@ def test_subgradient_of_the_absolute_loss_is_zero_at_zero():
     assert derivatives.tolist() == [[0.0, 0.0]]
 
 
-def test_each_cell_has_its_own_delta():
+def test_every_trajectory_has_its_own_delta():
     derivatives = Huber(np.array([[1.0], [3.0]])).derivative(np.full((2, 1), 10.0))
     assert derivatives.ravel().tolist() == [1.0, 3.0]
 

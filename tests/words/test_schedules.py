@@ -70,7 +70,7 @@ def test_a_batch_that_ends_after_the_warm_up_gets_no_more_than_the_full_rate():
     assert rates(0.9, 1.4, warmup=0.1) == 2.0
 
 
-def test_cells_of_a_stack_have_schedules_of_their_own():
+def test_trajectories_of_a_stack_have_schedules_of_their_own():
     stack = [train(schedule=name, learning_rate=n + 1.0) for n, name in enumerate(SCHEDULES)]
     together = LearningRates.of_stack(stack).at(3.0, 3.1)
     alone = [LearningRates.of_stack([each]).at(3.0, 3.1)[0] for each in stack]

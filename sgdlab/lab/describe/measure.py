@@ -104,7 +104,7 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
     present = [part for part in PARTS if os.path.lexists(paths[part])]
     if not present:
         names = ", ".join(path.name for path in paths.values())
-        raise DataError(f"{folder}: no arrays; expected {names}")
+        raise DataError(folder, "no arrays", names)
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
         files = {part: stack.enter_context(NpyFile(paths[part])) for part in present}
         for X_part, y_part in PAIRS:
@@ -125,12 +125,10 @@ def _only_prefix(folder: Path) -> str:
     names = [path.name for path in folder.glob("*.npy")] if os.path.isdir(folder) else []
     found = {name[: -len(f"{part}.npy")] for name in names for part in PARTS if _is(name, part)}
     if not found:
-        raise DataError(
-            f"{folder}: no arrays; expected a folder with PREFIX + Xtr.npy, ytr.npy, ..."
-        )
+        raise DataError(folder, "no arrays", "a folder with PREFIX + Xtr.npy, ytr.npy, ...")
     if len(found) > 1:
         shown = ", ".join(repr(prefix) for prefix in sorted(found))
-        raise UsageError(f"{folder}: arrays with the prefixes {shown}; expected one (use --prefix)")
+        raise UsageError(folder, f"arrays with the prefixes {shown}", "one", "use `prefix`")
     return found.pop()
 
 

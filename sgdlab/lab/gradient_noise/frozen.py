@@ -45,7 +45,7 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
     training = subject.dataset.training(np.float64)
     if training.n_rows < 2:
         place = subject.dataset.arrays["Xtr"].name
-        raise DataError(f"{place}: 1 row to train; expected at least 2 (data.validation.fraction)")
+        raise DataError(place, "1 row to train", "at least 2", "see data.validation.fraction")
     weights, bias = _weights_after(epochs, subject, observer)
     run = subject.config.run
     if training.n_bytes <= memory_budget(run):
@@ -59,11 +59,11 @@ def _weights_after(epochs: int, subject: Subject, observer: Observer) -> tuple[V
     if epochs == 0:
         return start_of(train, 0).weights(subject.dataset.shape.n_features), train.initial_bias
     if epochs > train.epochs and depends_on_epochs(train):
-        found = f"--at-epoch {epochs}: the schedule of the cell ends after {train.epochs} epochs"
-        raise UsageError(f"{found}; expected at most that (or a larger train.epochs)")
+        found = f"the cell's schedule ends after {train.epochs} epochs"
+        raise UsageError(f"`at_epoch={epochs}`", found, "at most that", "or a larger train.epochs")
     outcome = train_until(epochs, train, subject.dataset, subject.config.run, observer)
     if outcome.weights is None:
-        found = f"cell {subject.about.cell} diverged in epoch {outcome.epochs}"
-        hint = "a smaller learning rate, or --at-epoch 0"
-        raise NothingToSelectError(f"{found}; expected weights to measure at ({hint})")
+        place, found = f"cell {subject.about.cell}", f"diverged in epoch {outcome.epochs}"
+        hint = "take a smaller learning rate, or `at_epoch=0`"
+        raise NothingToSelectError(place, found, "weights to measure at", hint)
     return outcome.weights, outcome.bias

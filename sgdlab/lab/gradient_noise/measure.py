@@ -67,7 +67,7 @@ class GradientNoise:
 
 
 def check_batch_sizes(batch_sizes: Sequence[int] | None, n_rows: int) -> list[int]:
-    """Ascending and each once; by default the powers of two below n, and n.
+    """Ascending and without repetition; by default the powers of two below n, and n.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def check_batch_sizes(batch_sizes: Sequence[int] | None, n_rows: int) -> list[in
     expected = f"whole numbers from 1 to {n_rows}, the rows to train"
     if not batch_sizes:
         raise UsageError("`batch_sizes`", "none", expected)
-    for each in batch_sizes:
-        if not 1 <= each <= n_rows:
-            raise UsageError("`batch_sizes`", str(each), expected)
+    for size in batch_sizes:
+        if not 1 <= size <= n_rows:
+            raise UsageError("`batch_sizes`", str(size), expected)
     return sorted(set(batch_sizes))
 
 
@@ -134,7 +134,8 @@ def _measure_sampling(
     ]
     samples = list(_squared_distances(gradients, families))
     equivalents = [m if with_replacement else _equivalent(m, n_rows) for m in batch_sizes]
-    variances = tuple(map(_variance, families, samples, (trace / each for each in equivalents)))
+    exact = [trace / equivalent for equivalent in equivalents]
+    variances = tuple(map(_variance, families, samples, exact))
     random = generator(seed, Purpose.BOOTSTRAP, kind)
     varied = [pair for pair in zip(equivalents, samples, strict=True) if math.isfinite(pair[0])]
     slope = fit_slope(varied, random)
@@ -159,7 +160,7 @@ def _equivalent(batch_size: int, n_rows: int) -> float:
 
 
 def _squared_distances(gradients: RowGradients, families: Sequence[IndexSets]) -> Iterator[Vector]:
-    """From the exact gradient, shape (n_sets,) for each family; as few passes as memory allows."""
+    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows."""
     per_pass = families_a_pass(gradients, families[0].n_sets)
     for start in range(0, len(families), per_pass):
         for deviations in gradient_deviations(gradients, families[start : start + per_pass]):

@@ -67,11 +67,11 @@ def gradient_deviations(gradients: RowGradients, families: Sequence[IndexSets]) 
     list of float64 arrays, shape (n_sets, n_parameters)
         One for each family. A set that holds every row once deviates by exactly 0.
     """
-    totals = [np.zeros((each.n_sets, gradients.n_parameters)) for each in families]
-    widest = max(gradients.n_parameters, *(each.n_sets for each in families))
+    totals = [np.zeros((family.n_sets, gradients.n_parameters)) for family in families]
+    widest = max(gradients.n_parameters, *(family.n_sets for family in families))
     for inputs, derivatives in gradients.chunks(rows_in(READ_BYTES, widest)):
         rows = derivatives[:, None] * inputs
-        for each, total in zip(families, totals, strict=True):
-            shares = each.counts(len(rows)) / each.batch_size - 1 / gradients.n_rows
+        for family, total in zip(families, totals, strict=True):
+            shares = family.counts(len(rows)) / family.batch_size - 1 / gradients.n_rows
             total += shares @ rows
     return totals

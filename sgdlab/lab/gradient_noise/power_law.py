@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-N_RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percent
+from sgdlab.lab.exponents import N_RESAMPLES, interval
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Slope:
-    """Of log(mean) against log(size); ``low`` and ``high`` bound 95 % of its resamples."""
+    """Log(mean) over log(size); ``low`` and ``high`` bound 95 % of what resampling gives."""
 
     value: float
     standard_error: float
@@ -43,7 +42,7 @@ def fit_slope(
     ----------
     samples_by_size
         Pairs of a size and independent values, shape (n_samples,), whose mean is meant. They are
-        resampled size by size (Efron 1979, doi:10.1214/aos/1176344552).
+        resampled size by size.
 
     Returns
     -------
@@ -54,17 +53,17 @@ def fit_slope(
     samples = [values for _, values in samples_by_size]
     if len(sizes) < 2 or not _are_positive(samples):
         return None
-    relative_errors = np.array([each.std(ddof=1) / each.mean() for each in samples])
+    relative_errors = np.array([values.std(ddof=1) / values.mean() for values in samples])
     weights = 1 / np.square(np.maximum(relative_errors, np.finfo(float).eps))
     centred = np.log(sizes) - np.average(np.log(sizes), weights=weights)
     leverage = weights * centred / (weights @ np.square(centred))
     slopes = _resampled_log_means(samples, random) @ leverage
-    low, high = np.percentile(slopes, INTERVAL)
+    low, high = interval(slopes)
     return Slope(
         value=float(leverage @ _log_means(samples)),
         standard_error=float(slopes.std(ddof=1)),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
     )
 
 
@@ -94,17 +93,17 @@ def _pairs_by_factor(sizes: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
 
 
 def _are_positive(samples: Sequence[Array]) -> bool:
-    return all(each.mean() > 0 for each in samples)
+    return all(values.mean() > 0 for values in samples)
 
 
 def _log_means(samples: Sequence[Array]) -> Array:
-    return np.log([each.mean() for each in samples])
+    return np.log([values.mean() for values in samples])
 
 
 def _resampled_log_means(samples: Sequence[Array], random: np.random.Generator) -> Array:
     """Shape (N_RESAMPLES, n_sizes)."""
     columns = []
-    for each in samples:
-        chosen = random.integers(len(each), size=(N_RESAMPLES, len(each)))
-        columns.append(np.log(each[chosen].mean(axis=1)))
+    for values in samples:
+        chosen = random.integers(len(values), size=(N_RESAMPLES, len(values)))
+        columns.append(np.log(values[chosen].mean(axis=1)))
     return np.stack(columns, axis=1)

@@ -104,8 +104,10 @@ def measure_remedies(
     plans = _plans(gradients, moments)
     sums = _run_chains(gradients, moments, plans, batch_size, random)
     remedies = [
-        Remedy(plan.name, plan.setting, plan.reason, plan.exact, noise_factors(each, noise, signal))
-        for plan, each in zip(plans, sums, strict=True)
+        Remedy(
+            plan.name, plan.setting, plan.reason, plan.exact, noise_factors(of_plan, noise, signal)
+        )
+        for plan, of_plan in zip(plans, sums, strict=True)
     ]
     # Rows and masks are drawn independently, so m of them divide both variances by m alike.
     dropped = noise_factors(_run_dropout(gradients, random), moments.trace, signal)

@@ -29,11 +29,11 @@ def table(answer: Answer[AtEpoch[Remedies]]) -> RenderableType:
         "same step\nexact",
         "same step\nmeasured",
     )
-    for each in found.remedies:
-        name = f"{each.name}: {each.setting}" if each.setting else each.name
-        figures.add_row(name, *_values(each))
+    for remedy in found.remedies:
+        name = f"{remedy.name}: {remedy.setting}" if remedy.setting else remedy.name
+        figures.add_row(name, *_values(remedy))
     legend = "same step: with lr changed until the mean update is as long as the plain one"
-    notes = (Text(each) for each in (*_verdicts(found), *_reasons(found)))
+    notes = (Text(note) for note in (*_verdicts(found), *_reasons(found)))
     return Group(title, figures, Text(legend, style="dim"), Text(), *notes)
 
 
@@ -41,7 +41,7 @@ def _verdicts(found: Remedies) -> Iterator[str]:
     """Which remedies lower and which raise the noise."""
     for factor, condition in (("noise", "learning rate"), ("same_step", "mean step")):
         lower, higher = (
-            ", ".join(each.name for each in found.remedies if each.change(factor) == sign)
+            ", ".join(remedy.name for remedy in found.remedies if remedy.change(factor) == sign)
             for sign in (-1, 1)
         )
         yield f"At the same {condition}, lower: {lower or 'none'}; higher: {higher or 'none'}."
@@ -50,8 +50,8 @@ def _verdicts(found: Remedies) -> Iterator[str]:
 def _reasons(found: Remedies) -> Iterator[str]:
     """One sentence for all remedies that share it."""
     names: dict[str, list[str]] = {}
-    for each in found.remedies[1:]:
-        names.setdefault(each.reason, []).append(each.name)
+    for remedy in found.remedies[1:]:
+        names.setdefault(remedy.reason, []).append(remedy.name)
     yield from (f"- {', '.join(of_reason)}: {reason}." for reason, of_reason in names.items())
 
 
@@ -76,13 +76,13 @@ def rows(answer: Answer[AtEpoch[Remedies]]) -> list[dict[str, Any]]:
     """A row for each remedy."""
     return [
         {
-            "remedy": each.name,
-            "setting": each.setting,
-            **_flat("exact", each.exact),
-            **_flat("measured", each.measured),
-            "reason": each.reason,
+            "remedy": remedy.name,
+            "setting": remedy.setting,
+            **_flat("exact", remedy.exact),
+            **_flat("measured", remedy.measured),
+            "reason": remedy.reason,
         }
-        for each in answer.result.found.remedies
+        for remedy in answer.result.found.remedies
     ]
 
 

@@ -55,7 +55,7 @@ def document(answer: Answer[AtEpoch[GradientNoise]]) -> dict[str, Any]:
         "slope_with_replacement": _slope_document(noise.independent.slope),
         "slope_without_replacement": _slope_document(noise.distinct.slope),
         **asdict(noise.scales),
-        "growths": [asdict(each) for each in noise.independent.growths],
+        "growths": [asdict(growth) for growth in noise.independent.growths],
         "variances": rows(answer),
     }
 
@@ -65,12 +65,12 @@ def rows(answer: Answer[AtEpoch[GradientNoise]]) -> list[dict[str, Any]]:
     return [
         {
             "sampling": kind.replace(" ", "_"),
-            **asdict(each),
-            "ratio": each.ratio,
-            "ratio_standard_error": each.ratio_standard_error,
+            **asdict(variance),
+            "ratio": variance.ratio,
+            "ratio_standard_error": variance.ratio_standard_error,
         }
         for kind, attribute in KINDS.items()
-        for each in getattr(answer.result.found, attribute).variances
+        for variance in getattr(answer.result.found, attribute).variances
     ]
 
 
@@ -125,13 +125,13 @@ def _slope_values(slope: Slope | None) -> Iterator[str]:
 
 def _growths(growths: Sequence[Growth]) -> Table:
     """What multiplying m by k does, for the k that most pairs of sizes show."""
-    shown = sorted(growths, key=lambda each: (-each.n_pairs, each.factor))[:MOST_GROWTHS]
-    table = new_table("m times k, k =", *(str(each.factor) for each in shown))
+    shown = sorted(growths, key=lambda growth: (-growth.n_pairs, growth.factor))[:MOST_GROWTHS]
+    table = new_table("m times k, k =", *(str(growth.factor) for growth in shown))
     table.add_row(
         "measured variance times",
-        *(f"{each.ratio:.3g} ±{each.standard_error:.1g}" for each in shown),
+        *(f"{growth.ratio:.3g} ±{growth.standard_error:.1g}" for growth in shown),
     )
-    table.add_row("1/k", *(f"{1 / each.factor:.4g}" for each in shown))
+    table.add_row("1/k", *(f"{1 / growth.factor:.4g}" for growth in shown))
     return table
 
 

@@ -18,7 +18,7 @@ ROUNDING = 1e-13  # of a mean square: a smaller variance is none
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the rows' gradients, with divisor n.
+    """Mean and variance of the rows' gradients, with divisor n.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class RowGradients:
         return self._loss.derivative(residuals)
 
     def moments(self) -> Moments:
-        """Mean and variance in one pass: Var = mean(psi**2 x**2) - mean(psi x)**2."""
+        """In one pass: Var = mean(psi**2 x**2) - mean(psi x)**2."""
         mean, square = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
         for inputs, derivatives in self.chunks():
             mean += derivatives @ inputs / self.n_rows

@@ -17,7 +17,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class NoiseFactors:
-    """Of updates, relative to the plain step.
+    """How noisy updates are, relative to the plain step.
 
     Attributes
     ----------

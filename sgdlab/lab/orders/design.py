@@ -8,8 +8,10 @@ import numpy as np
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import UsageError
+from sgdlab.lab.checks import check_l2
 from sgdlab.lab.orders.problem import Problem, make_problem
-from sgdlab.lab.subject import check_l2, need_plain_sgd
+from sgdlab.lab.subject import need_plain_sgd
+from sgdlab.optim.closed_form import stability_limit
 
 MOST_ROWS = 512  # by default
 FEWEST_BATCHES = 16  # in an epoch, by default
@@ -63,8 +65,8 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
     batch_size = options.batch_size or usual
     n_batches = n_rows // batch_size
     if n_batches < 2:
-        place, found = f"`batch_size={batch_size}`", f"{n_batches} batches in {n_rows} rows"
-        raise UsageError(place, found, "at least 2", "see `rows`")
+        place, found = f"`batch_size={batch_size}`", f"more than half of the {n_rows} rows"
+        raise UsageError(place, found, "at least 2 batches", "see `rows`")
     rows = dataset.limited_to(n_batches * batch_size).training(np.float64)
     [(X, y)] = rows.chunks(rows.n_rows)
     bias = None if train.train_bias else train.initial_bias
@@ -90,7 +92,7 @@ def _check_noise(problem: Problem) -> None:
 
 def choose_learning_rates(problem: Problem, options: OrdersOptions) -> tuple[float, ...]:
     """As asked for, or such that an epoch is short, and long; ascending."""
-    limit = 2 / problem.curvature
+    limit = stability_limit(problem.curvature)
     if options.learning_rates is None:
         usual = (pace / problem.pace(1.0) for pace in PACES)
         return tuple(rate for rate in usual if rate <= limit / 4)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.evaluation.comparison import Mean, mean_of
+from sgdlab.lab.exponents import exponent
 from sgdlab.lab.orders.design import (
     OrdersOptions,
     choose_learning_rates,
@@ -20,11 +21,11 @@ from sgdlab.lab.orders.design import (
     load_problem,
     short_epochs,
 )
-from sgdlab.lab.orders.problem import Problem, Start, excess_histories
+from sgdlab.lab.orders.problem import Descent, Problem, excess_histories
 from sgdlab.observer import Observer, Progress
 from sgdlab.system.blas import blas_threads
 
-ORDERS = ("with_replacement", "shuffle_once", "shuffle_each_epoch")
+COMPARED = ("with_replacement", "shuffle_once", "shuffle_each_epoch")
 APPROACH_LINES = 6
 
 
@@ -60,7 +61,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Slope:
-    """Of log floor over log learning rate, the mean over replicates of each one's least squares."""
+    """The exponent of the floor as a power of the learning rate: a mean over replicates."""
 
     order: str
     slope: Mean
@@ -102,11 +103,8 @@ class OrdersResult:
         return math.exp(n_rows * math.log1p(-1 / n_rows)) if n_rows > 1 else 0.0
 
     def floor(self, order: str, learning_rate: float) -> Floor:
-        return next(
-            each
-            for each in self.floors
-            if (each.order, each.learning_rate) == (order, learning_rate)
-        )
+        where = (order, learning_rate)
+        return next(floor for floor in self.floors if (floor.order, floor.learning_rate) == where)
 
 
 def measure_orders(
@@ -121,36 +119,38 @@ def measure_orders(
     rates = choose_learning_rates(problem, options)
     minimum = problem.minimum
     from_minimum, from_zero = (
-        [Start(rate, epochs_needed(problem, rate), weights, bias) for rate in rates]
+        [Descent(rate, epochs_needed(problem, rate), weights, bias) for rate in rates]
         for weights, bias in (
             (minimum.weights, minimum.bias),
             (np.zeros_like(minimum.weights), train.initial_bias),
         )
     )
-    starts = [*from_minimum, *from_zero]
-    histories = _train_all(problem, starts, train.seed, options.replicates, threads, observer)
+    descents = [*from_minimum, *from_zero]
+    histories = _train_all(problem, descents, train.seed, options.replicates, threads, observer)
     fitted = short_epochs(problem, rates)
     middle = rates.index(fitted[-1])
     return OrdersResult(
         problem=problem,
         replicates=options.replicates,
         floors=tuple(
-            _floor(problem, order, start, *histories[order][:, n])
-            for order in ORDERS
-            for n, start in enumerate(from_minimum)
+            _floor(problem, order, descent, *histories[order][:, n])
+            for order in COMPARED
+            for n, descent in enumerate(from_minimum)
         ),
         fitted=fitted,
-        slopes=tuple(_slope(order, from_minimum, fitted, histories[order][0]) for order in ORDERS),
+        slopes=tuple(
+            _slope(order, from_minimum, fitted, histories[order][0]) for order in COMPARED
+        ),
         approach_rate=rates[middle],
         approach=_approach(
-            {order: histories[order][1, middle] for order in ORDERS}, from_zero[middle].epochs
+            {order: histories[order][1, middle] for order in COMPARED}, from_zero[middle].epochs
         ),
     )
 
 
 def _train_all(
     problem: Problem,
-    starts: Sequence[Start],
+    descents: Sequence[Descent],
     seed: int,
     replicates: int,
     threads: int,
@@ -158,16 +158,16 @@ def _train_all(
 ) -> dict[str, NDArray[np.float64]]:
     """Excess by order, each of shape (2, n_rates, replicates, most epochs).
 
-    The first axis halves the starts: those from the minimum, and those from zero.
+    The first axis halves the descents: those from the minimum, and those from zero.
     """
-    jobs = list(itertools.product(ORDERS, range(replicates)))
-    n_epochs = max(start.epochs for start in starts)
+    jobs = list(itertools.product(COMPARED, range(replicates)))
+    n_epochs = max(descent.epochs for descent in descents)
 
     def work(job: tuple[str, int]) -> NDArray[np.float64]:
-        return excess_histories(problem, starts, job[0], seed, job[1])
+        return excess_histories(problem, descents, job[0], seed, job[1])
 
     def progress(n_done: int) -> Progress:
-        n_cells = len(starts) * len(jobs)
+        n_cells = len(descents) * len(jobs)
         return Progress(n_done * n_epochs, len(jobs) * n_epochs, len(problem.y), n_cells, n_cells)
 
     observer.begin(progress(0))
@@ -183,19 +183,19 @@ def _train_all(
                 observer.advance(progress(len(found)))
     finally:
         observer.end()
-    by_order = np.array(found).reshape(len(ORDERS), replicates, 2, -1, n_epochs)
-    return dict(zip(ORDERS, by_order.transpose(0, 2, 3, 1, 4), strict=True))
+    by_order = np.array(found).reshape(len(COMPARED), replicates, 2, -1, n_epochs)
+    return dict(zip(COMPARED, by_order.transpose(0, 2, 3, 1, 4), strict=True))
 
 
 def _floor(
     problem: Problem,
     order: str,
-    start: Start,
+    descent: Descent,
     at_minimum: NDArray[np.float64],
     from_zero: NDArray[np.float64],
 ) -> Floor:
-    """Of one order and learning rate; histories of shape (replicates, most epochs)."""
-    n_epochs, rate = start.epochs, start.learning_rate
+    """The floor of one order and learning rate; histories of shape (replicates, most epochs)."""
+    n_epochs, rate = descent.epochs, descent.learning_rate
     third, fourth = (
         np.mean(at_minimum[:, n_epochs * n // 4 : n_epochs * (n + 1) // 4]) for n in (2, 3)
     )
@@ -219,22 +219,24 @@ def _late(histories: NDArray[np.float64], n_epochs: int) -> NDArray[np.float64]:
 
 
 def _slope(
-    order: str, starts: Sequence[Start], fitted: Sequence[float], histories: NDArray[np.float64]
+    order: str,
+    descents: Sequence[Descent],
+    fitted: Sequence[float],
+    histories: NDArray[np.float64],
 ) -> Slope:
-    """Histories of shape (n_rates, replicates, most epochs)."""
+    """Least squares for every replicate; histories of shape (n_rates, replicates, most epochs)."""
     chosen = [
-        _late(history, start.epochs)
-        for start, history in zip(starts, histories, strict=True)
-        if start.learning_rate in fitted
+        _late(history, descent.epochs)
+        for descent, history in zip(descents, histories, strict=True)
+        if descent.learning_rate in fitted
     ]
-    x = np.log(fitted) - np.mean(np.log(fitted))
-    return Slope(order, mean_of(x @ np.log(chosen) / (x @ x)))
+    return Slope(order, mean_of(exponent(fitted, np.array(chosen).T)))
 
 
 def _approach(histories: dict[str, NDArray[np.float64]], n_epochs: int) -> tuple[Approach, ...]:
     """After some epochs, each about twice the one before; of shape (replicates, most epochs)."""
     epochs = sorted({math.ceil(n_epochs / 2**n) for n in range(APPROACH_LINES)})
     return tuple(
-        Approach(epoch, {order: mean_of(each[:, epoch - 1]) for order, each in histories.items()})
+        Approach(epoch, {order: mean_of(found[:, epoch - 1]) for order, found in histories.items()})
         for epoch in epochs
     )

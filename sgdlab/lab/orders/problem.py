@@ -16,7 +16,7 @@ from sgdlab.words.orders import ORDERS
 
 @dataclass(frozen=True)
 class Problem:
-    """A strongly convex one: ``mean((x.w + b - y)**2) / 2 + l2/2 * w.w``, and its exact minimum.
+    """Strongly convex: ``mean((x.w + b - y)**2) / 2 + l2/2 * w.w``, with its exact minimum.
 
     Attributes
     ----------
@@ -52,10 +52,10 @@ class Problem:
     def excess(
         self, weights: NDArray[np.float64], bias: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """The objective above its minimum, without cancellation; shape (n_cells,).
+        """The objective above its minimum, without cancellation; shape (n_models,).
 
         The objective is quadratic and its gradient vanishes at the minimum, so the excess is the
-        quadratic form of the distance from there. ``weights`` (n_cells, n_features).
+        quadratic form of the distance from there. ``weights`` (n_models, n_features).
         """
         apart = weights - self.minimum.weights
         moved = apart @ self.X.T + (bias - self.minimum.bias)[:, None]
@@ -65,7 +65,7 @@ class Problem:
         return excess
 
     def expected_floor(self, learning_rate: float) -> float:
-        """Of sampling with replacement, at first order in the learning rate.
+        """The floor of sampling with replacement, at first order in the learning rate.
 
         With Hessian H and gradient covariance S of a batch, the stationary covariance C solves
         ``H C + C H = learning_rate * S``, hence tr(H C) / 2 = learning_rate * tr(S) / 4
@@ -114,8 +114,8 @@ def make_problem(
 
 
 @dataclass(frozen=True)
-class Start:
-    """A learning rate, where a training starts, and for how long it goes on."""
+class Descent:
+    """Where a training starts, and with which learning rate and for how long it goes on."""
 
     learning_rate: float
     epochs: int
@@ -124,15 +124,15 @@ class Start:
 
 
 def excess_histories(
-    problem: Problem, starts: Sequence[Start], order: str, seed: int, replicate: int
+    problem: Problem, descents: Sequence[Descent], order: str, seed: int, replicate: int
 ) -> NDArray[np.float64]:
-    """Train all together; the excess after every epoch, shape (n_starts, most epochs).
+    """Train all together; the excess after every epoch, shape (n_descents, most epochs).
 
     NaN after a training's own last epoch, and not finite where it diverged.
     """
-    kernel = _kernel(problem, starts)
-    epochs = np.array([each.epochs for each in starts])
-    histories = np.full((len(starts), epochs.max()), np.nan)
+    kernel = _kernel(problem, descents)
+    epochs = np.array([descent.epochs for descent in descents])
+    histories = np.full((len(descents), epochs.max()), np.nan)
     n_rows, shown = len(problem.y), ORDERS.make(order, seed=seed, replicate=replicate)
     for epoch in range(epochs.max()):
         rows = shown.positions(n_rows, epoch)
@@ -145,16 +145,16 @@ def excess_histories(
     return histories
 
 
-def _kernel(problem: Problem, starts: Sequence[Start]) -> DirectKernel:
+def _kernel(problem: Problem, descents: Sequence[Descent]) -> DirectKernel:
     trains = [
         Train(
             batch_size=problem.batch_size,
-            learning_rate=each.learning_rate,
-            epochs=each.epochs,
+            learning_rate=descent.learning_rate,
+            epochs=descent.epochs,
             l2=problem.l2,
-            initial_bias=each.bias,
+            initial_bias=descent.bias,
             train_bias=problem.trains_bias,
         )
-        for each in starts
+        for descent in descents
     ]
-    return DirectKernel(trains, np.stack([each.weights for each in starts]), np.float64)
+    return DirectKernel(trains, np.stack([descent.weights for descent in descents]), np.float64)

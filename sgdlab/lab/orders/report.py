@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.evaluation.comparison import Mean, differ
-from sgdlab.lab.orders.measure import ORDERS, OrdersResult
+from sgdlab.lab.orders.measure import COMPARED, OrdersResult
 from sgdlab.lab.subject import Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import finite, measured
@@ -56,9 +56,9 @@ def document(answer: Answer[OrdersResult]) -> dict[str, Any]:
         "missed_with_replacement": result.missed,
         "floors": rows(answer),
         "fitted_learning_rates": list(result.fitted),
-        "slopes": [asdict(each) for each in result.slopes],
+        "slopes": [asdict(slope) for slope in result.slopes],
         "approach_learning_rate": result.approach_rate,
-        "approach": [asdict(each) for each in result.approach],
+        "approach": [asdict(approach) for approach in result.approach],
         "conclusions": list(sentences(result)),
     }
 
@@ -67,18 +67,18 @@ def rows(answer: Answer[OrdersResult]) -> list[dict[str, Any]]:
     """A row for each order and learning rate."""
     return [
         {
-            "order": each.order,
-            "learning_rate": each.learning_rate,
-            "pace": each.pace,
-            "epochs": each.epochs,
-            "floor": finite(each.excess.value),
-            "floor_standard_error": finite(each.excess.standard_error),
-            "expected_floor": each.expected,
-            "drift": finite(each.drift),
-            "from_zero": finite(each.from_zero.value),
-            "from_zero_standard_error": finite(each.from_zero.standard_error),
+            "order": floor.order,
+            "learning_rate": floor.learning_rate,
+            "pace": floor.pace,
+            "epochs": floor.epochs,
+            "floor": finite(floor.excess.value),
+            "floor_standard_error": finite(floor.excess.standard_error),
+            "expected_floor": floor.expected,
+            "drift": finite(floor.drift),
+            "from_zero": finite(floor.from_zero.value),
+            "from_zero_standard_error": finite(floor.from_zero.standard_error),
         }
-        for each in answer.result.floors
+        for floor in answer.result.floors
     ]
 
 
@@ -99,29 +99,31 @@ def _floors_table(result: OrdersResult) -> Table:
     table = new_table(
         "learning\nrate", "\npace", "\nepochs", HEADINGS[0], "\ntheory", *HEADINGS[1:]
     )
-    rates = dict.fromkeys(each.learning_rate for each in result.floors)
+    rates = dict.fromkeys(floor.learning_rate for floor in result.floors)
     for rate in rates:
-        floors = {order: result.floor(order, rate) for order in ORDERS}
-        random, once, each_epoch = (measured(floors[order].excess) for order in ORDERS)
-        first = floors[ORDERS[0]]
+        floors = {order: result.floor(order, rate) for order in COMPARED}
+        random, once, each_epoch = (measured(floors[order].excess) for order in COMPARED)
+        first = floors[COMPARED[0]]
         values = (f"{first.pace:.3g}", str(first.epochs), random, f"{first.expected:.3g}")
         table.add_row(f"{rate:.3g}", *values, once, each_epoch)
     table.add_section()
-    random, once, each_epoch = (measured(each.slope) for each in result.slopes)
+    random, once, each_epoch = (measured(slope.slope) for slope in result.slopes)
     table.add_row("slope", "", "", random, "1", once, each_epoch)
     return table
 
 
 def _approach_table(result: OrdersResult) -> Table:
     table = new_table("\nepochs", *HEADINGS)
-    for each in result.approach:
-        table.add_row(str(each.epoch), *(measured(each.excess[order]) for order in ORDERS))
+    for approach in result.approach:
+        table.add_row(
+            str(approach.epoch), *(measured(approach.excess[order]) for order in COMPARED)
+        )
     return table
 
 
 def sentences(result: OrdersResult) -> Iterator[str]:
     """What the figures say, in plain words."""
-    random, once, each_epoch = (measured(each.slope) for each in result.slopes)
+    random, once, each_epoch = (measured(slope.slope) for slope in result.slopes)
     rates = f"{result.fitted[0]:.3g} to {result.fitted[-1]:.3g}"
     yield (
         f"From learning rate {rates} the floor grows as its power {random} with replacement, "
@@ -130,8 +132,8 @@ def sentences(result: OrdersResult) -> Iterator[str]:
     )
     rate, objective = result.approach_rate, result.problem.minimum.objective
     first = result.approach[0]
-    ends = [result.floor(order, rate).excess for order in (ORDERS[0], ORDERS[-1])]
-    early = [first.excess[order] for order in (ORDERS[0], ORDERS[-1])]
+    ends = [result.floor(order, rate).excess for order in (COMPARED[0], COMPARED[-1])]
+    early = [first.excess[order] for order in (COMPARED[0], COMPARED[-1])]
     yield (
         f"Does it matter that with replacement an epoch misses {result.missed:.0%} of the rows? "
         f"Where training ends, {_matters(*ends)}: at learning rate {rate:.3g} it stays "

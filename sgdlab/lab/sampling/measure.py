@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.errors import UsageError
+from sgdlab.lab.checks import check_count
 from sgdlab.lab.sampling.theory import (
     Sampling,
-    check_range,
     never_share,
     never_share_of_many,
     never_variance,
@@ -62,12 +62,12 @@ class SamplingResult:
 
     @property
     def standard_error(self) -> float:
-        """Of ``mean_share``, from the trials."""
+        """That of ``mean_share``, from the trials."""
         return math.sqrt(self.variance / self.n_trials) / self.sampling.n_rows
 
     @property
     def z_score(self) -> float:
-        """Of ``mean_share``, in units of its exact standard error; NaN where that is 0."""
+        """How far ``mean_share`` is off, in exact standard errors; NaN where that error is 0."""
         if self.exact_variance == 0:
             return math.nan
         exact_error = math.sqrt(self.exact_variance / self.n_trials) / self.sampling.n_rows
@@ -78,13 +78,13 @@ def simulate_each(
     samplings: Sequence[Sampling], n_trials: int, seed: int, n_threads: int, observer: Observer
 ) -> list[SamplingResult]:
     """:func:`simulate` some samplings, once all of them are known to be feasible."""
-    for each in samplings:
-        _check_work(each, n_trials)
+    for sampling in samplings:
+        _check_work(sampling, n_trials)
     results = []
-    for each in samplings:
-        if each.n_draws * n_trials > MANY_DRAWS:
-            observer.note(f"n {each.n_rows}: {n_trials} trials of {each.n_draws} draws")
-        results.append(simulate(each, n_trials, seed, n_threads))
+    for sampling in samplings:
+        if sampling.n_draws * n_trials > MANY_DRAWS:
+            observer.note(f"n {sampling.n_rows}: {n_trials} trials of {sampling.n_draws} draws")
+        results.append(simulate(sampling, n_trials, seed, n_threads))
     return results
 
 
@@ -121,7 +121,7 @@ def simulate(sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1) -
 
 
 def _check_work(sampling: Sampling, n_trials: int) -> None:
-    check_range("n_trials", n_trials)
+    check_count("n_trials", n_trials)
     work, largest, unit = sampling.n_draws * n_trials, MAX_DRAWS, "draws"
     if sampling.batch_size > 1:
         work, largest, unit = sampling.n_batches * n_trials, MAX_BATCHES, "batches"

@@ -19,8 +19,8 @@ def table(results: list[SamplingResult]) -> RenderableType:
         "\nn", "one\ntrial", "mean of\nall trials", f"exact\n{_formula(widest.sampling)}", "\nz",
         "variance\nof number", "exact\nvariance",
     )  # fmt: skip
-    for each in results:
-        body.add_row(*_values(each))
+    for result in results:
+        body.add_row(*_values(result))
     if widest.limit_share:
         body.add_section()
         body.add_row("limit", "", "", number(widest.limit_share))
@@ -31,7 +31,7 @@ def table(results: list[SamplingResult]) -> RenderableType:
 
 def _widest(results: list[SamplingResult]) -> SamplingResult:
     """The one whose formula is that of all: a single row is sampled alike in every way."""
-    return max(results, key=lambda each: each.sampling.n_rows)
+    return max(results, key=lambda result: result.sampling.n_rows)
 
 
 def _values(result: SamplingResult) -> tuple[str, ...]:
@@ -108,21 +108,21 @@ def rows(results: list[SamplingResult]) -> list[dict[str, Any]]:
     """A row for each number of rows."""
     return [
         {
-            "n": each.sampling.n_rows,
-            "epochs": each.sampling.epochs,
-            "batch_size": each.sampling.batch_size,
-            "draws": each.sampling.n_draws,
-            "trials": each.n_trials,
-            "first_count": each.first_count,
-            "first_share": each.first_share,
-            "mean_share": each.mean_share,
-            "standard_error": finite(each.standard_error),
-            "exact_share": each.exact_share,
-            "limit_share": each.limit_share,
-            "z_score": finite(each.z_score),
-            "mean_count": each.mean_count,
-            "variance": finite(each.variance),
-            "exact_variance": each.exact_variance,
+            "n": result.sampling.n_rows,
+            "epochs": result.sampling.epochs,
+            "batch_size": result.sampling.batch_size,
+            "draws": result.sampling.n_draws,
+            "trials": result.n_trials,
+            "first_count": result.first_count,
+            "first_share": result.first_share,
+            "mean_share": result.mean_share,
+            "standard_error": finite(result.standard_error),
+            "exact_share": result.exact_share,
+            "limit_share": result.limit_share,
+            "z_score": finite(result.z_score),
+            "mean_count": result.mean_count,
+            "variance": finite(result.variance),
+            "exact_variance": result.exact_variance,
         }
-        for each in results
+        for result in results
     ]

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from sgdlab.errors import UsageError
+from sgdlab.lab.checks import check_count
 
 MAX_ROWS = 10**8
 
@@ -26,9 +27,9 @@ class Sampling:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        check_range("n_rows", self.n_rows, MAX_ROWS)
-        check_range("epochs", self.epochs)
-        check_range("batch_size", self.batch_size)
+        check_count("n_rows", self.n_rows, MAX_ROWS)
+        check_count("epochs", self.epochs)
+        check_count("batch_size", self.batch_size)
         place = f"`batch_size={self.batch_size}`"
         if self.batch_size > self.n_rows:
             raise UsageError(place, "too large", f"at most the {self.n_rows} rows")
@@ -49,13 +50,6 @@ class Sampling:
     def is_complete(self) -> bool:
         """Whether every batch holds all rows."""
         return self.batch_size == self.n_rows
-
-
-def check_range(name: str, value: int, largest: int | None = None) -> None:
-    """A count is at least 1, and at most ``largest``."""
-    if value < 1 or (largest is not None and value > largest):
-        expected = "1 or more" if largest is None else f"1 to {largest}"
-        raise UsageError(f"`{name}={value}`", "out of range", expected)
 
 
 def never_share(sampling: Sampling) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.errors import UsageError
+from sgdlab.errors import DataError, UsageError
+from sgdlab.lab.checks import check_learning_rate
 from sgdlab.lab.subject import need_plain_sgd
-from sgdlab.optim.closed_form import largest_eigenvalue
+from sgdlab.optim.closed_form import largest_eigenvalue, stability_limit
 from sgdlab.optim.moments import moments
 from sgdlab.words.orders import ORDERS
 
@@ -71,11 +72,8 @@ class Base:
 
     @property
     def limit(self) -> float:
-        """The learning rate from which full-batch gradient descent diverges.
-
-        Minibatches diverge from there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
-        """
-        return 2 / (self.eigenvalue + self.train.l2)
+        """The learning rate from which full-batch gradient descent diverges."""
+        return stability_limit(self.eigenvalue + self.train.l2)
 
     def breaks_beyond(self, rule: str) -> float:
         """The k beyond which the learning rate of a rule exceeds the limit."""
@@ -125,12 +123,12 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
     n_rows = dataset.shape.n_train - dataset.shape.n_train % together
     if n_rows == 0:
         found = f"batches of up to {together} rows, {dataset.shape.n_train} to train"
-        raise UsageError(f"--factors: {found}; expected fewer (give smaller ones, or --batch-size)")
+        raise UsageError("`factors`", found, "fewer", "give smaller ones, or `batch_size`")
     limited = dataset.limited_to(n_rows)
     rows = limited.training(np.float64).walk()
     eigenvalue = largest_eigenvalue(moments(rows), train.train_bias)
     if not eigenvalue > 0:
-        raise dataset.arrays["Xtr"].error("all zero in X; expected other values")
+        raise DataError(dataset.arrays["Xtr"].name, "all zero in X", "other values")
     learning_rate = options.learning_rate or SMALL_SHARE / largest * 2 / (eigenvalue + train.l2)
     changes = {
         "batch_size": batch_size,
@@ -151,11 +149,10 @@ def _usual_epochs(time_constants: float) -> int:
 def _check(train: Train, options: ScalingOptions) -> None:
     need_plain_sgd(train)
     if not ORDERS[train.order].is_random:
-        found = f"train.order: {train.order}, where all replicates are equal"
-        raise UsageError(f"{found}; expected another (use --set train.order=shuffle_once)")
-    rate = options.learning_rate
-    if rate is not None and not 0 < rate < math.inf:
-        raise UsageError(f"--learning-rate {rate}: expected a positive number")
+        found = f"{train.order}, where all replicates are equal"
+        raise UsageError("train.order", found, "another", "set train.order to shuffle_once")
+    if options.learning_rate is not None:
+        check_learning_rate(options.learning_rate)
     if options.factors != tuple(sorted({1, *options.factors})) or len(options.factors) < 2:
         found = ",".join(map(str, options.factors))
-        raise UsageError(f"--factors {found}: expected 1 and larger whole numbers, ascending")
+        raise UsageError("`factors`", found, "1 and larger whole numbers, ascending")

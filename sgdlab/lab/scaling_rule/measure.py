@@ -60,14 +60,15 @@ class ScalingRule:
 
     def closest(self, budget: str, factor: int) -> Scaled | None:
         """The rule whose weights stay closest to k = 1; None if all diverged."""
-        rows = [each for each in self.scaled if (each.budget, each.factor) == (budget, factor)]
-        finite = [each for each in rows if math.isfinite(each.distance)]
-        return min(finite, key=lambda each: each.distance, default=None)
+        where = (budget, factor)
+        rules = [rule for rule in self.scaled if (rule.budget, rule.factor) == where]
+        finite = [rule for rule in rules if math.isfinite(rule.distance)]
+        return min(finite, key=lambda rule: rule.distance, default=None)
 
     def closest_rules(self, budget: str) -> dict[int, str | None]:
         """For every k > 1 the rule that stays closest to k = 1."""
-        factors = {each.factor: self.closest(budget, each.factor) for each in self.scaled}
-        return {factor: each.rule if each else None for factor, each in factors.items()}
+        found = {scaled.factor: self.closest(budget, scaled.factor) for scaled in self.scaled}
+        return {factor: closest.rule if closest else None for factor, closest in found.items()}
 
 
 def measure_scaling(
@@ -91,13 +92,14 @@ def measure_scaling(
         for budget, factor in itertools.product(BUDGETS, options.factors)
         for rule, multiple in RULES.items()
     }
-    grid = [Variant(*each) for each in itertools.product(BUDGETS, options.factors, rates.tolist())]
+    products = itertools.product(BUDGETS, options.factors, rates.tolist())
+    grid = itertools.starmap(Variant, products)
     variants = list(dict.fromkeys((*rules.values(), *grid)))
-    trained = train_settings([each.train(base) for each in variants], dataset, run, observer)
+    trained = train_settings([variant.train(base) for variant in variants], dataset, run, observer)
     outcomes = dict(zip(variants, trained, strict=True))
     return ScalingRule(
         base=base,
-        scaled=_compare(base, {key: (each, outcomes[each]) for key, each in rules.items()}),
+        scaled=_compare(base, {key: (one, outcomes[one]) for key, one in rules.items()}),
         tunings=tuple(tune(base, budget, options.factors, rates, outcomes) for budget in BUDGETS),
     )
 
@@ -128,9 +130,9 @@ def _scaled(
 ) -> Scaled:
     train = variant.train(base)
     pairs = zip(outcomes, reference, strict=True)
-    differences = [each.validation_loss - other.validation_loss for each, other in pairs]
+    differences = [outcome.validation_loss - other.validation_loss for outcome, other in pairs]
     apart = np.linalg.norm(_models(outcomes) - _models(reference), axis=1)
-    diverged = [each.epochs for each in outcomes if each.status == "diverged"]
+    diverged = [outcome.epochs for outcome in outcomes if outcome.status == "diverged"]
     return Scaled(
         budget=variant.budget,
         factor=variant.factor,
@@ -148,10 +150,11 @@ def _scaled(
 
 def _models(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
     """Weights and bias, shape (n_replicates, n_features + 1); NaN where diverged."""
-    known = next((each.weights for each in outcomes if each.weights is not None), np.zeros(0))
+    weights = [outcome.weights for outcome in outcomes]
+    known = next((found for found in weights if found is not None), np.zeros(0))
     absent = np.full(len(known), np.nan)
-    weights = [absent if each.weights is None else each.weights for each in outcomes]
-    return np.column_stack([np.array(weights, float), [each.bias for each in outcomes]])
+    weights = [absent if found is None else found for found in weights]
+    return np.column_stack([np.array(weights, float), [outcome.bias for outcome in outcomes]])
 
 
 def distance_between(models: NDArray[np.float64]) -> float:

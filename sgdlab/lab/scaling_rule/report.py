@@ -58,7 +58,7 @@ def document(answer: Answer[ScalingRule]) -> dict[str, Any]:
             for budget in BUDGETS
         },
         "scaled": rows(answer),
-        "tunings": [asdict(each) for each in result.tunings],
+        "tunings": [asdict(tuning) for tuning in result.tunings],
         "conclusions": list(sentences(result)),
     }
 
@@ -66,13 +66,13 @@ def document(answer: Answer[ScalingRule]) -> dict[str, Any]:
 def rows(answer: Answer[ScalingRule]) -> list[dict[str, Any]]:
     """A row for each budget, k and rule."""
     return [
-        {name: value for name, value in vars(each).items() if name != "difference"}
+        {name: value for name, value in vars(scaled).items() if name != "difference"}
         | {
-            "validation_loss_difference": finite(each.difference.value),
-            "standard_error": finite(each.difference.standard_error),
-            "distance": finite(each.distance),
+            "validation_loss_difference": finite(scaled.difference.value),
+            "standard_error": finite(scaled.difference.standard_error),
+            "distance": finite(scaled.distance),
         }
-        for each in answer.result.scaled
+        for scaled in answer.result.scaled
     ]
 
 
@@ -102,22 +102,22 @@ def _rules_table(result: ScalingRule) -> Table:
         optional=("of the\nlimit", "learning\nrate"),
     )  # fmt: skip
     by_row: dict[tuple[int, str], list[Scaled]] = {}
-    for each in result.scaled:
-        by_row.setdefault((each.factor, each.rule), []).append(each)
+    for scaled in result.scaled:
+        by_row.setdefault((scaled.factor, scaled.rule), []).append(scaled)
     for (factor, rule), budgets in by_row.items():
         first = budgets[0]
         shown = (str(factor), str(first.batch_size)) if rule == CLAIM else ("", "")
         rate = f"{first.learning_rate:.3g}"
-        cells = (cell for each in budgets for cell in _compared(result, each))
+        cells = (cell for scaled in budgets for cell in _compared(result, scaled))
         table.add_row(*shown, rule, rate, f"{first.share_of_limit:.3f}", *cells)
     return table
 
 
-def _compared(result: ScalingRule, each: Scaled) -> tuple[str, str]:
-    if each.diverged_epoch is not None:
+def _compared(result: ScalingRule, scaled: Scaled) -> tuple[str, str]:
+    if scaled.diverged_epoch is not None:
         return "diverged", ABSENT
-    mark = "*" if each is result.closest(each.budget, each.factor) else " "
-    return measured(each.difference, sign="+"), f"{each.distance:.3g}{mark}"
+    mark = "*" if scaled is result.closest(scaled.budget, scaled.factor) else " "
+    return measured(scaled.difference, sign="+"), f"{scaled.distance:.3g}{mark}"
 
 
 def _tuned_table(result: ScalingRule) -> Table:
@@ -132,20 +132,20 @@ def _tuned_table(result: ScalingRule) -> Table:
         optional=("of the\nlimit",),
     )  # fmt: skip
     for rates in zip(*(tuning.rates for tuning in result.tunings), strict=True):
-        cells = (cell for each in rates for cell in _tuned(each))
-        diverged = [each.diverged_from for each in rates if each.diverged_from is not None]
+        cells = (cell for rate in rates for cell in _tuned(rate))
+        diverged = [rate.diverged_from for rate in rates if rate.diverged_from is not None]
         limit = result.base.limit
         breaks = f"{min(diverged) / limit:.2g} limit" if diverged else ABSENT
         table.add_row(str(rates[0].factor), str(rates[0].batch_size), *cells, breaks)
     return table
 
 
-def _tuned(each: TunedRate) -> tuple[str, str, str]:
-    edge = "<" if each.is_on_edge else ""
+def _tuned(rate: TunedRate) -> tuple[str, str, str]:
+    edge = "<" if rate.is_on_edge else ""
     return (
-        f"{edge}{each.learning_rate:.3g}",
-        f"{each.share_of_limit:.2f}",
-        number(each.validation_loss.value),
+        f"{edge}{rate.learning_rate:.3g}",
+        f"{rate.share_of_limit:.2f}",
+        number(rate.validation_loss.value),
     )
 
 
@@ -190,9 +190,9 @@ def _stability(result: ScalingRule) -> str:
         if math.isfinite(beyond := result.base.breaks_beyond(rule))
     ]
     diverged = dict.fromkeys(
-        f"{IN_WORDS[each.rule]} at k = {each.factor}"
-        for each in result.scaled
-        if each.diverged_epoch
+        f"{IN_WORDS[scaled.rule]} at k = {scaled.factor}"
+        for scaled in result.scaled
+        if scaled.diverged_epoch
     )
     return f"By the limit, {', '.join(limits)}; diverged here: {', '.join(diverged) or 'none'}."
 
@@ -202,13 +202,15 @@ def _count(value: float) -> str:
 
 
 def _tuned_sentence(tunings: tuple[Tuning, ...]) -> str:
-    fits = [
-        f"not known at equal {each.budget}, as a best rate lies on the edge of the grid"
-        if math.isnan(each.exponent)
-        else f"{each.exponent:.2f} at equal {each.budget} ({each.low:.2f} to {each.high:.2f})"
-        for each in tunings
-    ]
     return (
-        f"Tuned, the learning rate follows a power of the batch size: {' and '.join(fits)}; "
+        "Tuned, the learning rate follows a power of the batch size: "
+        f"{' and '.join(map(_power, tunings))}; "
         "95 % intervals from resampled replicates and the grid's steps; the claim's power is 1."
     )
+
+
+def _power(tuning: Tuning) -> str:
+    if math.isnan(tuning.exponent):
+        return f"not known at equal {tuning.budget}, as a best rate lies on the edge of the grid"
+    interval = f"{tuning.low:.2f} to {tuning.high:.2f}"
+    return f"{tuning.exponent:.2f} at equal {tuning.budget} ({interval})"

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
 from sgdlab.evaluation.comparison import Mean, mean_of
+from sgdlab.lab.exponents import N_RESAMPLES, exponent, interval
 from sgdlab.lab.scaling_rule.design import Base, Variant
 from sgdlab.random_streams import Purpose, generator
 
 SMALLEST_SHARE, LARGEST_SHARE = 2.0**-6, 2.0 ** (1 / 3)  # of the stability limit
 STEPS_PER_DOUBLING = 3
-N_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def tune(
     losses = np.array(
         [
             [
-                [each.validation_loss for each in outcomes[Variant(budget, factor, rate)]]
+                [outcome.validation_loss for outcome in outcomes[Variant(budget, factor, rate)]]
                 for rate in rates.tolist()
             ]
             for factor in factors
@@ -86,10 +86,10 @@ def tune(
         _tuned_rate(base, factor, rate, losses[n], rates)
         for n, (factor, rate) in enumerate(zip(factors, best.tolist(), strict=True))
     )
-    if any(each.is_on_edge or math.isnan(each.learning_rate) for each in tuned):
+    if any(rate.is_on_edge or math.isnan(rate.learning_rate) for rate in tuned):
         return Tuning(budget, tuned, math.nan, math.nan, math.nan)
     low, high = _interval(base.train.seed, losses, factors, rates)
-    return Tuning(budget, tuned, float(exponent(best, factors)), low, high)
+    return Tuning(budget, tuned, float(exponent(factors, best)), low, high)
 
 
 def _tuned_rate(
@@ -129,17 +129,10 @@ def best_rates(losses: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArr
     return np.where(np.isnan(losses).all(axis=-1), np.nan, best)
 
 
-def exponent(best: NDArray[np.float64], factors: Sequence[int]) -> NDArray[np.float64]:
-    """Least-squares slope of log rate over log factor; ``best`` of shape (..., n_factors)."""
-    x = np.log(factors) - np.mean(np.log(factors))
-    slope: NDArray[np.float64] = np.log(best) @ x / (x @ x)
-    return slope
-
-
 def _interval(
     seed: int, losses: NDArray[np.float64], factors: Sequence[int], rates: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Percentile bootstrap over replicates (Efron 1979, doi:10.1214/aos/1176344552).
+    """Percentile bootstrap over replicates.
 
     A best rate of the grid stands for all rates that are nearer to it than to the others.
     """
@@ -149,6 +142,5 @@ def _interval(
     resampled = losses[..., picks].mean(axis=-1)  # (n_factors, n_rates, n_resamples)
     best = best_rates(resampled.transpose(2, 0, 1), rates)
     step = rates[1] / rates[0]
-    exponents = exponent(best * step ** numbers.uniform(-0.5, 0.5, best.shape), factors)
-    low, high = np.quantile(exponents, [0.025, 0.975])
-    return float(low), float(high)
+    spread = step ** numbers.uniform(-0.5, 0.5, best.shape)
+    return interval(exponent(factors, best * spread))

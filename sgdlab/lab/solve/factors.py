@@ -100,4 +100,4 @@ def usual_l2(spectrum: Spectrum) -> list[float]:
     largest = np.square(spectrum.singular_values).max(initial=0.0) / spectrum.n_rows
     top = math.ceil(math.log10(largest)) if largest > 0 else 0
     digits = [f"{digit}e{power}" for power in range(top - DECADES, top) for digit in (1, 3)]
-    return [float(each) for each in (*digits, f"1e{top}")]
+    return [float(text) for text in (*digits, f"1e{top}")]

@@ -12,8 +12,8 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
+from sgdlab.lab.checks import check_l2
 from sgdlab.lab.solve.factors import Factors, factorise, usual_l2
-from sgdlab.lab.subject import check_l2
 from sgdlab.optim.closed_form import Minimum
 from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses, losses_of
@@ -38,7 +38,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Of the training targets under y ~ N(x.w + b, sigma2), at its maximum.
+    """The likelihood of the training targets under y ~ N(x.w + b, sigma2), at its maximum.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ def solve(
     factors = factorise(dataset.training(np.float64), bias, train.train_bias)
     path_l2 = usual_l2(factors.spectrum) if l2 is None else sorted(set(l2))
     fits = _fits(factors, [0.0, *path_l2], dataset)
-    best = 1 + int(np.argmin([each.validation.half_mse for each in fits[1:]]))
+    best = 1 + int(np.argmin([fit.validation.half_mse for fit in fits[1:]]))
     fits = _with_test(fits, range(len(fits)) if test_all else (0, best), dataset)
     return Solution(
         bias_mode=bias_mode,
@@ -165,13 +165,13 @@ def _with_test(fits: list[Fit], which: Sequence[int], dataset: Dataset) -> list[
     """The same fits, some of them with their losses on the test rows."""
     losses = _losses([fits[n].minimum for n in which], dataset.test(np.float64))
     tested = dict(zip(which, losses, strict=True))
-    return [replace(each, test=tested.get(n)) for n, each in enumerate(fits)]
+    return [replace(fit, test=tested.get(n)) for n, fit in enumerate(fits)]
 
 
 def _losses(minima: Sequence[Minimum], rows: RowSet) -> list[Losses]:
-    """Of every model, in one pass over the rows."""
-    weights = np.stack([each.weights for each in minima])
-    bias = np.array([[each.bias] for each in minima])
+    """Those of every model, in one pass over the rows."""
+    weights = np.stack([minimum.weights for minimum in minima])
+    bias = np.array([[minimum.bias] for minimum in minima])
     sums = ErrorSums(len(minima))
     for chunk, targets in rows.walk():
         sums.add(weights @ chunk.T + bias, targets)
@@ -194,8 +194,8 @@ def _likelihood(fit: Fit, factors: Factors, fits_bias: bool, dataset: Dataset) -
 
 def _baseline(maximum_likelihood: Minimum, best: Minimum, dataset: Dataset) -> Baseline:
     minima = (maximum_likelihood, best)
-    weights = np.stack([each.weights for each in minima])
-    bias = np.array([each.bias for each in minima])
+    weights = np.stack([minimum.weights for minimum in minima])
+    bias = np.array([minimum.bias for minimum in minima])
     training = dataset.training(np.float64).targets
     constant = constant_prediction("half_mse", training)
     losses = {"training": losses_of(constant - training)}
@@ -206,7 +206,7 @@ def _baseline(maximum_likelihood: Minimum, best: Minimum, dataset: Dataset) -> B
         errors, from_constant = prediction_errors(weights, bias, chunks), constant - rows.targets
         losses[name] = losses_of(from_constant)
         of_likelihood, of_best = (
-            paired_difference("half_mse", each[None], from_constant) for each in errors
+            paired_difference("half_mse", of_model[None], from_constant) for of_model in errors
         )
         differences[name] = (of_likelihood, of_best)
     return Baseline(constant, losses, differences)

@@ -13,7 +13,7 @@ from rich.text import Text
 from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
-from sgdlab.optim.closed_form import EPSILON
+from sgdlab.optim.closed_form import EPSILON, stability_limit
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, number, plain, setting
 
@@ -33,7 +33,7 @@ def table(answer: Answer[Solution]) -> RenderableType:
         Text(),
         _figures(solution),
         Text(),
-        *(Text(f"{each[0].upper()}{each[1:]}.") for each in findings(solution)),
+        *(Text(f"{finding[0].upper()}{finding[1:]}.") for finding in findings(solution)),
     )
 
 
@@ -56,13 +56,14 @@ def document(answer: Answer[Solution]) -> dict[str, Any]:
         "stable_learning_rate": _stable_learning_rate(solution),
         **asdict(solution.likelihood),
         "constant": baseline.constant,
-        "constant_losses": {name: asdict(each) for name, each in baseline.losses.items()},
+        "constant_losses": {name: asdict(losses) for name, losses in baseline.losses.items()},
         "maximum_likelihood": _fit_row(solution, solution.maximum_likelihood)
         | {"weights": solution.maximum_likelihood.minimum.weights},
         "selected": _fit_row(solution, solution.best) | {"weights": solution.best.minimum.weights},
         "path": [_fit_row(solution, fit) for fit in solution.path],
         "differences": {
-            name: [asdict(each) for each in pair] for name, pair in baseline.differences.items()
+            name: [asdict(difference) for difference in pair]
+            for name, pair in baseline.differences.items()
         },
         "findings": findings(solution),
         "test_used_for_selection": False,
@@ -110,7 +111,7 @@ def _on_the_edge(solution: Solution) -> list[str]:
     if len(path) < 2 or best.l2 == 0 or path[0] is not best is not path[-1]:
         return []
     end = "smallest" if best is path[0] else "largest"
-    return [f"the selected L2 is the {end} of the path; look beyond it (--l2)"]
+    return [f"the selected L2 is the {end} of the path; look beyond it"]
 
 
 def _bias_words(solution: Solution) -> str:
@@ -170,9 +171,9 @@ def _figures(solution: Solution) -> Table:
 
 
 def _stable_learning_rate(solution: Solution) -> float | None:
-    """2 / (largest eigenvalue + l2): the limit of full-batch gradient descent on this cell."""
+    """The limit of full-batch gradient descent on this cell; None where nothing is curved."""
     curvature = solution.factors.largest_eigenvalue + solution.cell_l2
-    return 2 / curvature if curvature > 0 else None
+    return stability_limit(curvature) if curvature > 0 else None
 
 
 def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.errors import UsageError
+from sgdlab.lab.checks import check_count, check_learning_rate
 from sgdlab.lab.xor.exact import INPUTS, TARGETS
 from sgdlab.random_streams import Purpose, generator
 
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Weights:
-    """Of all restarts, the last axis: ``W`` (2, n_hidden, n), ``c``, ``v`` (n_hidden, n), ``b``."""
+    """All restarts, the last axis: ``W`` (2, n_hidden, n), ``c``, ``v`` (n_hidden, n), ``b``."""
 
     W: Floats
     c: Floats
@@ -112,7 +113,7 @@ def forward(weights: Weights) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def gradient(weights: Weights) -> Weights:
-    """Of half the mean squared error; the slope of a rectified unit at its kink is taken as 0."""
+    """That of half the mean squared error; the slope of a rectified unit at its kink is 0 here."""
     residuals, active = forward(weights)
     hidden = np.where(active, _hidden(weights), 0.0)
     back = residuals[:, None] * weights.v * active / len(INPUTS)
@@ -164,12 +165,10 @@ def _levels(errors: Floats, has_dead_unit: NDArray[np.bool_]) -> list[Level]:
 
 
 def _check(n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float) -> None:
-    counts = {"n_hidden": n_hidden, "n_restarts": n_restarts, "n_steps": n_steps}
-    for name, count in counts.items():
-        if count < 1:
-            raise UsageError(f"`{name}={count}`", "nothing to do", "at least 1")
-    if not 0 < learning_rate < math.inf:
-        raise UsageError(f"`learning_rate={learning_rate}`", "no step size", "a positive number")
+    check_count("n_hidden", n_hidden)
+    check_count("n_restarts", n_restarts)
+    check_count("n_steps", n_steps)
+    check_learning_rate(learning_rate)
     size = f"`n_hidden={n_hidden}` `n_restarts={n_restarts}`"
     if (units := n_hidden * n_restarts) > MOST_UNITS:
         raise UsageError(size, f"{units} units", f"at most {MOST_UNITS}", "take fewer restarts")

@@ -49,9 +49,9 @@ def _linear(solution: LinearSolution) -> Iterator[RenderableType]:
 
 def _descent(result: XorStudy) -> RenderableType:
     steps = new_table("step", "w1", "w2", "b", "J")
-    for each in result.descent:
-        figures = (*each.parameters, each.mean_squared_error)
-        steps.add_row(str(each.step), *(f"{value:.6f}" for value in figures))
+    for step in result.descent:
+        figures = (*step.parameters, step.mean_squared_error)
+        steps.add_row(str(step.step), *(f"{value:.6f}" for value in figures))
     w1, w2, b = result.linear.parameters
     steps.add_row("exact", *map(str, (w1, w2, b, result.linear.mean_squared_error)))
     return steps
@@ -91,9 +91,7 @@ def _restarts(found: Restarts) -> Iterator[RenderableType]:
             "unit: a local minimum."
         )
     if other.n_restarts:
-        yield Text(
-            f"{other.n_restarts} have not come to rest; try more --steps, or a smaller rate."
-        )
+        yield Text(f"{other.n_restarts} have not come to rest; try more steps, or a smaller rate.")
 
 
 def document(result: XorStudy) -> dict[str, Any]:
@@ -110,8 +108,8 @@ def document(result: XorStudy) -> dict[str, Any]:
         "descent": {
             "learning_rate": result.descent_rate,
             "steps": [
-                {"step": each.step, **_named(each.parameters), "J": each.mean_squared_error}
-                for each in result.descent
+                {"step": step.step, **_named(step.parameters), "J": step.mean_squared_error}
+                for step in result.descent
             ],
         },
         "network": {
