@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sgdlab.cli.options import Format, FormatOption, Prefix, Quiet, Seed
-from sgdlab.cli.output import show
+from sgdlab.cli.output import show_with
 
 
 def synthesize(
@@ -36,11 +36,5 @@ def describe(
 
 def _show_description(format: Format, description: Any) -> None:
     from sgdlab.lab.describe import report
-    from sgdlab.lab.describe import report as describe_report
 
-    show(
-        format,
-        lambda: report.description_table(description),
-        lambda: describe_report.description_document(description),
-        lambda: describe_report.file_rows(description),
-    )
+    show_with(format, report, description)

@@ -121,7 +121,7 @@ def test_stand_in_files_among_others_are_named(tmp_path, monkeypatch):
     assert [file.part for file in description.files if file.is_stand_in] == ["Xtr", "ytr", "Xte"]
     assert description.remarks == ("synthetic: Xtr, ytr, Xte; not synthetic: yte",)
     console = Console(width=80, file=io.StringIO())
-    console.print(report.description_table(description))
+    console.print(report.table(description))
     assert "\nsynthetic: Xtr, ytr, Xte; not synthetic: yte\n" in console.file.getvalue()
 
 

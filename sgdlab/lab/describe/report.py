@@ -1,4 +1,4 @@
-"""What is in a folder of arrays, as tables and documents."""
+"""How ``data describe`` is shown."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,13 +12,13 @@ from sgdlab.report.numbers import n_bytes, number, plain
 from sgdlab.system.safe_text import printable
 
 
-def description_table(description: Description) -> RenderableType:
-    """What ``data describe`` shows."""
+def table(description: Description) -> RenderableType:
+    """Files, targets, and whether the files are the homework's own."""
     files = new_table("file", "shape", "dtype", "size", "min", "max", "mean", "std")
-    for each in description.files:
-        shape = " x ".join(map(str, each.shape))
-        values = map(plain, (each.minimum, each.maximum, each.mean, each.std))
-        files.add_row(each.part, shape, each.dtype, n_bytes(each.n_bytes), *values)
+    for file in description.files:
+        shape = " x ".join(map(str, file.shape))
+        values = map(plain, (file.minimum, file.maximum, file.mean, file.std))
+        files.add_row(file.part, shape, file.dtype, n_bytes(file.n_bytes), *values)
     labels = new_table(
         "\nlabels", "\nnumber", "\nmean", "\nstd", "\nmin", "\nmedian", "\nmax",
         "constant\nhalf-MSE", "constant\nMAE",
@@ -39,27 +39,28 @@ def description_table(description: Description) -> RenderableType:
 def _published(description: Description) -> Text:
     """Which files are the homework's originals, by their sha256."""
     known = [
-        f"{each.part} ({each.published_as})" for each in description.files if each.published_as
+        f"{file.part} ({file.published_as})" for file in description.files if file.published_as
     ]
     if not known:
         return Text("by their sha256, none of the files is an original of the homework")
     return Text(f"by their sha256, originals of the homework: {', '.join(known)}")
 
 
-def description_document(description: Description) -> dict[str, Any]:
-    """The result of ``data describe``."""
+def document(description: Description) -> dict[str, Any]:
+    """Everything, in full precision; the hashes too."""
     return {
         "folder": str(description.folder),
         "prefix": description.prefix,
         "synthetic": description.is_synthetic,
-        "files": file_rows(description),
-        "labels": [asdict(each) for each in description.labels],
+        "files": rows(description),
+        "labels": [asdict(label) for label in description.labels],
         "remarks": description.remarks,
     }
 
 
-def file_rows(description: Description) -> list[dict[str, Any]]:
+def rows(description: Description) -> list[dict[str, Any]]:
+    """A row for each file."""
     return [
-        vars(each) | {"path": str(each.path), "shape": "x".join(map(str, each.shape))}
-        for each in description.files
+        vars(file) | {"path": str(file.path), "shape": "x".join(map(str, file.shape))}
+        for file in description.files
     ]
