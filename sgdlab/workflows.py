@@ -99,7 +99,7 @@ def train(
     grid = expand(loaded)
     if len(grid.cells) != 1:
         place = "grid" if isinstance(config, Mapping) else config
-        hint = "search the grid, or set single values"
+        hint = "search the grid, or set single values with `overrides`"
         raise ConfigError(place, f"{len(grid.cells)} cells", "one", hint)
     return search(loaded, grid, options or SearchOptions(), observer or Observer(), arrays)
 

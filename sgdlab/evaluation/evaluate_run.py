@@ -75,9 +75,9 @@ def evaluate_run(
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
     if prefix is not None and folder is None:
-        raise UsageError(f"`prefix={prefix!r}`", "not of the run's own arrays", "`data` too")
+        raise UsageError(f"`prefix={prefix}`", "not of the run's own arrays", "`data` too")
     if folder is not None and arrays is not None:
-        raise UsageError(folder, "arrays in memory too", "one of them")
+        raise UsageError(f"`data={folder}`", "arrays in memory too", "one of them")
     directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
     config, conclusion = experiment.config, _with_best(directory, experiment)

@@ -75,7 +75,7 @@ def complaint(call, file) -> str:
     """The line about a file with which a call ends."""
     with pytest.raises(StorageError) as caught:
         call()
-    (message,) = caught.value.messages
+    message = str(caught.value)
     assert message.startswith(f"{file}: ")
     assert len(message.splitlines()) == 1
     assert "; expected " in message
@@ -168,7 +168,7 @@ def test_an_experiment_file_with_a_wrong_value_is_an_error_of_every_command(
     ):
         message = complaint(call, finished.experiment_file)
         assert next(iter(values)) in message or "reason" in message
-        assert message.endswith("(move the run's folder away, or start over with --fresh)")
+        assert message.endswith("(move the run's folder away, or start over with fresh=True)")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{", b'"a"', b"NaN", b"[" * 5000, b"\xff"])

@@ -142,7 +142,7 @@ def test_without_arrays_a_mapping_names_their_folder():
             workflows.train({"data": data, "train": train})
     with pytest.raises(ConfigError, match=r"^data: nothing; expected a value \(add it\)$"):
         workflows.train({"train": train})
-    with pytest.raises(ConfigError, match=r"^--set train\.l2: 'a'; expected a number$"):
+    with pytest.raises(ConfigError, match=r"^overrides train\.l2: 'a'; expected a number$"):
         workflows.train({"data": {"path": "."}, "train": train}, ["train.l2=a"])
 
 
@@ -194,7 +194,7 @@ def test_a_run_is_evaluated_on_other_arrays_in_memory(arrays):
     ]:
         with pytest.raises(DataError, match=f"^{re.escape(message)}"):
             workflows.evaluate("latest", arrays=given)
-    with pytest.raises(UsageError, match=r"^here: arrays in memory too; expected one of them$"):
+    with pytest.raises(UsageError, match=r"^data=here: arrays in memory too; expected one of them$"):
         workflows.evaluate("latest", data="here", arrays=arrays)
 
 
