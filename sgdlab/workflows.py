@@ -35,13 +35,10 @@ from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor.measure import XorStudy, study_xor
 from sgdlab.lab.xor.network import train_restarts
 from sgdlab.observer import Observer
-from sgdlab.planning.cost import estimate
-from sgdlab.planning.memory import assign_memory
-from sgdlab.planning.plan import make_plan, n_threads
+from sgdlab.planning.plan import n_threads
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.names import find_run
-from sgdlab.search.forecast.forecast import predict
-from sgdlab.search.forecast.sample import open_source
+from sgdlab.search import planned
 from sgdlab.search.planned import PlannedSearch
 from sgdlab.search.result import SearchResult
 from sgdlab.search.session import SearchOptions as SearchOptions  # part of these functions
@@ -115,20 +112,11 @@ def plan_search(
     Parameters
     ----------
     measure
-        Take about a second to measure this machine, and predict the time.
+        Take about a second to measure this machine, and forecast time and memory.
     runs_dir
         Where the run would be written, and small files are for the measurement.
     """
-    config = load_config(config_path, overrides)
-    cells = expand(config).cells
-    with open_source(config.data) as (source, is_synthetic):
-        plan = make_plan(cells, source.shape, config.run, n_threads(config.run))
-        cost = estimate(plan, len(cells), source.shape, config.run)
-        prediction = None
-        if measure:
-            works = assign_memory(plan.passes, source.shape, config.run)
-            prediction = predict(works, source, config.run, Path(runs_dir), cost.memory_bytes)
-    return PlannedSearch(config.name, is_synthetic, plan, cost, prediction)
+    return planned.plan_search(load_config(config_path, overrides), measure, Path(runs_dir))
 
 
 def evaluate(

@@ -20,7 +20,7 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
     cost = planned.cost
     totals = new_table("", "", show_header=False)
     where = "held in memory" if cost.in_memory else "streamed from the files"
-    predicted = planned.prediction
+    forecast = planned.forecast
     figures = {
         "cells": str(cost.n_cells),
         "trajectories": str(cost.n_trajectories),
@@ -31,12 +31,10 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
         "arithmetic": n_operations(cost.flops),
         "memory": n_bytes(cost.memory_bytes),
     }
-    if predicted is not None:
-        figures |= {"predicted time": seconds(predicted.elapsed_s)}
-        if predicted.peak_memory_bytes is not None:
-            figures |= {
-                "predicted peak memory of the process": n_bytes(predicted.peak_memory_bytes)
-            }
+    if forecast is not None:
+        figures |= {"predicted time": seconds(forecast.elapsed_s)}
+        if forecast.peak_memory_bytes is not None:
+            figures |= {"predicted peak memory of the process": n_bytes(forecast.peak_memory_bytes)}
     for name, value in figures.items():
         totals.add_row(name, value)
     is_folded = any(each.is_folded for each in planned.plan.passes)
@@ -54,7 +52,7 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
                 str(len(block.trajectories)),
                 _sizes(block.batch_sizes),
                 str(block.epochs),
-                "direct" if window is None else f"blocked, {window}",
+                "direct" if window is None else f"windowed, {window}",
                 str(each.blas_threads),
                 each.train.order,
                 each.train.precision,
@@ -77,13 +75,12 @@ def _sizes(batch_sizes: Sequence[int]) -> str:
 def plan_document(planned: PlannedSearch) -> dict[str, Any]:
     """The result of ``--dry-run``."""
     about: dict[str, Any] = {"name": planned.name, "synthetic": planned.is_synthetic}
-    if planned.prediction is not None:
-        about["prediction"] = asdict(planned.prediction)
+    if planned.forecast is not None:
+        about["forecast"] = asdict(planned.forecast)
     return {**about, **asdict(planned.cost), "passes": planned.plan.to_log()}
 
 
 def plan_rows(planned: PlannedSearch) -> list[dict[str, Any]]:
     """The same as one row, without the blocks."""
-    prediction = planned.prediction
-    predicted = {} if prediction is None else asdict(prediction)
-    return [asdict(planned.cost) | {f"predicted_{name}": predicted[name] for name in predicted}]
+    forecast = {} if planned.forecast is None else asdict(planned.forecast)
+    return [asdict(planned.cost) | {f"forecast_{name}": forecast[name] for name in forecast}]

@@ -11,8 +11,8 @@ from sgdlab.config.grid import Cell
 from sgdlab.errors import StorageError
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.runs.experiment import START_OVER, Experiment, read_experiment
-from sgdlab.runs.reading import read_json, reading
+from sgdlab.runs.experiment import Experiment, read_experiment
+from sgdlab.runs.reading import START_OVER, read_json, reading
 from sgdlab.system import files as system_files
 
 

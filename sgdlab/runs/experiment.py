@@ -11,11 +11,12 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset
 from sgdlab.data.shape import Shape
-from sgdlab.planning.cost import Prediction
+from sgdlab.planning.cost import Forecast
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.conclusion import WithBest, WithoutBest, conclusion_of
 from sgdlab.runs.reading import (
     LARGE,
+    START_OVER,
     Count,
     Index,
     Log,
@@ -28,7 +29,6 @@ from sgdlab.runs.reading import (
     reading,
 )
 
-START_OVER = "move the run's folder away, or start over with `fresh=True`"
 Extent = Literal["best", "all"]
 Status = Literal["running", "interrupted", "failed", "completed"]
 
@@ -115,7 +115,7 @@ class Environment(Log):
 
 
 class Session(Log):
-    """When a command worked on a run, what was predicted, and what it took.
+    """When a command worked on a run, what was forecast, and what it took.
 
     ``peak_memory_bytes`` are None on systems that do not tell. This and ``elapsed_s`` are known
     when a session has ended; of one that was killed they stay unknown.
@@ -124,7 +124,7 @@ class Session(Log):
     started: Word
     ended: Word | None
     threads: Count
-    prediction: Annotated[Prediction, Logged(peak_memory_bytes=Count | None)] | None
+    forecast: Annotated[Forecast, Logged(peak_memory_bytes=Count | None)] | None
     elapsed_s: float | None = None
     peak_memory_bytes: Count | None = None
 
@@ -288,7 +288,7 @@ def read_experiment(path: Path) -> Experiment:
     Raises
     ------
     StorageError
-        If it is absent or broken, or a newer sgdlab wrote it.
+        If it is absent or broken, or another sgdlab wrote it whose keys are others.
     """
     content = read_json(path, START_OVER)
     with reading(path, START_OVER):

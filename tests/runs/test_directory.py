@@ -185,6 +185,30 @@ def test_what_a_newer_sgdlab_wrote_is_refused(config, options, finished):
         assert "schema_version 99, which a newer sgdlab wrote" in message
 
 
+def test_what_an_older_sgdlab_wrote_is_refused_with_what_to_do(config, options, finished, sgdlab):
+    for file in (finished.cell_file(3), finished.experiment_file):
+        good = file.read_bytes()
+        edit(file, schema_version=1)
+        runs = ("--runs-dir", options.runs_dir)
+        assert sgdlab("grid-search", config, *runs, "--quiet") == (
+            4,
+            "",
+            f"sgdlab: error: {file}: schema_version 1, which an older sgdlab wrote; expected 2"
+            " (move the run's folder away, or start over with --fresh)\n",
+        )
+        file.write_bytes(good)
+
+
+def test_starting_over_passes_runs_that_cannot_be_read(config, options, finished):
+    fresh = workflows.SearchOptions(options.runs_dir, fresh=True)
+    second = workflows.grid_search(config, options=fresh).directory
+    for directory in (finished, second):
+        edit(directory.experiment_file, schema_version=1)
+    third = workflows.grid_search(config, options=fresh).directory
+    assert third.name == f"{finished.name}-3"
+    assert contents(third) == contents(finished)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -382,7 +406,7 @@ def test_a_command_line_that_is_no_unicode_is_kept(config, options, monkeypatch)
 
 def test_what_is_trained_again_for_its_weights_is_said(config, options, finished):
     recorder = Recorder()
-    every = workflows.SearchOptions(options.runs_dir, tested="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all")
     workflows.grid_search(config, options=every, observer=recorder)
     assert len(recorder.progress) == 10
     assert recorder.notes == [

@@ -358,7 +358,7 @@ def test_what_is_missing_of_a_finished_run_is_made_again(lost, n_epochs, config,
 def test_what_is_asked_for_later_is_what_is_asked_for_at_once(config, tmp_path):
     """The best cell alone and then all, or all from the start."""
     later, once = (
-        workflows.SearchOptions(tmp_path / name, tested="all", kept="all")
+        workflows.SearchOptions(tmp_path / name, test_losses="all", keep_weights="all")
         for name in ("later", "once")
     )
     alone = workflows.grid_search(config, options=workflows.SearchOptions(tmp_path / "later"))
@@ -376,7 +376,7 @@ def test_what_is_asked_for_later_is_what_is_asked_for_at_once(config, tmp_path):
 def test_test_losses_of_all_cells_do_not_train_the_folds_again(config, options):
     workflows.grid_search(config, options=options)
     recorder = Recorder()
-    every = workflows.SearchOptions(options.runs_dir, tested="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all")
     found = workflows.grid_search(config, options=every, observer=recorder)
     assert recorder.notes == []
     assert sorted(found.test_losses) == list(range(16))
@@ -433,7 +433,7 @@ def strict_json_of(path):
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_evaluate_reproduces_the_log(config, options, precision):
-    every = workflows.SearchOptions(options.runs_dir, tested="all", kept="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all", keep_weights="all")
     workflows.grid_search(config, [f"train.precision={precision}"], every)
     for cell in (None, 3):
         found = workflows.evaluate("latest", options.runs_dir, cell, mae_step=0.1)

@@ -100,7 +100,7 @@ def test_the_run_directory_holds_every_log(config, options, arrays):
     logs = [strict_json(path.read_bytes()) for path in sorted(directory.cells_folder.iterdir())]
     assert [log["cell"] for log in logs] == [f"{n:04d}" for n in range(16)]
     for log in logs:
-        assert log["schema_version"] == 1
+        assert log["schema_version"] == 2
         assert log["status"] == "completed"
         (replicate,) = log["replicates"]
         n_epochs = log["hyperparameters"]["epochs"]
@@ -239,7 +239,7 @@ def test_an_interrupted_fresh_start_is_taken_up_by_the_same_command(config, opti
 
 def test_all_test_losses_and_weights_can_be_asked_for_later(config, options, arrays):
     first = workflows.grid_search(config, options=options)
-    every = workflows.SearchOptions(options.runs_dir, tested="all", kept="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all", keep_weights="all")
     found = workflows.grid_search(config, options=every)
     assert found.best == first.best
     assert sorted(found.test_losses) == list(range(16))
@@ -370,7 +370,7 @@ def test_progress_counts_epochs_and_cells(config, options):
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 def test_evaluate_reproduces_the_log(config, options, precision, preprocess):
     overrides = [f"train.precision={precision}", f"data.preprocess={preprocess}"]
-    every = workflows.SearchOptions(options.runs_dir, tested="all", kept="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all", keep_weights="all")
     found = workflows.grid_search(config, overrides, every)
     for cell in (None, 3):
         result = workflows.evaluate("latest", options.runs_dir, cell)

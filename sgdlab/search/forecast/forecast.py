@@ -13,7 +13,7 @@ from sgdlab.config.model import Run
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import HASHED_WHOLE_BYTES
 from sgdlab.data.shape import Shape
-from sgdlab.planning.cost import Prediction
+from sgdlab.planning.cost import Forecast
 from sgdlab.planning.memory import Work, assign_memory, epochs_validated_together
 from sgdlab.planning.plan import cells_of, make_plan, n_threads
 from sgdlab.search.forecast.pace import Pace, measure_pace
@@ -62,9 +62,9 @@ class _Segment:
         return sum(len(block.trajectories) for block in self.work.plan.blocks)
 
 
-def predict(
+def forecast(
     works: Sequence[Work], source: Source, run: Run, runs_dir: Path, memory_bytes: int
-) -> Prediction:
+) -> Forecast:
     """Time and memory of making some passes, and of the end of the run.
 
     Parameters
@@ -88,16 +88,16 @@ def predict(
     )
     training_s += (shape.n_validation + shape.n_test) * (first.held_out_s + reading.again_s)
     writing_s = _writing_s(works, first, runs_dir)
-    predicted_peak = None
+    expected_peak = None
     if base is not None and peak is not None:
         # What a sample takes beyond its plan, such as the buffers of the BLAS, the run takes too.
         planned = max(pace.memory_bytes for pace in paces.values())
-        predicted_peak = base + memory_bytes + max(0, peak - base - planned)
-    return Prediction(
+        expected_peak = base + memory_bytes + max(0, peak - base - planned)
+    return Forecast(
         elapsed_s=training_s + writing_s,
         training_s=training_s,
         writing_s=writing_s,
-        peak_memory_bytes=predicted_peak,
+        peak_memory_bytes=expected_peak,
         measured_in_s=time.perf_counter() - start,
     )
 
