@@ -140,7 +140,7 @@ class Run:
 
     def evaluate(self):
         found = workflows.evaluate(self.directory.path, cell=self.cell)
-        return evaluation.evaluation_document(found)
+        return evaluation.document(found)
 
 
 @pytest.fixture

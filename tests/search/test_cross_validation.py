@@ -212,7 +212,7 @@ def test_rows_have_standard_errors_and_the_test_loss_of_the_training_on_all_rows
     norm = found.model(found.best).mean("weights_squared_norm")
     assert penalty == pytest.approx(found.best.cell.train.l2 / 2 * norm)
     assert sum(row["test_loss"] != "" for row in rows) == 1
-    document = json.loads(strict_json.encode(search.search_document(found, 3)))
+    document = json.loads(strict_json.encode(search.document(found, 3)))
     assert (document["folds"], document["rule"]) == (FOLDS, "minimum")
     assert document["cells"][0]["cell"] == document["best"] == found.best.cell.name
     assert document["best_bias"] == found.final[found.best.cell.index].mean("bias")
@@ -448,7 +448,7 @@ def test_evaluate_reproduces_the_log(config, options, precision):
         assert validation.losses.mae == pytest.approx(mae, rel=tolerance)
         assert validation.step is None
         assert training.step is not None
-        rows = evaluation.evaluation_rows(found, with_vectors=False)
+        rows = evaluation.rows(found)
         assert "step_replicate" not in rows[1]
 
 
