@@ -1,6 +1,8 @@
-"""One function for each command; each can be called from Python and prints nothing."""
+"""A function for each command: it can be called from Python, and prints nothing.
 
-import math
+What can go wrong is an error of :mod:`sgdlab.errors`.
+"""
+
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from sgdlab.config.model import json_schema
 from sgdlab.config.reading import load_config
 from sgdlab.config.source import ConfigLike
 from sgdlab.data.stand_in import synthesize
-from sgdlab.errors import ConfigError, UsageError
+from sgdlab.errors import ConfigError
 from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run
 from sgdlab.lab.describe.measure import Description, describe
 from sgdlab.lab.gradient_noise.frozen import AtEpoch, frozen
@@ -63,15 +65,10 @@ def grid_search(
     config
         A YAML file, or a mapping of what it would hold.
     overrides
-        ``key.path=value`` each.
+        Values that are replaced, as ``key.path=value``.
     arrays
         ``Xtr``, ``ytr``, ``Xte`` and ``yte``, in place of files: the config need not name any. The
         run is that of files that hold the same arrays.
-
-    Raises
-    ------
-    ConfigError, DataError, StorageError, NothingToSelectError
-        See :mod:`sgdlab.errors`.
     """
     loaded = load_config(config, overrides, needs_files=arrays is None)
     options, observer = options or SearchOptions(), observer or Observer()
@@ -135,24 +132,9 @@ def evaluate(
     run
         A path, a name below ``runs_dir``, or ``latest``: the run that a command last finished or
         found finished.
-    data, prefix
-        Folder and prefix of other arrays; by default the run's own.
-    mae_step
-        The learning rate of one step of subgradient descent on the mean absolute error.
-    arrays
-        In memory: the run's own, or any pair of others (``Xtr`` and ``ytr`` or ``Xte`` and
-        ``yte``).
-
-    Raises
-    ------
-    UsageError
-        If there is no such run or cell, or ``mae_step`` is no positive number.
     """
-    if mae_step is not None and not 0 < mae_step < math.inf:
-        raise UsageError(f"`mae_step={mae_step}`", "no step size", "a positive number")
-    folder = None if data is None else Path(data)
     directory = find_run(Path(runs_dir), run)
-    return evaluate_run(directory, cell, folder, prefix, mae_step, arrays)
+    return evaluate_run(directory, cell, data, prefix, mae_step, arrays)
 
 
 def solve(
@@ -200,11 +182,6 @@ def gradient_noise(
         From 1 to the number of training rows; by default powers of two, and all rows.
     n_trials
         Minibatches of each size, with and without replacement.
-
-    Raises
-    ------
-    ConfigError, UsageError, DataError, NothingToSelectError
-        See :mod:`sgdlab.errors`.
     """
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
@@ -238,13 +215,7 @@ def scaling_rule(
     options: ScalingOptions | None = None,
     observer: Observer | None = None,
 ) -> Answer[ScalingRule]:
-    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1.
-
-    Raises
-    ------
-    ConfigError, DataError, UsageError
-        See :mod:`sgdlab.errors`.
-    """
+    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1."""
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
         run, options = subject.config.run, options or ScalingOptions()
@@ -259,13 +230,7 @@ def orders(
     options: OrdersOptions | None = None,
     observer: Observer | None = None,
 ) -> Answer[OrdersResult]:
-    """Noise floors with replacement, shuffled once and reshuffled, over learning rates.
-
-    Raises
-    ------
-    ConfigError, DataError, UsageError
-        See :mod:`sgdlab.errors`.
-    """
+    """Noise floors with replacement, shuffled once and reshuffled, over learning rates."""
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
         threads, options = n_threads(subject.config.run), options or OrdersOptions()
