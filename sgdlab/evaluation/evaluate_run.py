@@ -32,6 +32,7 @@ from sgdlab.system.blas import blas_threads
 
 NamedRows = dict[str, RowSet]
 Arrays = Mapping[str, NDArray[Any]]
+PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class EvaluationResult:
 def evaluate_run(
     directory: RunDirectory,
     cell: int | None = None,
-    data: str | os.PathLike[str] | None = None,
+    data: PathLike | None = None,
     prefix: str | None = None,
     mae_step: float | None = None,
     arrays: Arrays | None = None,
@@ -77,12 +78,7 @@ def evaluate_run(
     DataError
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
-    if prefix is not None and data is None:
-        raise UsageError(f"`prefix={prefix}`", "not of the run's own arrays", "`data` too")
-    if data is not None and arrays is not None:
-        raise UsageError(f"`data={data}`", "arrays in memory too", "one of them")
-    if mae_step is not None and not 0 < mae_step < math.inf:
-        raise UsageError(f"`mae_step={mae_step}`", "no step size", "a positive number")
+    _check_arguments(data, prefix, mae_step, arrays)
     directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
     conclusion = _with_best(directory, experiment)
@@ -92,10 +88,20 @@ def evaluate_run(
     with blas_threads(n_threads(experiment.config.run)):
         if data is None and (arrays is None or _are_own(arrays, experiment)):
             return model.on_own_rows(arrays)
-        with _other_arrays(
-            data, experiment.config.data.prefix if prefix is None else prefix, arrays
-        ) as others:
+        prefix = experiment.config.data.prefix if prefix is None else prefix
+        with _other_arrays(data, prefix, arrays) as others:
             return model.on_other_rows(others)
+
+
+def _check_arguments(
+    data: PathLike | None, prefix: str | None, mae_step: float | None, arrays: Arrays | None
+) -> None:
+    if prefix is not None and data is None:
+        raise UsageError(f"`prefix={prefix}`", "not of the run's own arrays", "`data` too")
+    if data is not None and arrays is not None:
+        raise UsageError(f"`data={data}`", "arrays in memory too", "one of them")
+    if mae_step is not None and not 0 < mae_step < math.inf:
+        raise UsageError(f"`mae_step={mae_step}`", "no step size", "a positive number")
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class _Model:
                 scores = score_out_of_fold(of_folds, dataset, precision, metric)
                 out_of_fold = EvaluatedRows.of("validation", scores, logged["validation"])
                 evaluated.insert(1, out_of_fold)
-            return self._shown(evaluated, is_stand_in(dataset.arrays))
+            return self._outcome(evaluated, is_stand_in(dataset.arrays))
 
     def on_other_rows(self, arrays: Mapping[str, RowArray]) -> EvaluationResult:
         """Evaluated on rows that the run knows nothing of."""
@@ -129,7 +135,7 @@ class _Model:
         precision = self.result.cell.train.precision
         named = rows_of_pairs(arrays, transform, precision, n_features)
         evaluated = self._evaluated(named, {})
-        return self._shown(evaluated, is_stand_in(arrays), tuple(_doubts(evaluated, named)))
+        return self._outcome(evaluated, is_stand_in(arrays), tuple(_doubts(evaluated, named)))
 
     def _evaluated(
         self, named: NamedRows, logged: Mapping[str, float | None]
@@ -145,7 +151,7 @@ class _Model:
             for name, rows in named.items()
         ]
 
-    def _shown(
+    def _outcome(
         self, evaluated: Sequence[EvaluatedRows], is_synthetic: bool, warnings: tuple[str, ...] = ()
     ) -> EvaluationResult:
         config, evaluated = self.experiment.config, tuple(evaluated)
@@ -202,7 +208,7 @@ def _are_own(arrays: Arrays, experiment: Experiment) -> bool:
 
 @contextmanager
 def _other_arrays(
-    folder: str | os.PathLike[str] | None, prefix: str, arrays: Arrays | None
+    folder: PathLike | None, prefix: str, arrays: Arrays | None
 ) -> Iterator[Mapping[str, RowArray]]:
     if folder is None:
         yield pairs_in_memory(arrays or {})

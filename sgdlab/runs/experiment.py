@@ -14,6 +14,7 @@ from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import Forecast
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.conclusion import WithBest, WithoutBest, conclusion_of
+from sgdlab.runs.plan_log import PlanLog, check_covers, planned
 from sgdlab.runs.reading import (
     LARGE,
     START_OVER,
@@ -31,33 +32,6 @@ from sgdlab.runs.reading import (
 
 Extent = Literal["best", "all"]
 Status = Literal["running", "interrupted", "failed", "completed"]
-
-
-class TrajectoryLog(Log):
-    """Which cells are trained as one."""
-
-    replicate: Index
-    cells: Annotated[tuple[Index, ...], Field(min_length=1, strict=False)]
-
-
-class BlockLog(Log):
-    """See :class:`sgdlab.planning.plan.Block`."""
-
-    index: Index
-    window_rows: Count | None
-    fold: Index | None
-    trajectories: Annotated[tuple[TrajectoryLog, ...], Field(min_length=1, strict=False)]
-
-
-class PassLog(Log):
-    """See :class:`sgdlab.planning.plan.Pass`."""
-
-    chunk_rows: Count
-    blas_threads: Count
-    blocks: Annotated[tuple[BlockLog, ...], Field(min_length=1, strict=False)]
-
-
-PlanLog = Annotated[tuple[PassLog, ...], Field(strict=False)]
 
 
 class DataLog(Log):
@@ -193,8 +167,8 @@ class Experiment(Log):
         ValueError
             If it does not fit the cells and folds.
         """
-        plan = _planned("plan", self.plan, cells)
-        _check_covers("plan", plan, cells, self.data.shape.folds)
+        plan = planned("plan", self.plan, cells)
+        check_covers("plan", plan, cells, self.data.shape.folds)
         return plan
 
     def final_training(self, cells: Sequence[Cell]) -> Plan:
@@ -205,8 +179,8 @@ class Experiment(Log):
         ValueError
             If it does not fit the cells.
         """
-        plan = _planned("final_plan", self.final_plan, cells)
-        _check_covers("final_plan", plan, [cells[n] for n in sorted(plan.cells)], None)
+        plan = planned("final_plan", self.final_plan, cells)
+        check_covers("final_plan", plan, [cells[n] for n in sorted(plan.cells)], None)
         return plan
 
     def replaced(self, **values: Any) -> "Experiment":
@@ -245,25 +219,6 @@ class Experiment(Log):
                 raise ValueError(f"{place}.standard_error: null of {n_rows[name]} rows")
         if self.tested == "best" and len(conclusion.test_losses) > 1:
             raise ValueError("test_losses: of other cells than the best, which alone was tested")
-
-
-def plan_log(plan: Plan) -> tuple[PassLog, ...]:
-    """A plan as it is written; see :meth:`Experiment.training_plan` for the way back."""
-    return tuple(PassLog.model_validate(each) for each in plan.to_log())
-
-
-def _planned(key: str, log: Sequence[PassLog], cells: Sequence[Cell]) -> Plan:
-    try:
-        return Plan.from_log(_plain(log), cells)
-    except (LookupError, ValueError) as error:
-        raise ValueError(f"{key}: {error}") from None
-
-
-def _check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None) -> None:
-    try:
-        plan.check_covers(cells, folds)
-    except ValueError as error:
-        raise ValueError(f"{key}.blocks.trajectories.cells: {error}") from None
 
 
 def _plain(value: object) -> Any:

@@ -22,9 +22,10 @@ from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, make_plan, n_threads
 from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session, plan_log
+from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session
 from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_name
 from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.runs.plan_log import plan_log
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
 from sgdlab.search.finishing import Ending, cells_needed
 from sgdlab.search.forecast.forecast import forecast
