@@ -28,8 +28,10 @@ def table(result: SearchResult, n_cells: int) -> RenderableType:
     headings = ("valid.\nloss", "valid.\n+ L2", rmse, "\nbias", "test*\nloss", "test*\n+ L2")
     optional = ("test*\n+ L2", rmse, "\nbias", "valid.\n+ L2")
     cells = new_table("\ncell", *axes, *metrics, *headings, optional=optional)
-    for each in result.results[:n_cells]:
-        cells.add_row(*_cell_values(result, each), style="bold" if each is result.best else None)
+    for cell_result in result.results[:n_cells]:
+        cells.add_row(
+            *_cell_values(result, cell_result), style="bold" if cell_result is result.best else None
+        )
     cells.add_section()
     cells.add_row(*_constant_values(result))
     which = "all cells" if len(result.test_losses) > 1 else "the best cell"
@@ -51,21 +53,27 @@ def _other_metric(result: SearchResult) -> Metric | None:
     return None if isinstance(metric, HalfMse) else metric
 
 
-def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
-    yield each.cell.name
+def _cell_values(result: SearchResult, cell_result: CellResult) -> Iterator[str]:
+    yield cell_result.cell.name
     for axis in result.axes:
-        yield setting(getattr(each.cell.train, axis))
-    loss, regularized = each.mean("validation_loss"), each.mean("validation_loss_regularized")
-    test = result.test_losses.get(each.cell.index)
-    values = [_with_error(each, "validation_loss"), number(regularized)]
-    model = result.model(each)
+        yield setting(getattr(cell_result.cell.train, axis))
+    loss, regularized = (
+        cell_result.mean("validation_loss"),
+        cell_result.mean("validation_loss_regularized"),
+    )
+    test = result.test_losses.get(cell_result.cell.index)
+    values = [_with_error(cell_result, "validation_loss"), number(regularized)]
+    model = result.model(cell_result)
     values += [number(np.sqrt(2 * loss)), plain(model.mean("bias"))]
     values += [number(test.half_mse if test else None)]
     values += [number(test.half_mse + model.penalty if test else None)]
     if other := _other_metric(result):
-        yield from (_with_error(each, other.logged_as), number(other.of(test) if test else None))
+        yield from (
+            _with_error(cell_result, other.logged_as),
+            number(other.of(test) if test else None),
+        )
         values[0] = number(loss)
-    if each.status == "diverged":
+    if cell_result.status == "diverged":
         values[0] = "diverged"
     yield from values
 
@@ -130,8 +138,12 @@ def document(result: SearchResult, n_cells: int) -> dict[str, Any]:
         "best": result.best.cell.name,
         "best_bias": result.model(result.best).mean("bias"),
         "constant": result.constant,
-        "constant_losses": {name: asdict(each) for name, each in result.constant_losses.items()},
-        "differences": {name: asdict(each) for name, each in result.differences.items()},
+        "constant_losses": {
+            name: asdict(losses) for name, losses in result.constant_losses.items()
+        },
+        "differences": {
+            name: asdict(difference) for name, difference in result.differences.items()
+        },
         "findings": result.findings,
         "test_used_for_selection": False,
         "cells": result.rows(n_cells),

@@ -67,7 +67,7 @@ class BlasLog(Log):
 
 
 class GitLog(Log):
-    """Of the source tree."""
+    """The revision of the source tree."""
 
     commit: Word
     is_dirty: bool
@@ -211,11 +211,17 @@ class Experiment(Log):
         """Whether they are of the metric, the rows and the cells that they must be of."""
         shape, metric = self.data.shape, self.config.select.metric
         n_rows = {"validation": shape.n_validation or shape.n_train, "test": shape.n_test}
-        for name, each in conclusion.differences.items():
+        for name, difference in conclusion.differences.items():
             place = f"differences.{name}"
-            if each.metric != metric:
-                raise ValueError(f"{place}.metric: {each.metric}, but the config has {metric}")
-            if each.standard_error is None and n_rows[name] > 1 and abs(each.mean) < LARGE:
+            if difference.metric != metric:
+                raise ValueError(
+                    f"{place}.metric: {difference.metric}, but the config has {metric}"
+                )
+            if (
+                difference.standard_error is None
+                and n_rows[name] > 1
+                and abs(difference.mean) < LARGE
+            ):
                 raise ValueError(f"{place}.standard_error: null of {n_rows[name]} rows")
         if self.tested == "best" and len(conclusion.test_losses) > 1:
             raise ValueError("test_losses: of other cells than the best, which alone was tested")
@@ -231,9 +237,9 @@ def _plain(value: object) -> Any:
         names = [name for name in type(value).model_fields if name in value.model_fields_set]
         return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 

@@ -89,7 +89,7 @@ def _known_runs(runs_dir: Path) -> list[RunDirectory]:
     if not os.path.isdir(runs_dir):
         return []
     directories = [RunDirectory(file.parent) for file in runs_dir.glob("*/experiment.json")]
-    return [each for each in directories if each.exists]
+    return [directory for directory in directories if directory.exists]
 
 
 def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
@@ -99,4 +99,4 @@ def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
         return -directory.experiment_file.stat().st_mtime_ns
 
     by_age = sorted(known, key=age)
-    return next((each for each in by_age if each.experiment().is_finished), None)
+    return next((directory for directory in by_age if directory.experiment().is_finished), None)

@@ -66,7 +66,9 @@ class Logged:
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         types = get_type_hints(source, include_extras=True) | self.types
-        keys: dict[str, Any] = {each.name: (types[each.name], ...) for each in fields(source)}
+        keys: dict[str, Any] = {
+            declared.name: (types[declared.name], ...) for declared in fields(source)
+        }
         form = create_model(source.__name__, __base__=Log, **keys)
 
         def content(value: object) -> object:

@@ -237,7 +237,7 @@ def _more(one: Extent, other: Extent) -> Extent:
 
 
 def _forecast(wanted: _Wanted, plan: Plan, blocks: Sequence[Block]) -> Forecast:
-    """Of training some blocks and finishing the run."""
+    """What training some blocks and finishing the run is going to take."""
     run, shape = wanted.config.run, wanted.dataset.shape
     cost = estimate(plan, len(wanted.grid.cells), shape, run)
     works = assign_memory(plan.passes_of(blocks), shape, run)
