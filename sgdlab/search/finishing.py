@@ -73,6 +73,16 @@ class Ending:
             files = self._table(results, {}, final)
             hashes = _hashes(files)
             return WithoutBest(cells=counts, best=None, reason=str(error), files=hashes), files
+        return self._evaluate(best, counts, results, final)
+
+    def _evaluate(
+        self,
+        best: CellResult,
+        counts: Counts,
+        results: Sequence[CellResult],
+        final: Mapping[int, CellResult],
+    ) -> tuple[Conclusion, Files]:
+        """What is found where there is a best cell."""
         models = [final[n] for n in sorted(final)] if final else results
         usable = [model.cell for model in models if model.status == "completed"]
         tested = usable if self.tested == "all" else [best.cell]

@@ -211,13 +211,12 @@ def _complete(
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
         results = run.directory.results()
+        needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
-            needed = cells_needed(results, config.select, _more(tested, kept))
             training.train_weightless(plan, needed)
         else:
             training.train_weightless(plan, cells_needed(results, config.select, kept))
             best = cells_needed(results, config.select, "best")
-            needed = cells_needed(results, config.select, _more(tested, kept))
             final_plan = run.directory.final_plan(experiment, wanted.grid.cells)
             final_plan = training.extended(final_plan, best, needed, len(plan.blocks))
             record.update(final_plan=plan_log(final_plan))
