@@ -45,7 +45,7 @@ def gradient_noise(
     if remedies:
         if batch_sizes is not None:
             hint = "set train.batch_size"
-            raise UsageError("`batch_sizes`", "given with `remedies`", "one of them", hint)
+            raise UsageError("--batch-sizes", "given with --remedies", "one of them", hint)
         table = workflows.noise_remedies(*about, seed, observer(quiet))
         show_with(format, remedies_report, table)
     else:

@@ -38,7 +38,7 @@ def simulate_sampling(
     from sgdlab.lab.sampling import report
 
     if without_replacement and batch_size != 1:
-        raise UsageError("`without_replacement`", "has no batches", "no `batch_size`")
+        raise UsageError("--without-replacement", "has no batches", "no --batch-size")
     n_rows = [n] if sweep is None else sweep
     result = workflows.simulate_sampling(
         n_rows, epochs, trials, seed, batch_size, without_replacement, observer(quiet)
