@@ -1,6 +1,8 @@
-"""One function for each command; each can be called from Python and prints nothing."""
+"""A function for each command: it can be called from Python, and prints nothing.
 
-import math
+What can go wrong is an error of :mod:`sgdlab.errors`.
+"""
+
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from sgdlab.config.reading import load_config
 from sgdlab.config.schema import json_schema
 from sgdlab.config.source import ConfigLike
 from sgdlab.data.stand_in import synthesize
-from sgdlab.errors import ConfigError, UsageError
+from sgdlab.errors import ConfigError
 from sgdlab.evaluation.evaluate_run import EvaluationResult, evaluate_run
 from sgdlab.lab.describe.measure import Description, describe
 from sgdlab.lab.gradient_noise.frozen import AtEpoch, frozen
@@ -35,14 +37,10 @@ from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor.measure import XorStudy, study_xor
 from sgdlab.lab.xor.network import train_restarts
 from sgdlab.observer import Observer
-from sgdlab.planning.cost import estimate
-from sgdlab.planning.making import make_plan
-from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import n_threads
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.names import find_run
-from sgdlab.search.forecast.forecast import predict
-from sgdlab.search.forecast.sample import open_source
+from sgdlab.search import planned
 from sgdlab.search.planned import PlannedSearch
 from sgdlab.search.result import SearchResult
 from sgdlab.search.session import SearchOptions as SearchOptions  # part of these functions
@@ -67,15 +65,10 @@ def grid_search(
     config
         A YAML file, or a mapping of what it would hold.
     overrides
-        ``key.path=value`` each.
+        Values that are replaced, as ``key.path=value``.
     arrays
         ``Xtr``, ``ytr``, ``Xte`` and ``yte``, in place of files: the config need not name any. The
         run is that of files that hold the same arrays.
-
-    Raises
-    ------
-    ConfigError, DataError, StorageError, NothingToSelectError
-        See :mod:`sgdlab.errors`.
     """
     loaded = load_config(config, overrides, needs_files=arrays is None)
     options, observer = options or SearchOptions(), observer or Observer()
@@ -100,7 +93,7 @@ def train(
     grid = expand(loaded)
     if len(grid.cells) != 1:
         place = "grid" if isinstance(config, Mapping) else config
-        hint = "search the grid, or set single values"
+        hint = "search the grid, or set single values with `overrides`"
         raise ConfigError(place, f"{len(grid.cells)} cells", "one", hint)
     return search(loaded, grid, options or SearchOptions(), observer or Observer(), arrays)
 
@@ -116,20 +109,11 @@ def plan_search(
     Parameters
     ----------
     measure
-        Take about a second to measure this machine, and predict the time.
+        Take about a second to measure this machine, and forecast time and memory.
     runs_dir
         Where the run would be written, and small files are for the measurement.
     """
-    config = load_config(config_path, overrides)
-    cells = expand(config).cells
-    with open_source(config.data) as (source, is_synthetic):
-        plan = make_plan(cells, source.shape, config.run, n_threads(config.run))
-        cost = estimate(plan, len(cells), source.shape, config.run)
-        prediction = None
-        if measure:
-            works = assign_memory(plan.passes, source.shape, config.run)
-            prediction = predict(works, source, config.run, Path(runs_dir), cost.memory_bytes)
-    return PlannedSearch(config.name, is_synthetic, plan, cost, prediction)
+    return planned.plan_search(load_config(config_path, overrides), measure, Path(runs_dir))
 
 
 def evaluate(
@@ -148,24 +132,9 @@ def evaluate(
     run
         A path, a name below ``runs_dir``, or ``latest``: the run that a command last finished or
         found finished.
-    data, prefix
-        Folder and prefix of other arrays; by default the run's own.
-    mae_step
-        The learning rate of one step of subgradient descent on the mean absolute error.
-    arrays
-        In memory: the run's own, or any pair of others (``Xtr`` and ``ytr`` or ``Xte`` and
-        ``yte``).
-
-    Raises
-    ------
-    UsageError
-        If there is no such run or cell, or ``mae_step`` is no positive number.
     """
-    if mae_step is not None and not 0 < mae_step < math.inf:
-        raise UsageError(f"`mae_step={mae_step}`", "no step size", "a positive number")
-    folder = None if data is None else Path(data)
     directory = find_run(Path(runs_dir), run)
-    return evaluate_run(directory, cell, folder, prefix, mae_step, arrays)
+    return evaluate_run(directory, cell, data, prefix, mae_step, arrays)
 
 
 def solve(
@@ -213,11 +182,6 @@ def gradient_noise(
         From 1 to the number of training rows; by default powers of two, and all rows.
     n_trials
         Minibatches of each size, with and without replacement.
-
-    Raises
-    ------
-    ConfigError, UsageError, DataError, NothingToSelectError
-        See :mod:`sgdlab.errors`.
     """
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
@@ -251,13 +215,7 @@ def scaling_rule(
     options: ScalingOptions | None = None,
     observer: Observer | None = None,
 ) -> Answer[ScalingRule]:
-    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1.
-
-    Raises
-    ------
-    ConfigError, DataError, UsageError
-        See :mod:`sgdlab.errors`.
-    """
+    """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1."""
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
         run, options = subject.config.run, options or ScalingOptions()
@@ -272,13 +230,7 @@ def orders(
     options: OrdersOptions | None = None,
     observer: Observer | None = None,
 ) -> Answer[OrdersResult]:
-    """Noise floors with replacement, shuffled once and reshuffled, over learning rates.
-
-    Raises
-    ------
-    ConfigError, DataError, UsageError
-        See :mod:`sgdlab.errors`.
-    """
+    """Noise floors with replacement, shuffled once and reshuffled, over learning rates."""
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
         threads, options = n_threads(subject.config.run), options or OrdersOptions()

@@ -132,8 +132,8 @@ def _closed_pipe() -> int:
 
 def _raise_signalled(number: int, frame: FrameType | None) -> None:
     """Unwind once, so that the run's log is written; the next signal ends the program at once."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_DFL)
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handled, signal.SIG_DFL)
     raise _Signalled(number)
 
 

@@ -20,7 +20,7 @@ RunsDir = Annotated[
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, beside the run that is there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; train and write nothing.")]
 Measure = Annotated[
-    bool, typer.Option("--measure", help="First measure this machine and predict the time.")
+    bool, typer.Option("--measure", help="First measure this machine and forecast the time.")
 ]
 KeepWeights = Annotated[Extent, typer.Option(help="Of which cells the run keeps the weights.")]
 Prefix = Annotated[str | None, typer.Option(help="Of the files' names.")]

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 from sgdlab.cli.options import Format
@@ -60,32 +59,32 @@ def console(stream: Any) -> Any:
     )
 
 
-def show(
-    format: Format,
-    table: Callable[[], Any],
-    document: Callable[[], dict[str, Any]],
-    rows: Callable[[], list[dict[str, Any]]],
-) -> None:
-    """Print a result on stdout, in the format asked for."""
-    from sgdlab.search import table as search_table
+def show_with(format: Format, report: Any, *result: Any) -> None:
+    """Print a result on stdout, in the format asked for.
+
+    Parameters
+    ----------
+    report
+        A module with the functions ``table``, ``document`` and ``rows``.
+    result
+        What these take.
+    """
+    from sgdlab.search.table import csv_bytes
+
+    match format:
+        case "table":
+            write(_text(report.table(*result)))
+        case "json":
+            write_document(report.document(*result))
+        case "csv":
+            write(csv_bytes(report.rows(*result)))
+
+
+def write_document(document: dict[str, Any]) -> None:
+    """Print strict JSON on stdout."""
     from sgdlab.system import strict_json
 
-    if format == "table":
-        write(_text(table()))
-    else:
-        write(
-            strict_json.encode(document()) if format == "json" else search_table.csv_bytes(rows())
-        )
-
-
-def show_with(format: Format, report: Any, result: Any) -> None:
-    """Print a result as a module of :mod:`sgdlab.report` shows it."""
-    show(
-        format,
-        lambda: report.table(result),
-        lambda: report.document(result),
-        lambda: report.rows(result),
-    )
+    write(strict_json.encode(document))
 
 
 def _text(renderable: Any) -> str:

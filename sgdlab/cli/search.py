@@ -18,7 +18,7 @@ from sgdlab.cli.options import (
     Quiet,
     RunsDir,
 )
-from sgdlab.cli.output import observer, show
+from sgdlab.cli.output import observer, show_with, write_document
 
 RUN_HELP = (
     "A run's path, its name, or latest: the run that a command last finished or found finished."
@@ -36,17 +36,11 @@ def train(
 ) -> None:
     """Train one model: the config has one value for every hyperparameter."""
     from sgdlab import workflows
-    from sgdlab.report import search
-    from sgdlab.report import search as search_report
+    from sgdlab.report import training
 
     options = workflows.SearchOptions(runs_dir, fresh, measure)
     result = workflows.train(config, overrides or (), options, observer(quiet))
-    show(
-        format,
-        lambda: search.training_table(result),
-        lambda: search_report.search_document(result, 1),
-        lambda: result.rows(1),
-    )
+    show_with(format, training, result)
 
 
 def grid_search(
@@ -67,26 +61,14 @@ def grid_search(
     """Train every cell of a grid in one pass over the data an epoch, and select the best."""
     from sgdlab import workflows
     from sgdlab.report import plan, search
-    from sgdlab.report import plan as plan_report
-    from sgdlab.report import search as search_report
 
     if dry_run:
         planned = workflows.plan_search(config, overrides or (), measure, runs_dir)
-        show(
-            format,
-            lambda: plan.plan_table(planned),
-            lambda: plan_report.plan_document(planned),
-            lambda: plan_report.plan_rows(planned),
-        )
+        show_with(format, plan, planned)
         return
     options = workflows.SearchOptions(runs_dir, fresh, measure, test_losses, keep_weights)
     result = workflows.grid_search(config, overrides or (), options, observer(quiet))
-    show(
-        format,
-        lambda: search.search_table(result, top),
-        lambda: search_report.search_document(result, top),
-        lambda: result.rows(top),
-    )
+    show_with(format, search, result, top)
 
 
 def evaluate(
@@ -105,20 +87,13 @@ def evaluate(
     """Load a run's weights and evaluate them, on its own arrays or on others."""
     from sgdlab import workflows
     from sgdlab.report import evaluation
-    from sgdlab.report import evaluation as evaluation_report
 
     result = workflows.evaluate(run, runs_dir, cell, data, prefix, mae_step)
-    show(
-        format,
-        lambda: evaluation.evaluation_table(result),
-        lambda: evaluation_report.evaluation_document(result),
-        lambda: evaluation_report.evaluation_rows(result, with_vectors=False),
-    )
+    show_with(format, evaluation, result)
 
 
 def schema(quiet: Quiet = False) -> None:
     """Print the JSON Schema of a config file."""
     from sgdlab import workflows
 
-    document = workflows.schema()
-    show("json", lambda: "", lambda: document, list)
+    write_document(workflows.schema())

@@ -48,7 +48,9 @@ def paired_difference(
 def compared_with_constant(model: str, differences: Mapping[str, Difference]) -> str:
     """One sentence on a model and the constant predictor, for every set of rows."""
     metric = METRICS[next(iter(differences.values())).metric].label
-    parts = [f"{rows} {each} ({each.verdict})" for rows, each in differences.items()]
+    parts = [
+        f"{rows} {difference} ({difference.verdict})" for rows, difference in differences.items()
+    ]
     what = f"{model} minus the constant predictor in {metric}, paired by row"
     return f"{what}, ± standard error: {', '.join(parts)}"
 
@@ -60,7 +62,7 @@ def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[
     no place on it.
     """
     ends = []
-    for axis in (each for each in axes if matters(best.train, each)):
+    for axis in (name for name in axes if matters(best.train, name)):
         values = {getattr(cell.train, axis) for cell in cells if matters(cell.train, axis)}
         if len(values) < 2 or any(isinstance(value, str | bool) for value in values):
             continue
@@ -87,6 +89,6 @@ def differ(one: Mean, other: Mean) -> bool:
 
 
 def mean_of(values: NDArray[np.float64]) -> Mean:
-    """Of one number for each of at least two replicates, shape (n_replicates,)."""
+    """The mean of a number of at least two replicates, shape (n_replicates,)."""
     spread = np.std(values, ddof=1) / math.sqrt(len(values))
     return Mean(float(np.mean(values)), float(spread))

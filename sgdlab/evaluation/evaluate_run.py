@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
 from sgdlab.errors import DataError, UsageError
-from sgdlab.evaluation.mae_step import MaeStep, mae_step
+from sgdlab.evaluation import mae_step as steps
+from sgdlab.evaluation.mae_step import MaeStep
 from sgdlab.evaluation.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
 from sgdlab.planning.plan import n_threads
 from sgdlab.runs.cell_log import CellResult
@@ -31,6 +32,7 @@ from sgdlab.system.blas import blas_threads
 
 NamedRows = dict[str, RowSet]
 Arrays = Mapping[str, NDArray[Any]]
+PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,21 @@ class EvaluationResult:
 def evaluate_run(
     directory: RunDirectory,
     cell: int | None = None,
-    folder: Path | None = None,
+    data: PathLike | None = None,
     prefix: str | None = None,
-    learning_rate: float | None = None,
+    mae_step: float | None = None,
     arrays: Arrays | None = None,
 ) -> EvaluationResult:
     """Evaluate the best cell of a finished run, or another one whose weights were kept.
 
     Parameters
     ----------
-    folder, prefix
-        Of other arrays: any pair of ``Xtr`` and ``ytr`` or ``Xte`` and ``yte``. By default the
-        run's own arrays, in the same split.
-    learning_rate
-        Of one step of subgradient descent on the mean absolute error, if that is wanted.
+    data, prefix
+        Folder and prefix of other arrays: any pair of ``Xtr`` and ``ytr`` or ``Xte`` and ``yte``.
+        By default the run's own arrays, in the same split.
+    mae_step
+        The learning rate of one step of subgradient descent on the mean absolute error, if that is
+        wanted.
     arrays
         In memory, in place of a folder: the run's own, which are known by their fingerprint, or any
         pair of others.
@@ -69,52 +72,92 @@ def evaluate_run(
     Raises
     ------
     UsageError
-        If the run is not finished, there is no such cell or its weights were not kept, or there is
-        a prefix without a folder, or a folder beside arrays in memory.
+        If the run is not finished, there is no such cell or its weights were not kept, there is a
+        prefix without a folder, or a folder beside arrays in memory, or ``mae_step`` is no positive
+        number.
     DataError
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
-    if prefix is not None and folder is None:
-        raise UsageError(f"`prefix={prefix!r}`", "not of the run's own arrays", "`data` too")
-    if folder is not None and arrays is not None:
-        raise UsageError(folder, "arrays in memory too", "one of them")
+    _check_arguments(data, prefix, mae_step, arrays)
     directory = RunDirectory(directory.path.resolve())
     experiment = directory.experiment()
-    config, conclusion = experiment.config, _with_best(directory, experiment)
+    conclusion = _with_best(directory, experiment)
     result = _chosen(directory, conclusion, cell)
-    kept = kept_weights(directory, result.cell.index)
-    metric, precision = config.select.metric, result.cell.train.precision
-    is_own = folder is None and (arrays is None or _are_own(arrays, experiment))
-    with ExitStack() as stack:
-        stack.enter_context(blas_threads(n_threads(config.run)))
-        logged: dict[str, float | None] = {}
-        out_of_fold = []
-        if is_own:
-            dataset = stack.enter_context(_own_arrays(config, directory, experiment, arrays))
+    weights = kept_weights(directory, result.cell.index)
+    model = _Model(directory, experiment, conclusion, result, weights, mae_step)
+    with blas_threads(n_threads(experiment.config.run)):
+        if data is None and (arrays is None or _are_own(arrays, experiment)):
+            return model.on_own_rows(arrays)
+        prefix = experiment.config.data.prefix if prefix is None else prefix
+        with _other_arrays(data, prefix, arrays) as others:
+            return model.on_other_rows(others)
+
+
+def _check_arguments(
+    data: PathLike | None, prefix: str | None, mae_step: float | None, arrays: Arrays | None
+) -> None:
+    if prefix is not None and data is None:
+        raise UsageError(f"`prefix={prefix}`", "not of the run's own arrays", "`data` too")
+    if data is not None and arrays is not None:
+        raise UsageError(f"`data={data}`", "arrays in memory too", "one of them")
+    if mae_step is not None and not 0 < mae_step < math.inf:
+        raise UsageError(f"`mae_step={mae_step}`", "no step size", "a positive number")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A cell of a run with its weights: those of folds, and those of all rows to train (None)."""
+
+    directory: RunDirectory
+    experiment: Experiment
+    conclusion: WithBest
+    result: CellResult
+    weights: Mapping[int | None, Weights]
+    step_size: float | None
+
+    def on_own_rows(self, arrays: Arrays | None) -> EvaluationResult:
+        """Evaluated where the run was trained, validated and tested, beside what its log says."""
+        precision, metric = self.result.cell.train.precision, self.experiment.config.select.metric
+        with _own_arrays(self.directory, self.experiment, arrays) as dataset:
+            logged = _logged(self.directory, self.result, self.experiment, self.conclusion)
             named = {"training": dataset.training(precision)} | held_out_rows(dataset, precision)
-            used, logged = dataset.arrays, _logged(directory, result, experiment, conclusion)
+            evaluated = self._evaluated(named, logged)
             if dataset.shape.folds is not None:
-                models = [kept[fold] for fold in range(dataset.shape.folds)]
-                scores = score_out_of_fold(models, dataset, precision, metric)
-                out_of_fold = [EvaluatedRows.of("validation", scores, logged["validation"])]
-        else:
-            prefix = config.data.prefix if prefix is None else prefix
-            used = stack.enter_context(_other_arrays(folder, prefix, arrays))
-            n_features = kept[None][0].shape[-1]
-            named = rows_of_pairs(used, kept_transform(directory), precision, n_features)
-        evaluated = [
+                of_folds = [self.weights[fold] for fold in range(dataset.shape.folds)]
+                scores = score_out_of_fold(of_folds, dataset, precision, metric)
+                out_of_fold = EvaluatedRows.of("validation", scores, logged["validation"])
+                evaluated.insert(1, out_of_fold)
+            return self._outcome(evaluated, is_stand_in(dataset.arrays))
+
+    def on_other_rows(self, arrays: Mapping[str, RowArray]) -> EvaluationResult:
+        """Evaluated on rows that the run knows nothing of."""
+        transform, n_features = kept_transform(self.directory), self.weights[None][0].shape[-1]
+        precision = self.result.cell.train.precision
+        named = rows_of_pairs(arrays, transform, precision, n_features)
+        evaluated = self._evaluated(named, {})
+        return self._outcome(evaluated, is_stand_in(arrays), tuple(_doubts(evaluated, named)))
+
+    def _evaluated(
+        self, named: NamedRows, logged: Mapping[str, float | None]
+    ) -> list[EvaluatedRows]:
+        metric, weights = self.experiment.config.select.metric, self.weights[None]
+        return [
             EvaluatedRows.of(
                 name,
-                score(kept[None], rows, conclusion.constant, metric),
+                score(weights, rows, self.conclusion.constant, metric),
                 logged.get(name),
-                None if learning_rate is None else _step(kept[None], rows, learning_rate),
+                None if self.step_size is None else _step(weights, rows, self.step_size),
             )
             for name, rows in named.items()
         ]
-        evaluated[1:1] = out_of_fold
-        warnings = () if is_own else tuple(_doubts(evaluated, named))
-        is_synthetic = is_stand_in(used)
-    return EvaluationResult(directory, config, result, is_synthetic, tuple(evaluated), warnings)
+
+    def _outcome(
+        self, evaluated: Sequence[EvaluatedRows], is_synthetic: bool, warnings: tuple[str, ...] = ()
+    ) -> EvaluationResult:
+        config, evaluated = self.experiment.config, tuple(evaluated)
+        return EvaluationResult(
+            self.directory, config, self.result, is_synthetic, evaluated, warnings
+        )
 
 
 def _with_best(directory: RunDirectory, experiment: Experiment) -> WithBest:
@@ -140,18 +183,18 @@ def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _step(weights: Weights, rows: RowSet, learning_rate: float) -> MaeStep:
-    """Of the first replicate."""
-    return mae_step(weights[0][0], float(weights[1][0]), rows.walk(), learning_rate)
+    """One step on the mean absolute error, from the weights of the first replicate."""
+    return steps.mae_step(weights[0][0], float(weights[1][0]), rows.walk(), learning_rate)
 
 
 def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[str]:
     """Where a model that loses to a constant may have been given X on another scale."""
-    for each in evaluated:
-        if each.difference.verdict == "worse" or not math.isfinite(each.losses.half_mse):
-            ends = [(chunk.min(), chunk.max()) for chunk, _ in named[each.rows].walk()]
+    for found in evaluated:
+        if found.difference.verdict == "worse" or not math.isfinite(found.losses.half_mse):
+            ends = [(chunk.min(), chunk.max()) for chunk, _ in named[found.rows].walk()]
             seen = f"{min(low for low, _ in ends):.5g} to {max(high for _, high in ends):.5g}"
             yield (
-                f"{each.rows}: worse than the constant predictor; is X on the scale of the run's"
+                f"{found.rows}: worse than the constant predictor; is X on the scale of the run's"
                 f" training rows? The weights see it from {seen}"
             )
 
@@ -165,22 +208,20 @@ def _are_own(arrays: Arrays, experiment: Experiment) -> bool:
 
 @contextmanager
 def _other_arrays(
-    folder: Path | None, prefix: str, arrays: Arrays | None
+    folder: PathLike | None, prefix: str, arrays: Arrays | None
 ) -> Iterator[Mapping[str, RowArray]]:
     if folder is None:
         yield pairs_in_memory(arrays or {})
         return
-    with open_pairs(folder, prefix) as files:
+    with open_pairs(Path(folder), prefix) as files:
         yield files
 
 
 @contextmanager
 def _own_arrays(
-    config: Config,
-    directory: RunDirectory,
-    experiment: Experiment,
-    arrays: Arrays | None,
+    directory: RunDirectory, experiment: Experiment, arrays: Arrays | None
 ) -> Iterator[Dataset]:
+    config = experiment.config
     if arrays is None:
         _check_present(config, directory)
     with open_dataset(config.data, arrays) as dataset:

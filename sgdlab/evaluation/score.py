@@ -57,7 +57,7 @@ class Scores:
 
     @property
     def difference(self) -> Difference:
-        """Of the model to the constant predictor."""
+        """How far the model is from the constant predictor."""
         return paired_difference(self.metric, self.errors, self.constant_errors)
 
     @cached_property
@@ -78,8 +78,8 @@ class Scores:
             return losses_of(errors)
         of_folds = [losses_of(errors[..., self.folds == n]) for n in range(self.folds.max() + 1)]
         return Losses(
-            float(np.mean([each.half_mse for each in of_folds])),
-            float(np.mean([each.mae for each in of_folds])),
+            float(np.mean([losses.half_mse for losses in of_folds])),
+            float(np.mean([losses.mae for losses in of_folds])),
         )
 
 
@@ -194,17 +194,17 @@ def measure_test_losses(
     found: dict[int, Losses] = {}
     for start in range(0, len(cells), CELLS_TOGETHER):
         together = cells[start : start + CELLS_TOGETHER]
-        for precision in dict.fromkeys(each.train.precision for each in together):
-            chosen = [each for each in together if each.train.precision == precision]
-            models = [weights_of(each, None) for each in chosen]
+        for precision in dict.fromkeys(cell.train.precision for cell in together):
+            chosen = [cell for cell in together if cell.train.precision == precision]
+            models = [weights_of(cell, None) for cell in chosen]
             losses = _losses(models, dataset.test(precision))
-            found |= {each.index: of_one for each, of_one in zip(chosen, losses, strict=True)}
+            found |= {cell.index: of_one for cell, of_one in zip(chosen, losses, strict=True)}
     return found
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _losses(models: Sequence[Weights], rows: RowSet) -> list[Losses]:
-    """Of models with equally many replicates; nothing is kept of a row."""
+    """The losses of models with equally many replicates; nothing is kept of a row."""
     weights, bias = (np.stack(arrays) for arrays in zip(*models, strict=True))
     sums = ErrorSums(bias.size)
     flat = weights.reshape(bias.size, -1)

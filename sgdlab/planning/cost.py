@@ -63,7 +63,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Forecast:
     """What training some blocks is going to take on this machine, by a measurement of it.
 
     Attributes

@@ -13,35 +13,35 @@ from sgdlab.report.numbers import finite, number, setting
 from sgdlab.system.safe_text import printable
 
 
-def evaluation_table(result: EvaluationResult) -> RenderableType:
+def table(result: EvaluationResult) -> RenderableType:
     """Losses on each set of rows, beside those in the log and the constant predictor's."""
     unit = result.config.data.target_unit
-    table = new_table(
+    losses_table = new_table(
         "\nrows", "\nnumber", "\nhalf-MSE", "as\nlogged", f"RMSE\n{unit}", f"MAE\n{unit}",
         "90 % of\nerrors <", "largest\nerror", "constant\nhalf-MSE",
     )  # fmt: skip
-    for each in result.evaluated:
-        losses, constant = each.losses, each.constant_losses
-        values = (losses.half_mse, each.logged_loss, losses.rmse, losses.mae, each.error_90)
-        figures = (*values, each.largest_error, constant.half_mse)
-        table.add_row(each.rows, str(each.n_rows), *map(number, figures))
+    for found in result.evaluated:
+        losses, constant = found.losses, found.constant_losses
+        values = (losses.half_mse, found.logged_loss, losses.rmse, losses.mae, found.error_90)
+        figures = (*values, found.largest_error, constant.half_mse)
+        losses_table.add_row(found.rows, str(found.n_rows), *map(number, figures))
     n_replicates = result.result.cell.train.replicates
     means = f", means over {n_replicates} replicates" if n_replicates > 1 else ""
     heading = f"{result.directory.name}: cell {result.result.cell.name}{means}"
     title = Text(printable(heading), style="bold")
     if result.is_synthetic:
         title.append(" on a synthetic stand-in", style="yellow")
-    notes = [Text(printable(f"{each}."), style="yellow") for each in result.warnings]
-    if any(each.rows == "validation" for each in result.evaluated) and result.result.folds:
+    notes = [Text(printable(f"{warning}."), style="yellow") for warning in result.warnings]
+    if any(found.rows == "validation" for found in result.evaluated) and result.result.folds:
         note = "validation: every row by the model of its fold; losses are means over folds"
         notes.append(Text(note, style="dim"))
-    steps = {each.rows: each.step for each in result.evaluated if each.step is not None}
+    steps = {found.rows: found.step for found in result.evaluated if found.step is not None}
     of_which = ", replicate 0" if n_replicates > 1 else ""
-    return Group(title, table, *notes, *([_steps_table(steps, of_which)] if steps else []))
+    return Group(title, losses_table, *notes, *([_steps_table(steps, of_which)] if steps else []))
 
 
 def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
-    table = new_table(
+    steps_table = new_table(
         "\nrows", "above\nn+", "below\nn-", "(n+ - n-)\n/ n", "subgradient\nof w, norm", "\nbias",
         "bias after\none step",
     )  # fmt: skip
@@ -49,36 +49,42 @@ def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
         norm = float(np.linalg.norm(step.weights_subgradient))
         counts = (str(step.n_above), str(step.n_below))
         values = (step.bias_subgradient, norm, step.bias)
-        table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
+        steps_table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
     rate = setting(next(iter(steps.values())).learning_rate)
     heading = f"\nOne step on the mean absolute error, learning rate {rate}{of_which}"
-    return Group(Text(heading, style="bold"), table)
+    return Group(Text(heading, style="bold"), steps_table)
 
 
-def evaluation_document(result: EvaluationResult) -> dict[str, Any]:
+def document(result: EvaluationResult) -> dict[str, Any]:
     """The result of ``evaluate``."""
     return {
         "run": str(result.directory.path),
         "synthetic": result.is_synthetic,
         "cell": result.result.cell.name,
-        "evaluated": evaluation_rows(result, with_vectors=True),
+        "evaluated": _all_rows(result),
         "warnings": result.warnings,
     }
 
 
-def evaluation_rows(result: EvaluationResult, with_vectors: bool) -> list[dict[str, Any]]:
+def rows(result: EvaluationResult) -> list[dict[str, Any]]:
     """A row for each set of rows; vectors, such as a subgradient, have no place in CSV."""
-    rows = []
-    for each in result.evaluated:
-        row: dict[str, Any] = {"rows": each.rows, "n_rows": each.n_rows}
-        row |= {"half_mse": each.losses.half_mse, "logged_half_mse": each.logged_loss}
-        row |= {"rmse": each.losses.rmse, "mae": each.losses.mae}
-        row |= {"error_90": finite(each.error_90), "largest_error": finite(each.largest_error)}
-        row |= {"constant_half_mse": each.constant_losses.half_mse}
-        if each.step is not None:
+    found = _all_rows(result)
+    for row in found:
+        row.pop("weights_subgradient", None)
+    return found
+
+
+def _all_rows(result: EvaluationResult) -> list[dict[str, Any]]:
+    found = []
+    for evaluated in result.evaluated:
+        row: dict[str, Any] = {"rows": evaluated.rows, "n_rows": evaluated.n_rows}
+        row |= {"half_mse": evaluated.losses.half_mse, "logged_half_mse": evaluated.logged_loss}
+        row |= {"rmse": evaluated.losses.rmse, "mae": evaluated.losses.mae}
+        row |= {"error_90": finite(evaluated.error_90)}
+        row |= {"largest_error": finite(evaluated.largest_error)}
+        row |= {"constant_half_mse": evaluated.constant_losses.half_mse}
+        if (step := evaluated.step) is not None:
             row |= {"step_replicate": 0}
-            row |= {name: value for name, value in vars(each.step).items() if name != "n_rows"}
-            if not with_vectors:
-                row.pop("weights_subgradient")
-        rows.append(row)
-    return rows
+            row |= {name: value for name, value in vars(step).items() if name != "n_rows"}
+        found.append(row)
+    return found

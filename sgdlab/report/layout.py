@@ -26,7 +26,7 @@ class UncutTable(Table):
         for heading in self.optional:
             if shown.natural_width(console, options) <= options.max_width:
                 break
-            shown.columns = [each for each in shown.columns if each.header != heading]
+            shown.columns = [column for column in shown.columns if column.header != heading]
             left_out.append(heading.replace("\n", " ").strip())
         width = max(options.max_width, shown.natural_width(console, options))
         yield from super(UncutTable, shown).__rich_console__(

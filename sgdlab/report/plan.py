@@ -15,12 +15,26 @@ from sgdlab.search.planned import PlannedSearch
 MOST_SIZES = 6
 
 
-def plan_table(planned: PlannedSearch) -> RenderableType:
+def table(planned: PlannedSearch) -> RenderableType:
     """What ``--dry-run`` shows."""
     cost = planned.cost
-    totals = new_table("", "", show_header=False)
+    title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
+    warning = random_reads_warning(cost.n_random_reads, cost.random_read_bytes)
+    notes = [Text(warning, style="yellow")] if warning else []
+    if _is_folded(planned):
+        notes.append(Text("in the end the selected cell is trained on all rows", style="dim"))
+    notes.append(Text("nothing was trained or written"))
+    return Group(title, _totals(planned), Text(), _blocks(planned), *notes)
+
+
+def _is_folded(planned: PlannedSearch) -> bool:
+    return any(one_pass.is_folded for one_pass in planned.plan.passes)
+
+
+def _totals(planned: PlannedSearch) -> RenderableType:
+    """The size and the cost of the whole plan, a line each, and its forecast."""
+    cost, forecast = planned.cost, planned.forecast
     where = "held in memory" if cost.in_memory else "streamed from the files"
-    predicted = planned.prediction
     figures = {
         "cells": str(cost.n_cells),
         "trajectories": str(cost.n_trajectories),
@@ -31,22 +45,26 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
         "arithmetic": n_operations(cost.flops),
         "memory": n_bytes(cost.memory_bytes),
     }
-    if predicted is not None:
-        figures |= {"predicted time": seconds(predicted.elapsed_s)}
-        if predicted.peak_memory_bytes is not None:
-            figures |= {
-                "predicted peak memory of the process": n_bytes(predicted.peak_memory_bytes)
-            }
+    if forecast is not None:
+        figures["predicted time"] = seconds(forecast.elapsed_s)
+        if (peak := forecast.peak_memory_bytes) is not None:
+            figures["predicted peak memory of the process"] = n_bytes(peak)
+    totals = new_table("", "", show_header=False)
     for name, value in figures.items():
         totals.add_row(name, value)
-    is_folded = any(each.is_folded for each in planned.plan.passes)
+    return totals
+
+
+def _blocks(planned: PlannedSearch) -> RenderableType:
+    """What is trained side by side, and how."""
+    is_folded = _is_folded(planned)
     fold = ["\nfold"] if is_folded else []
     blocks = new_table(
         "\nblock", *fold, "trajec-\ntories", "batch\nsizes", "\nepochs", "kernel,\nwindow",
         "\nthreads", "\norder", "preci-\nsion",
     )  # fmt: skip
-    for each in planned.plan.passes:
-        for block in each.blocks:
+    for one_pass in planned.plan.passes:
+        for block in one_pass.blocks:
             window = block.window_rows
             blocks.add_row(
                 str(block.index),
@@ -54,18 +72,12 @@ def plan_table(planned: PlannedSearch) -> RenderableType:
                 str(len(block.trajectories)),
                 _sizes(block.batch_sizes),
                 str(block.epochs),
-                "direct" if window is None else f"blocked, {window}",
-                str(each.blas_threads),
-                each.train.order,
-                each.train.precision,
+                "direct" if window is None else f"windowed, {window}",
+                str(one_pass.blas_threads),
+                one_pass.train.order,
+                one_pass.train.precision,
             )
-    title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
-    warning = random_reads_warning(cost.n_random_reads, cost.random_read_bytes)
-    notes = [Text(warning, style="yellow")] if warning else []
-    if is_folded:
-        notes.append(Text("in the end the selected cell is trained on all rows", style="dim"))
-    notes.append(Text("nothing was trained or written"))
-    return Group(title, totals, Text(), blocks, *notes)
+    return blocks
 
 
 def _sizes(batch_sizes: Sequence[int]) -> str:
@@ -74,16 +86,15 @@ def _sizes(batch_sizes: Sequence[int]) -> str:
     return ", ".join(map(str, batch_sizes))
 
 
-def plan_document(planned: PlannedSearch) -> dict[str, Any]:
+def document(planned: PlannedSearch) -> dict[str, Any]:
     """The result of ``--dry-run``."""
     about: dict[str, Any] = {"name": planned.name, "synthetic": planned.is_synthetic}
-    if planned.prediction is not None:
-        about["prediction"] = asdict(planned.prediction)
+    if planned.forecast is not None:
+        about["forecast"] = asdict(planned.forecast)
     return {**about, **asdict(planned.cost), "passes": planned.plan.to_log()}
 
 
-def plan_rows(planned: PlannedSearch) -> list[dict[str, Any]]:
+def rows(planned: PlannedSearch) -> list[dict[str, Any]]:
     """The same as one row, without the blocks."""
-    prediction = planned.prediction
-    predicted = {} if prediction is None else asdict(prediction)
-    return [asdict(planned.cost) | {f"predicted_{name}": predicted[name] for name in predicted}]
+    forecast = {} if planned.forecast is None else asdict(planned.forecast)
+    return [asdict(planned.cost) | {f"forecast_{name}": forecast[name] for name in forecast}]

@@ -1,4 +1,4 @@
-"""Tables for the terminal, within 80 columns where the values allow it."""
+"""A search as a table within 80 columns where the values allow it, and as a document."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sgdlab.config.grid import FIRST_NAMES
@@ -18,10 +17,9 @@ from sgdlab.system.safe_text import printable
 from sgdlab.words.metrics import METRICS, HalfMse, Metric
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
-HISTORY_LINES = 8
 
 
-def search_table(result: SearchResult, n_cells: int) -> RenderableType:
+def table(result: SearchResult, n_cells: int) -> RenderableType:
     """The best cells, the constant predictor as a row of its own, and what the numbers mean."""
     axes = [AXIS_HEADINGS.get(axis, "\n" + axis.replace("_", " ")) for axis in result.axes]
     rmse = f"RMSE\n{result.config.data.target_unit}"
@@ -29,45 +27,53 @@ def search_table(result: SearchResult, n_cells: int) -> RenderableType:
     metrics = (f"valid.\n{other.label}", f"test*\n{other.label}") if other else ()
     headings = ("valid.\nloss", "valid.\n+ L2", rmse, "\nbias", "test*\nloss", "test*\n+ L2")
     optional = ("test*\n+ L2", rmse, "\nbias", "valid.\n+ L2")
-    table = new_table("\ncell", *axes, *metrics, *headings, optional=optional)
-    for each in result.results[:n_cells]:
-        table.add_row(*_cell_values(result, each), style="bold" if each is result.best else None)
-    table.add_section()
-    table.add_row(*_constant_values(result))
+    cells = new_table("\ncell", *axes, *metrics, *headings, optional=optional)
+    for cell_result in result.results[:n_cells]:
+        cells.add_row(
+            *_cell_values(result, cell_result), style="bold" if cell_result is result.best else None
+        )
+    cells.add_section()
+    cells.add_row(*_constant_values(result))
     which = "all cells" if len(result.test_losses) > 1 else "the best cell"
     note = f"* of {which}; the test rows played no part in the selection"
     if result.shape.folds:
         note = f"* of {which}, trained on all rows; the test rows played no part in the selection"
         note += "\nvalid.: mean over folds ± standard error, by models that had not seen the rows"
-    return Group(_title(result), table, Text(note, style="dim"), *_explanations(result))
+    return Group(title_of(result), cells, Text(note, style="dim"), *explanations(result))
 
 
-def _metric(result: SearchResult) -> Metric:
+def metric_of(result: SearchResult) -> Metric:
     """What the cells were selected by."""
     return METRICS.make(result.config.select.metric)
 
 
 def _other_metric(result: SearchResult) -> Metric | None:
     """The same, where it is another than half the mean squared error, which is always shown."""
-    metric = _metric(result)
+    metric = metric_of(result)
     return None if isinstance(metric, HalfMse) else metric
 
 
-def _cell_values(result: SearchResult, each: CellResult) -> Iterator[str]:
-    yield each.cell.name
+def _cell_values(result: SearchResult, cell_result: CellResult) -> Iterator[str]:
+    yield cell_result.cell.name
     for axis in result.axes:
-        yield setting(getattr(each.cell.train, axis))
-    loss, regularized = each.mean("validation_loss"), each.mean("validation_loss_regularized")
-    test = result.test_losses.get(each.cell.index)
-    values = [_with_error(each, "validation_loss"), number(regularized)]
-    model = result.model(each)
+        yield setting(getattr(cell_result.cell.train, axis))
+    loss, regularized = (
+        cell_result.mean("validation_loss"),
+        cell_result.mean("validation_loss_regularized"),
+    )
+    test = result.test_losses.get(cell_result.cell.index)
+    values = [_with_error(cell_result, "validation_loss"), number(regularized)]
+    model = result.model(cell_result)
     values += [number(np.sqrt(2 * loss)), plain(model.mean("bias"))]
     values += [number(test.half_mse if test else None)]
     values += [number(test.half_mse + model.penalty if test else None)]
     if other := _other_metric(result):
-        yield from (_with_error(each, other.logged_as), number(other.of(test) if test else None))
+        yield from (
+            _with_error(cell_result, other.logged_as),
+            number(other.of(test) if test else None),
+        )
         values[0] = number(loss)
-    if each.status == "diverged":
+    if cell_result.status == "diverged":
         values[0] = "diverged"
     yield from values
 
@@ -91,45 +97,7 @@ def _constant_values(result: SearchResult) -> Iterator[str]:
     yield from (number(result.constant), number(test.half_mse), ABSENT)
 
 
-def training_table(result: SearchResult) -> RenderableType:
-    """A single training: its losses beside the constant predictor's, and how it came to them."""
-    best, model = result.best, result.model(result.best)
-    losses = {
-        "training": model.mean("train_loss"),
-        "validation": best.mean("validation_loss"),
-        "test": result.test_losses[best.cell.index].half_mse,
-    }
-    errors = {
-        "validation": best.mean("validation_mae"),
-        "test": result.test_losses[best.cell.index].mae,
-    }
-    rmse = f"RMSE\n{result.config.data.target_unit}"
-    gap = f"difference\nin {_metric(result).label}"
-    headings = ("half-\nMSE", "\n+ L2", rmse, "\nMAE", "constant\nhalf-MSE", "constant\nMAE", gap)
-    table = new_table("\nrows", *headings)
-    for name, loss in losses.items():
-        constant = result.constant_losses[name]
-        penalty = (best if name == "validation" else model).penalty
-        values = (loss, loss + penalty, np.sqrt(2 * loss), errors.get(name))
-        gap = str(result.differences[name]) if name in result.differences else ABSENT
-        table.add_row(name, *map(number, (*values, constant.half_mse, constant.mae)), gap)
-    return Group(_title(result), _history(best), Text(), table, *_explanations(result))
-
-
-def _history(result: CellResult) -> Table:
-    """Losses after some epochs of the first training, evenly spread, with the last."""
-    first, *others = result.replicates
-    which = "fold 0" if result.folds else "replicate 0" if others else ""
-    heading = f"{which}\nepoch"
-    table = new_table(heading, "running\nloss", "validation\nloss")
-    epochs = np.unique(np.linspace(1, first.epochs, HISTORY_LINES).round().astype(int))
-    for epoch in epochs.tolist():
-        names = ("running_loss", "validation_loss")
-        table.add_row(str(epoch), *(number(first.history[name][epoch - 1]) for name in names))
-    return table
-
-
-def _title(result: SearchResult) -> Text:
+def title_of(result: SearchResult) -> Text:
     shape, n_cells = result.shape, len(result.results)
     counted = f"{n_cells} cells" if n_cells > 1 else "1 cell"
     if (n_replicates := result.best.cell.train.replicates) > 1:
@@ -146,8 +114,8 @@ def _title(result: SearchResult) -> Text:
     return title
 
 
-def _explanations(result: SearchResult) -> Iterator[Text]:
-    statistic = _metric(result).constant
+def explanations(result: SearchResult) -> Iterator[Text]:
+    statistic = metric_of(result).constant
     value = f"{number(result.constant)} {result.config.data.target_unit}".rstrip()
     yield Text(f"  constant: always predicts the training {statistic}, {value}", style="dim")
     yield Text()
@@ -157,7 +125,7 @@ def _explanations(result: SearchResult) -> Iterator[Text]:
     yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
 
 
-def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
+def document(result: SearchResult, n_cells: int) -> dict[str, Any]:
     """The result of ``train`` and ``grid-search``; ``cells`` are rows of ``results.csv``."""
     return {
         "run": str(result.directory.path),
@@ -170,9 +138,18 @@ def search_document(result: SearchResult, n_cells: int) -> dict[str, Any]:
         "best": result.best.cell.name,
         "best_bias": result.model(result.best).mean("bias"),
         "constant": result.constant,
-        "constant_losses": {name: asdict(each) for name, each in result.constant_losses.items()},
-        "differences": {name: asdict(each) for name, each in result.differences.items()},
+        "constant_losses": {
+            name: asdict(losses) for name, losses in result.constant_losses.items()
+        },
+        "differences": {
+            name: asdict(difference) for name, difference in result.differences.items()
+        },
         "findings": result.findings,
         "test_used_for_selection": False,
         "cells": result.rows(n_cells),
     }
+
+
+def rows(result: SearchResult, n_cells: int) -> list[dict[str, Any]]:
+    """The best cells as rows of ``results.csv``."""
+    return result.rows(n_cells)

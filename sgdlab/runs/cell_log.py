@@ -31,7 +31,7 @@ class CellResult:
 
     @property
     def status(self) -> str:
-        statuses = {each.status for each in self.replicates}
+        statuses = {training.status for training in self.replicates}
         return "diverged" if "diverged" in statuses else "completed"
 
     @property
@@ -54,7 +54,7 @@ class CellResult:
 
     @np.errstate(over="ignore", invalid="ignore")
     def standard_error(self, name: str) -> float:
-        """Of the mean over folds, or without them over replicates; NaN for a single one."""
+        """That of a mean over folds, or without them over replicates; NaN for a single one."""
         values = self._values(name)
         if len(values) < 2:
             return math.nan
@@ -62,7 +62,7 @@ class CellResult:
 
     def _values(self, name: str) -> NDArray[np.float64]:
         """One of each fold, the mean over its replicates; or one of each replicate."""
-        values = [getattr(each, name) for each in self.replicates]
+        values = [getattr(training, name) for training in self.replicates]
         numbers = np.array([math.nan if value is None else value for value in values])
         return numbers.reshape(self.folds, -1).mean(axis=1) if self.folds else numbers
 
@@ -77,7 +77,7 @@ class CellResult:
             "status": self.status,
             **{name: self.mean(name) for name in (*names, "validation_mae", "bias")},
             **({"remark": FOLDS_REMARK} if self.folds else {}),
-            "replicates": [vars(each) for each in self.replicates],
+            "replicates": [vars(training) for training in self.replicates],
         }
 
     @classmethod
@@ -95,14 +95,14 @@ class CellResult:
         last = form.replicates[-1].fold
         folds = [None] if last is None else list(range(last + 1))
         wanted = list(itertools.product(folds, range(cell.train.replicates)))
-        if [(each.fold, each.replicate) for each in form.replicates] != wanted:
+        if [(training.fold, training.replicate) for training in form.replicates] != wanted:
             found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
             raise ValueError(f"replicates: fold and replicate: {found}")
         result = cls(cell, form.replicates)
         wording = {} if form.remark is None else {"remark": form.remark}
         check_same(log, result.to_log(form.synthetic) | wording, "", ", by replicates")
-        for n, each in enumerate(form.replicates):
-            for key, reason in contradictions(each, cell.train):
+        for n, training in enumerate(form.replicates):
+            for key, reason in contradictions(training, cell.train):
                 raise ValueError(f"replicates.{n}.{key}: {reason}")
         return result
 

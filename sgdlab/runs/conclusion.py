@@ -69,8 +69,8 @@ class WithBest(Log):
         """Numbers are null where they are beyond float64, and then so are those made of them."""
         if math.isnan(self.constant) and math.isfinite(self.constant_losses["training"].mae):
             raise ValueError("constant: null, although its losses are numbers")
-        named = {f"constant_losses.{name}": each for name, each in self.constant_losses.items()}
-        named |= {f"test_losses.{name}": each for name, each in self.test_losses.items()}
+        named = {f"constant_losses.{name}": losses for name, losses in self.constant_losses.items()}
+        named |= {f"test_losses.{name}": losses for name, losses in self.test_losses.items()}
         for place, losses in named.items():
             if math.isnan(losses.half_mse) and losses.mae < LARGE:
                 raise ValueError(f"{place}.half_mse: null, although mae is {losses.mae}")
@@ -81,7 +81,9 @@ class WithBest(Log):
         for name, difference in self.differences.items():
             both = [self.constant_losses[name]]
             both += [self.test_losses[self.best]] if name == "test" else []
-            known = all(math.isfinite(METRICS.make(difference.metric).of(each)) for each in both)
+            known = all(
+                math.isfinite(METRICS.make(difference.metric).of(losses)) for losses in both
+            )
             if math.isnan(difference.mean) and known:
                 raise ValueError(f"differences.{name}.mean: null, although losses are numbers")
         return self

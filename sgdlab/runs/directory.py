@@ -11,8 +11,8 @@ from sgdlab.config.grid import Cell
 from sgdlab.errors import StorageError
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.runs.experiment import START_OVER, Experiment, read_experiment
-from sgdlab.runs.reading import read_json, reading
+from sgdlab.runs.experiment import Experiment, read_experiment
+from sgdlab.runs.reading import START_OVER, read_json, reading
 from sgdlab.system import files as system_files
 
 
@@ -103,11 +103,11 @@ class RunDirectory:
         return _cells_in(self.cells_folder)
 
     def results(self) -> list[CellResult]:
-        """Of all cells that have a log, in the order of the grid."""
+        """What came out of all cells that have a log, in the order of the grid."""
         return [self.result(cell) for cell in self.logged_cells()]
 
     def result(self, cell: int) -> CellResult:
-        """Of one cell.
+        """What came out of one cell.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class RunDirectory:
         """
         logged, final = set(self.logged_cells()), set(self.final_cells())
         planned = self.final_plan(experiment, cells).cells
-        missing = [self.cell_file(each.index) for each in cells if each.index not in logged]
+        missing = [self.cell_file(cell.index) for cell in cells if cell.index not in logged]
         missing += [self.final_file(cell) for cell in sorted(planned - final)]
         files = {} if experiment.conclusion is None else experiment.conclusion.files
         for name, sha256 in files.items():

@@ -11,11 +11,13 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset
 from sgdlab.data.shape import Shape
-from sgdlab.planning.cost import Prediction
+from sgdlab.planning.cost import Forecast
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.conclusion import WithBest, WithoutBest, conclusion_of
+from sgdlab.runs.plan_log import PlanLog, check_covers, planned
 from sgdlab.runs.reading import (
     LARGE,
+    START_OVER,
     Count,
     Index,
     Log,
@@ -28,36 +30,8 @@ from sgdlab.runs.reading import (
     reading,
 )
 
-START_OVER = "move the run's folder away, or start over with `fresh=True`"
 Extent = Literal["best", "all"]
 Status = Literal["running", "interrupted", "failed", "completed"]
-
-
-class TrajectoryLog(Log):
-    """Which cells are trained as one."""
-
-    replicate: Index
-    cells: Annotated[tuple[Index, ...], Field(min_length=1, strict=False)]
-
-
-class BlockLog(Log):
-    """See :class:`sgdlab.planning.plan.Block`."""
-
-    index: Index
-    window_rows: Count | None
-    fold: Index | None
-    trajectories: Annotated[tuple[TrajectoryLog, ...], Field(min_length=1, strict=False)]
-
-
-class PassLog(Log):
-    """See :class:`sgdlab.planning.plan.Pass`."""
-
-    chunk_rows: Count
-    blas_threads: Count
-    blocks: Annotated[tuple[BlockLog, ...], Field(min_length=1, strict=False)]
-
-
-PlanLog = Annotated[tuple[PassLog, ...], Field(strict=False)]
 
 
 class DataLog(Log):
@@ -93,7 +67,7 @@ class BlasLog(Log):
 
 
 class GitLog(Log):
-    """Of the source tree."""
+    """The revision of the source tree."""
 
     commit: Word
     is_dirty: bool
@@ -115,7 +89,7 @@ class Environment(Log):
 
 
 class Session(Log):
-    """When a command worked on a run, what was predicted, and what it took.
+    """When a command worked on a run, what was forecast, and what it took.
 
     ``peak_memory_bytes`` are None on systems that do not tell. This and ``elapsed_s`` are known
     when a session has ended; of one that was killed they stay unknown.
@@ -124,7 +98,7 @@ class Session(Log):
     started: Word
     ended: Word | None
     threads: Count
-    prediction: Annotated[Prediction, Logged(peak_memory_bytes=Count | None)] | None
+    forecast: Annotated[Forecast, Logged(peak_memory_bytes=Count | None)] | None
     elapsed_s: float | None = None
     peak_memory_bytes: Count | None = None
 
@@ -193,8 +167,8 @@ class Experiment(Log):
         ValueError
             If it does not fit the cells and folds.
         """
-        plan = _planned("plan", self.plan, cells)
-        _check_covers("plan", plan, cells, self.data.shape.folds)
+        plan = planned("plan", self.plan, cells)
+        check_covers("plan", plan, cells, self.data.shape.folds)
         return plan
 
     def final_training(self, cells: Sequence[Cell]) -> Plan:
@@ -205,8 +179,8 @@ class Experiment(Log):
         ValueError
             If it does not fit the cells.
         """
-        plan = _planned("final_plan", self.final_plan, cells)
-        _check_covers("final_plan", plan, [cells[n] for n in sorted(plan.cells)], None)
+        plan = planned("final_plan", self.final_plan, cells)
+        check_covers("final_plan", plan, [cells[n] for n in sorted(plan.cells)], None)
         return plan
 
     def replaced(self, **values: Any) -> "Experiment":
@@ -237,33 +211,20 @@ class Experiment(Log):
         """Whether they are of the metric, the rows and the cells that they must be of."""
         shape, metric = self.data.shape, self.config.select.metric
         n_rows = {"validation": shape.n_validation or shape.n_train, "test": shape.n_test}
-        for name, each in conclusion.differences.items():
+        for name, difference in conclusion.differences.items():
             place = f"differences.{name}"
-            if each.metric != metric:
-                raise ValueError(f"{place}.metric: {each.metric}, but the config has {metric}")
-            if each.standard_error is None and n_rows[name] > 1 and abs(each.mean) < LARGE:
+            if difference.metric != metric:
+                raise ValueError(
+                    f"{place}.metric: {difference.metric}, but the config has {metric}"
+                )
+            if (
+                difference.standard_error is None
+                and n_rows[name] > 1
+                and abs(difference.mean) < LARGE
+            ):
                 raise ValueError(f"{place}.standard_error: null of {n_rows[name]} rows")
         if self.tested == "best" and len(conclusion.test_losses) > 1:
             raise ValueError("test_losses: of other cells than the best, which alone was tested")
-
-
-def plan_log(plan: Plan) -> tuple[PassLog, ...]:
-    """A plan as it is written; see :meth:`Experiment.training_plan` for the way back."""
-    return tuple(PassLog.model_validate(each) for each in plan.to_log())
-
-
-def _planned(key: str, log: Sequence[PassLog], cells: Sequence[Cell]) -> Plan:
-    try:
-        return Plan.from_log(_plain(log), cells)
-    except (LookupError, ValueError) as error:
-        raise ValueError(f"{key}: {error}") from None
-
-
-def _check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None) -> None:
-    try:
-        plan.check_covers(cells, folds)
-    except ValueError as error:
-        raise ValueError(f"{key}.blocks.trajectories.cells: {error}") from None
 
 
 def _plain(value: object) -> Any:
@@ -276,9 +237,9 @@ def _plain(value: object) -> Any:
         names = [name for name in type(value).model_fields if name in value.model_fields_set]
         return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
@@ -288,7 +249,7 @@ def read_experiment(path: Path) -> Experiment:
     Raises
     ------
     StorageError
-        If it is absent or broken, or a newer sgdlab wrote it.
+        If it is absent or broken, or another sgdlab wrote it whose keys are others.
     """
     content = read_json(path, START_OVER)
     with reading(path, START_OVER):

@@ -17,7 +17,7 @@ Weights = tuple[NDArray[Any], NDArray[np.float64]]
 
 
 def all_kept_weights(directory: RunDirectory) -> dict[tuple[int, int | None], Weights]:
-    """Of every cell in ``weights.npz``, by its index and fold; trained on all rows: None."""
+    """Those of all cells in ``weights.npz``, by index and fold; trained on all rows: None."""
     kept = read_npz(directory.weights_file)
     with reading(directory.weights_file):
         cells = kept["cells"].tolist()
@@ -33,7 +33,7 @@ def all_kept_weights(directory: RunDirectory) -> dict[tuple[int, int | None], We
 
 
 def kept_weights(directory: RunDirectory, cell: int) -> dict[int | None, Weights]:
-    """Of one cell, from ``weights.npz``, by fold; trained on all rows: None.
+    """Those of one cell, from ``weights.npz``, by fold; trained on all rows: None.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def kept_weights(directory: RunDirectory, cell: int) -> dict[int | None, Weights
     """
     kept = all_kept_weights(directory)
     if (cell, None) not in kept:
-        cells = [each for each, fold in kept if fold is None]
+        cells = [other for other, fold in kept if fold is None]
         names = ", ".join(f"{number:04d}" for number in cells[:5])
         found = f"the weights of cell {cell:04d} were not kept"
         hint = "search again with `keep_weights=all`"
         raise UsageError(directory.path, found, f"one of {names}", hint)
-    return {fold: weights for (each, fold), weights in kept.items() if each == cell}
+    return {fold: weights for (other, fold), weights in kept.items() if other == cell}
 
 
 def kept_transform(directory: RunDirectory) -> Transform:
@@ -60,4 +60,4 @@ def kept_transform(directory: RunDirectory) -> Transform:
 
 def or_empty(statistics: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
     """Stacked; where there are none, as many empty ones."""
-    return np.stack([np.zeros(0) if each is None else each for each in statistics])
+    return np.stack([np.zeros(0) if array is None else array for array in statistics])

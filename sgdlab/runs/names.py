@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sgdlab.config.model import Config
-from sgdlab.errors import UsageError
+from sgdlab.errors import StorageError, UsageError
 from sgdlab.runs.directory import RunDirectory
 
 # Raised whenever the results of some config change in any bit.
@@ -37,15 +37,23 @@ def identity(config: Config) -> dict[str, Any]:
 def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
     """The first of NAME, NAME-2, NAME-3, ... that is not there yet, or the last of them.
 
-    That is taken up again if it was itself begun afresh and is not finished.
+    That is taken up again if it was itself begun afresh and is not finished; what cannot be read is
+    not.
     """
     number, last, directory = 1, None, RunDirectory(runs_dir / name)
     while directory.exists:
         number, last = number + 1, directory
         directory = RunDirectory(runs_dir / f"{name}-{number}")
-    if last and number > 2 and not last.experiment().is_finished:
+    if last and number > 2 and _is_unfinished(last):
         return last
     return directory
+
+
+def _is_unfinished(directory: RunDirectory) -> bool:
+    try:
+        return not directory.experiment().is_finished
+    except StorageError:
+        return False
 
 
 def find_run(runs_dir: Path, reference: str) -> RunDirectory:
@@ -81,7 +89,7 @@ def _known_runs(runs_dir: Path) -> list[RunDirectory]:
     if not os.path.isdir(runs_dir):
         return []
     directories = [RunDirectory(file.parent) for file in runs_dir.glob("*/experiment.json")]
-    return [each for each in directories if each.exists]
+    return [directory for directory in directories if directory.exists]
 
 
 def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
@@ -91,4 +99,4 @@ def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
         return -directory.experiment_file.stat().st_mtime_ns
 
     by_age = sorted(known, key=age)
-    return next((each for each in by_age if each.experiment().is_finished), None)
+    return next((directory for directory in by_age if directory.experiment().is_finished), None)

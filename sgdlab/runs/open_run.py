@@ -56,8 +56,8 @@ class OpenRun:
             try:
                 with reading(file):
                     outcomes = outcomes_of(read_npz(file))
-                    for each in outcomes:
-                        replicate_result(each, self._cells[each.cell])
+                    for outcome in outcomes:
+                        replicate_result(outcome, self._cells[outcome.cell])
             except StorageError:
                 observer.note(f"{file}: broken; dropped, to be trained again where it is needed")
                 file.unlink()
@@ -129,7 +129,9 @@ class OpenRun:
             trainings[place] = replicate_result(outcome, cell)
             n_folds = 1 if outcome.fold is None else self._folds or 1
             if len(trainings) == n_folds * cell.train.replicates:
-                result = CellResult(cell, tuple(each for _, each in sorted(trainings.items())))
+                result = CellResult(
+                    cell, tuple(training for _, training in sorted(trainings.items()))
+                )
                 del self._pending[log_file]
                 if log_file not in self._logged:
                     logs[log_file] = strict_json.encode(result.to_log(self._is_synthetic))
@@ -142,7 +144,7 @@ class OpenRun:
         return self.directory.final_file(cell) if is_final else self.directory.cell_file(cell)
 
     def _stop_arrays(self, file: Path) -> Arrays:
-        """Of a file; cells are asked for in an order in which neighbours share one."""
+        """What a file holds; cells are asked for in an order in which neighbours share one."""
         if self._last_read is None or self._last_read[0] != file:
             self._last_read = (file, read_npz(file))
         return self._last_read[1]

@@ -22,7 +22,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from sgdlab.errors import SgdlabError, StorageError, reason
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # raised whenever a key of a log changes its name or its meaning
+START_OVER = "move the run's folder away, or start over with `fresh=True`"
 MADE_AGAIN = "delete it and train again: what is missing is made again"
 LARGE = 1e100  # squares of larger numbers, or their sums, may be beyond float64
 ROUNDING = 1e-9  # of a number that is computed again, relative to it
@@ -65,7 +66,9 @@ class Logged:
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         types = get_type_hints(source, include_extras=True) | self.types
-        keys: dict[str, Any] = {each.name: (types[each.name], ...) for each in fields(source)}
+        keys: dict[str, Any] = {
+            declared.name: (types[declared.name], ...) for declared in fields(source)
+        }
         form = create_model(source.__name__, __base__=Log, **keys)
 
         def content(value: object) -> object:
@@ -101,7 +104,7 @@ def read_json(path: Path, hint: str = MADE_AGAIN) -> dict[str, Any]:
     Raises
     ------
     StorageError
-        If it is absent or broken, or a newer version wrote it.
+        If it is absent or broken, or another version wrote it whose keys are others.
     """
     with reading(path, hint):
         content = json.loads(path.read_bytes(), parse_constant=_refuse)
@@ -111,8 +114,11 @@ def read_json(path: Path, hint: str = MADE_AGAIN) -> dict[str, Any]:
         if type(version) is not int or version < 1:
             raise ValueError(f"schema_version {version!r}")
     if version > SCHEMA_VERSION:
-        found = f"schema_version {version}, which a newer sgdlab wrote"
-        raise StorageError(f"{path}: {found}; expected {SCHEMA_VERSION} (use the newer one)")
+        found, hint = f"schema_version {version}, which a newer sgdlab wrote", "use the newer one"
+        raise StorageError(path, found, str(SCHEMA_VERSION), hint)
+    if version < SCHEMA_VERSION:
+        found = f"schema_version {version}, which an older sgdlab wrote"
+        raise StorageError(path, found, str(SCHEMA_VERSION), START_OVER)
     return content
 
 

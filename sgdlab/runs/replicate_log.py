@@ -90,37 +90,39 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
     )
 
 
-def contradictions(each: ReplicateResult, train: Train) -> Iterator[tuple[str, str]]:
+def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[str, str]]:
     """Keys of a training with what is wrong with their values, as others say."""
-    is_completed = each.status == "completed"
+    is_completed = training.status == "completed"
     known = ("weights_sha256", "train_loss", "validation_loss", "validation_mae", "bias")
     if not is_completed:
         for name in (*known, "validation_loss_regularized", "weights_squared_norm"):
-            if getattr(each, name) is not None:
+            if getattr(training, name) is not None:
                 yield name, "of a training that diverged"
-    if (each.weights_sha256 is None) == is_completed:
-        yield "weights_sha256", f"{each.weights_sha256}, {each.status}"
-    if (each.reason is None) != is_completed:
-        yield "reason", f"{each.reason}, {each.status}"
-    if each.epochs > train.epochs or (is_completed and each.epochs < train.epochs):
-        yield "epochs", f"{each.epochs} of {train.epochs}, {each.status}"
-    for name, values in each.history.items():
-        if len(values) != each.epochs:
-            yield f"history.{name}", f"{len(values)} numbers of {each.epochs} epochs"
-        elif (is_completed or name == "running_loss") and values[-1] != getattr(each, name):
-            yield name, f"{getattr(each, name)}, but its history ends with {values[-1]}"
-    if None in each.history["running_loss"][:-1] or (is_completed and each.running_loss is None):
+    if (training.weights_sha256 is None) == is_completed:
+        yield "weights_sha256", f"{training.weights_sha256}, {training.status}"
+    if (training.reason is None) != is_completed:
+        yield "reason", f"{training.reason}, {training.status}"
+    if training.epochs > train.epochs or (is_completed and training.epochs < train.epochs):
+        yield "epochs", f"{training.epochs} of {train.epochs}, {training.status}"
+    for name, values in training.history.items():
+        if len(values) != training.epochs:
+            yield f"history.{name}", f"{len(values)} numbers of {training.epochs} epochs"
+        elif (is_completed or name == "running_loss") and values[-1] != getattr(training, name):
+            yield name, f"{getattr(training, name)}, but its history ends with {values[-1]}"
+    if None in training.history["running_loss"][:-1] or (
+        is_completed and training.running_loss is None
+    ):
         yield "history.running_loss", "null before the end"
-    for half_mse, mae in zip(*(each.history[name] for name in HISTORIES[1:]), strict=True):
+    for half_mse, mae in zip(*(training.history[name] for name in HISTORIES[1:]), strict=True):
         if (half_mse is None and mae is not None and mae < LARGE) or (mae is None) > (
             half_mse is None
         ):
             yield "history.validation_mae", f"{mae} beside a validation_loss of {half_mse}"
-    norm = each.weights_squared_norm
-    if is_completed and norm is None and each.train_loss is not None:
+    norm = training.weights_squared_norm
+    if is_completed and norm is None and training.train_loss is not None:
         yield "weights_squared_norm", "null, although train_loss is a number"
-    regularized = _regularized(each.validation_loss, train, norm)
-    if regularized != each.validation_loss_regularized:
+    regularized = _regularized(training.validation_loss, train, norm)
+    if regularized != training.validation_loss_regularized:
         yield "validation_loss_regularized", f"not validation_loss + L2, {regularized}"
 
 

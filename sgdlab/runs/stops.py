@@ -39,17 +39,21 @@ def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:
     known = [outcome.weights for outcome in outcomes if outcome.weights is not None]
     zeros = np.zeros_like(known[0]) if known else np.zeros(0)
     return {
-        "cell": np.array([each.cell for each in outcomes]),
-        "replicate": np.array([each.replicate for each in outcomes]),
-        "fold": np.array([-1 if each.fold is None else each.fold for each in outcomes]),
-        "status": np.array([each.status for each in outcomes]),
-        "epochs": np.array([each.epochs for each in outcomes]),
-        "train_loss": np.array([each.train_loss for each in outcomes]),
-        "bias": np.array([each.bias for each in outcomes]),
-        "running_history": np.stack([each.running_history for each in outcomes]),
-        "validation_history": np.stack([each.validation_history for each in outcomes]),
-        "validation_mae_history": np.stack([each.validation_mae_history for each in outcomes]),
-        "weights": np.stack([zeros if each.weights is None else each.weights for each in outcomes]),
+        "cell": np.array([outcome.cell for outcome in outcomes]),
+        "replicate": np.array([outcome.replicate for outcome in outcomes]),
+        "fold": np.array([-1 if outcome.fold is None else outcome.fold for outcome in outcomes]),
+        "status": np.array([outcome.status for outcome in outcomes]),
+        "epochs": np.array([outcome.epochs for outcome in outcomes]),
+        "train_loss": np.array([outcome.train_loss for outcome in outcomes]),
+        "bias": np.array([outcome.bias for outcome in outcomes]),
+        "running_history": np.stack([outcome.running_history for outcome in outcomes]),
+        "validation_history": np.stack([outcome.validation_history for outcome in outcomes]),
+        "validation_mae_history": np.stack(
+            [outcome.validation_mae_history for outcome in outcomes]
+        ),
+        "weights": np.stack(
+            [zeros if outcome.weights is None else outcome.weights for outcome in outcomes]
+        ),
     }
 
 

@@ -30,7 +30,7 @@ Files = dict[Path, bytes]
 
 def cells_needed(results: Sequence[CellResult], rule: Select, extent: Extent) -> set[int]:
     """The cells whose weights are wanted: those of the best cell, or all that there are."""
-    completed = {each.cell.index for each in results if each.status == "completed"}
+    completed = {result.cell.index for result in results if result.status == "completed"}
     if extent == "all" or not completed:
         return completed
     return {select(results, rule.metric, rule.rule).cell.index}
@@ -64,7 +64,7 @@ class Ending:
             Of all cells, in the order of the grid.
         """
         final = self.run.directory.final_results()  # with folds alone
-        n_completed = sum(each.status == "completed" for each in results)
+        n_completed = sum(result.status == "completed" for result in results)
         counts = Counts(completed=n_completed, diverged=len(results) - n_completed)
         try:
             best = select(results, self.select.metric, self.select.rule)
@@ -73,8 +73,18 @@ class Ending:
             files = self._table(results, {}, final)
             hashes = _hashes(files)
             return WithoutBest(cells=counts, best=None, reason=str(error), files=hashes), files
+        return self._evaluate(best, counts, results, final)
+
+    def _evaluate(
+        self,
+        best: CellResult,
+        counts: Counts,
+        results: Sequence[CellResult],
+        final: Mapping[int, CellResult],
+    ) -> tuple[Conclusion, Files]:
+        """What is found where there is a best cell."""
         models = [final[n] for n in sorted(final)] if final else results
-        usable = [each.cell for each in models if each.status == "completed"]
+        usable = [model.cell for model in models if model.status == "completed"]
         tested = usable if self.tested == "all" else [best.cell]
         weights_of, metric = self.run.weights, self.select.metric
         losses = measure_test_losses(weights_of, tested, self.dataset)
@@ -93,7 +103,7 @@ class Ending:
             constant_losses=compared.losses,
             differences=compared.differences,
             findings=findings(best, compared.differences, results, self.grid, self.select),
-            test_losses={f"{cell:04d}": each for cell, each in losses.items()},
+            test_losses={f"{cell:04d}": cell_losses for cell, cell_losses in losses.items()},
             files=_hashes(files),
         )
         return conclusion, files
@@ -106,8 +116,8 @@ class Ending:
     ) -> Files:
         """The content of ``results.csv``."""
         rows = [
-            result_row(each, self.grid.axes, test_losses.get(n), final.get(n))
-            for n, each in enumerate(results)  # which are all cells
+            result_row(result, self.grid.axes, test_losses.get(n), final.get(n))
+            for n, result in enumerate(results)  # which are all cells
         ]
         return {self.run.directory.results_file: csv_bytes(rows)}
 
@@ -145,8 +155,8 @@ def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:
     near = within_one_standard_error(results, rule.metric)
     chosen = select(results, rule.metric, rule.rule)
     best, taken = (
-        f"cell {each.cell.name} ({each.mean(name):.5g} ±{each.standard_error(name):.2g})"
-        for each in (near[0], chosen)
+        f"cell {result.cell.name} ({result.mean(name):.5g} ±{result.standard_error(name):.2g})"
+        for result in (near[0], chosen)
     )
     if len(near) == 1:
         return [f"{best} has the smallest mean over folds, and no other is within its error"]
@@ -159,10 +169,10 @@ def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:
 
 def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arrays:
     """The content of ``weights.npz``."""
-    weights, bias = zip(*(run.weights(each) for each in cells), strict=True)
+    weights, bias = zip(*(run.weights(cell) for cell in cells), strict=True)
     transform = dataset.transform
     arrays = {
-        "cells": np.array([each.index for each in cells]),
+        "cells": np.array([cell.index for cell in cells]),
         "weights": np.stack(weights),
         "bias": np.stack(bias),
         "divide_by": np.array(transform.divide_by),
@@ -171,7 +181,7 @@ def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arra
     }
     if dataset.shape.folds is None:
         return arrays
-    models = [[run.weights(each, n) for n in range(dataset.shape.folds)] for each in cells]
+    models = [[run.weights(cell, n) for n in range(dataset.shape.folds)] for cell in cells]
     return arrays | {
         "fold_weights": np.stack([[weights for weights, _ in of_cell] for of_cell in models]),
         "fold_bias": np.stack([[bias for _, bias in of_cell] for of_cell in models]),

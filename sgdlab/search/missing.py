@@ -44,7 +44,7 @@ class RunTraining:
     def train_final(self, plan: Plan) -> None:
         """Train the cells of a plan on all rows, if their logs or weights are not there."""
         final = self.run.directory.final_results()
-        diverged = {cell for cell, each in final.items() if each.status == "diverged"}
+        diverged = {cell for cell, result in final.items() if result.status == "diverged"}
         with_weights = plan.cells - diverged
         missing = [
             block
@@ -76,8 +76,8 @@ class RunTraining:
             works = assign_memory(passes, self.dataset.shape, run)
             trained = train_blocks(works, self.dataset, n_threads(run), metric, self.observer)
             with closing(trained) as stream:
-                for each in stream:
-                    self.run.commit(each.block, each.epoch, each.outcomes)
+                for record in stream:
+                    self.run.commit(record.block, record.epoch, record.outcomes)
 
     def _note(self, message: str) -> None:
         self.observer.note(f"{self.run.directory.path}: {message}")

@@ -67,12 +67,12 @@ class SearchResult:
         chosen = self.results[:n_rows]
         return [
             result_row(
-                each,
+                result,
                 self.axes,
-                self.test_losses.get(each.cell.index),
-                self.final.get(each.cell.index),
+                self.test_losses.get(result.cell.index),
+                self.final.get(result.cell.index),
             )
-            for each in chosen
+            for result in chosen
         ]
 
 
@@ -100,7 +100,7 @@ def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult
         raise NothingToSelectError(directory.path, str(reason))
     select = experiment.config.select
     ranked = rank(results, select.metric)
-    ranked.sort(key=lambda each: each.cell.name != conclusion.best)  # else as they are
+    ranked.sort(key=lambda result: result.cell.name != conclusion.best)  # else as they are
     with directory.interpreting():
         _check_conclusion(experiment, conclusion, results, final)
         n_findings = len(findings(ranked[0], conclusion.differences, results, grid, select))
@@ -117,7 +117,7 @@ def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult
         constant=conclusion.constant,
         constant_losses=conclusion.constant_losses,
         differences=conclusion.differences,
-        test_losses={int(cell): each for cell, each in conclusion.test_losses.items()},
+        test_losses={int(cell): losses for cell, losses in conclusion.test_losses.items()},
         findings=conclusion.findings,
     )
 
@@ -126,7 +126,7 @@ def _check_counts(experiment: Experiment, results: Sequence[CellResult]) -> None
     if experiment.conclusion is None:
         return
     for status, wanted in experiment.conclusion.cells:
-        n_cells = sum(each.status == status for each in results)
+        n_cells = sum(result.status == status for result in results)
         if n_cells != wanted:
             raise ValueError(f"cells.{status}: {wanted}, but {n_cells} have such a log")
 
@@ -138,10 +138,12 @@ def _check_conclusion(
     final: Mapping[int, CellResult],
 ) -> None:
     """Whether it is of the cells that have logs."""
-    if conclusion.best not in {each.cell.name for each in results if each.status == "completed"}:
+    if conclusion.best not in {
+        result.cell.name for result in results if result.status == "completed"
+    }:
         raise ValueError(f"best: {conclusion.best}, of which no log says that it completed")
     models = final.values() if final else results
-    usable = {each.cell.name for each in models if each.status == "completed"}
+    usable = {model.cell.name for model in models if model.status == "completed"}
     tested = usable if experiment.tested == "all" else {conclusion.best}
     if different := tested ^ set(conclusion.test_losses):
         name = min(different)

@@ -50,7 +50,7 @@ def within_one_standard_error(results: Iterable[CellResult], metric: str) -> lis
     """The cells whose validation metric is at most the smallest plus its standard error, ranked."""
     ranked, name = rank(results, metric), METRICS[metric].logged_as
     limit = ranked[0].mean(name) + ranked[0].standard_error(name)
-    return [each for each in ranked if each.mean(name) <= limit]
+    return [result for result in ranked if result.mean(name) <= limit]
 
 
 def _complexity(result: CellResult) -> tuple[float, float]:

@@ -17,18 +17,19 @@ from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
 from sgdlab.observer import Observer
-from sgdlab.planning.cost import Prediction, estimate
+from sgdlab.planning.cost import Forecast, estimate
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, n_threads
 from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session, plan_log
+from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session
 from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_name
 from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.runs.plan_log import plan_log
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
 from sgdlab.search.finishing import Ending, cells_needed
-from sgdlab.search.forecast.forecast import predict
+from sgdlab.search.forecast.forecast import forecast
 from sgdlab.search.forecast.sample import source_of
 from sgdlab.search.missing import RunTraining, counted
 from sgdlab.search.result import SearchResult, read_search
@@ -49,16 +50,16 @@ class SearchOptions:
     fresh
         Start a new run beside a finished or interrupted one of the same name.
     measure
-        Take about a second to predict how long the training is going to take.
-    tested, kept
-        Whether test losses and weights are kept of the best cell or of all.
+        Take about a second to forecast the time and memory that training is going to take.
+    test_losses, keep_weights
+        Whether test losses are measured and weights kept of the best cell or of all.
     """
 
     runs_dir: PathLike = "runs"
     fresh: bool = False
     measure: bool = False
-    tested: Extent = "best"
-    kept: Extent = "best"
+    test_losses: Extent = "best"
+    keep_weights: Extent = "best"
 
 
 def search(
@@ -135,8 +136,12 @@ class _Wanted:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             observer.note(f"{self.directory.path}: {some}{more} missing; making that again")
             return False
-        lacks = {(self.options.tested, experiment.tested), (self.options.kept, experiment.kept)}
-        return experiment.best is None or ("all", "best") not in lacks
+        options = self.options
+        extents = {
+            (options.test_losses, experiment.tested),
+            (options.keep_weights, experiment.kept),
+        }
+        return experiment.best is None or ("all", "best") not in extents
 
     def plan(self, experiment: Experiment) -> Plan:
         """The plan that the run began with."""
@@ -195,24 +200,24 @@ def _complete(
         environment = Environment(**provenance.environment())
         experiment = experiment.replaced(config=config, environment=environment)
     plan = wanted.plan(experiment)
-    tested, kept = _more(options.tested, experiment.tested), _more(options.kept, experiment.kept)
+    tested = _more(options.test_losses, experiment.tested)
+    kept = _more(options.keep_weights, experiment.kept)
     run.take_up(observer)
     unlogged = [block for block in plan.blocks if not run.has_results(block)]
-    prediction = None
+    known = None
     if options.measure and unlogged:
-        prediction = _predicted(wanted, plan, unlogged)
-        observer.note(f"predicted {_spent(prediction)}")
-    with _session(run, experiment, threads, prediction) as record:
+        known = _forecast(wanted, plan, unlogged)
+        observer.note(f"predicted {_spent(known)}")
+    with _session(run, experiment, threads, known) as record:
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
         results = run.directory.results()
+        needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
-            needed = cells_needed(results, config.select, _more(tested, kept))
             training.train_weightless(plan, needed)
         else:
             training.train_weightless(plan, cells_needed(results, config.select, kept))
             best = cells_needed(results, config.select, "best")
-            needed = cells_needed(results, config.select, _more(tested, kept))
             final_plan = run.directory.final_plan(experiment, wanted.grid.cells)
             final_plan = training.extended(final_plan, best, needed, len(plan.blocks))
             record.update(final_plan=plan_log(final_plan))
@@ -222,7 +227,7 @@ def _complete(
         conclusion, files = ending.finish(results)
         run.write(files)
         record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
-    if prediction is not None:
+    if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")
     return record.experiment
 
@@ -231,17 +236,17 @@ def _more(one: Extent, other: Extent) -> Extent:
     return "all" if "all" in (one, other) else "best"
 
 
-def _predicted(wanted: _Wanted, plan: Plan, blocks: Sequence[Block]) -> Prediction:
-    """Of training some blocks and finishing the run."""
+def _forecast(wanted: _Wanted, plan: Plan, blocks: Sequence[Block]) -> Forecast:
+    """What training some blocks and finishing the run is going to take."""
     run, shape = wanted.config.run, wanted.dataset.shape
     cost = estimate(plan, len(wanted.grid.cells), shape, run)
     works = assign_memory(plan.passes_of(blocks), shape, run)
     source, runs_dir = source_of(wanted.dataset), Path(wanted.options.runs_dir)
-    return predict(works, source, run, runs_dir, cost.memory_bytes)
+    return forecast(works, source, run, runs_dir, cost.memory_bytes)
 
 
-def _spent(on: Prediction | Session) -> str:
-    """Time and memory of a session or of its prediction."""
+def _spent(on: Forecast | Session) -> str:
+    """Time and memory of a session or of its forecast."""
     peak = on.peak_memory_bytes
     memory = "" if peak is None else f", {peak / 1e6:.0f} MB of memory at most"
     return f"{on.elapsed_s:.3g} s{memory}"
@@ -263,10 +268,10 @@ class _Record:
 
 @contextmanager
 def _session(
-    run: OpenRun, experiment: Experiment, threads: int, prediction: Prediction | None
+    run: OpenRun, experiment: Experiment, threads: int, known: Forecast | None
 ) -> Iterator[_Record]:
-    """Record when a command worked on a run, how that ended, and what was predicted."""
-    session = Session(started=_now(), ended=None, threads=threads, prediction=prediction)
+    """Record when a command worked on a run, how that ended, and its forecast."""
+    session = Session(started=_now(), ended=None, threads=threads, forecast=known)
     clock = time.perf_counter()
     record, earlier = _Record(run, experiment), experiment.sessions
     record.update(sessions=(*earlier, session), status="running")

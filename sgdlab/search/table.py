@@ -45,7 +45,7 @@ def result_row(
         "test_mae": test.mae,
     }
     if len(result.replicates) > 1:
-        for name in (METRICS[each].logged_as for each in METRICS):
+        for name in (METRICS[metric].logged_as for metric in METRICS):
             numbers[f"{name}_standard_error"] = result.standard_error(name)
     return {
         "cell": result.cell.name,

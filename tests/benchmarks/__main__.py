@@ -32,7 +32,7 @@ BENCHMARKS = (
     "precision",
     "folds",
     "streaming",
-    "prediction",
+    "forecast",
 )
 
 

@@ -17,7 +17,7 @@ from sgdlab.evaluation.comparison import (
     paired_difference,
 )
 from sgdlab.optim.differences import Difference
-from sgdlab.report import search
+from sgdlab.report import training
 
 
 def test_constant_minimises_the_metric():
@@ -154,5 +154,5 @@ def test_a_search_with_a_single_row_held_out_says_so(write_config, data_dir, arr
     (sentence,) = result.findings
     assert sentence.count("±? (not known)") == 2
     console = Console(width=100, file=io.StringIO())
-    console.print(search.training_table(result))
+    console.print(training.table(result))
     assert console.file.getvalue().count("±?") == 4

@@ -10,7 +10,6 @@ from rich.console import Console
 from sgdlab import workflows
 from sgdlab.errors import DataError, UsageError
 from sgdlab.report import evaluation, numbers
-from sgdlab.report import evaluation as evaluation_report
 from sgdlab.system import strict_json
 from tests.conftest import make_arrays
 
@@ -45,7 +44,7 @@ def other(tmp_path):
 
 def shown(result):
     console = Console(width=100, file=io.StringIO())
-    console.print(evaluation.evaluation_table(result))
+    console.print(evaluation.table(result))
     return console.file.getvalue()
 
 
@@ -60,7 +59,7 @@ def test_the_constant_predictor_knows_the_runs_training_rows(metric, constant, r
     errors = constant(arrays["ytr"][:104]) - np.load(folder / "yte.npy")
     assert rows.constant_losses.half_mse == pytest.approx(np.mean(errors**2) / 2)
     assert rows.constant_losses.mae == pytest.approx(np.mean(abs(errors)))
-    (row,) = evaluation_report.evaluation_rows(result, with_vectors=False)
+    (row,) = evaluation.rows(result)
     assert row["constant_half_mse"] == rows.constant_losses.half_mse
     assert numbers.number(rows.constant_losses.half_mse) in shown(result)
 
@@ -90,14 +89,14 @@ def test_other_arrays_on_another_scale_raise_doubts(sections, change, seen, run,
         f" The weights see it from {X.min():.5g} to {X.max():.5g}"
     )
     assert " ".join(warning.split()) in " ".join(shown(result).split())
-    assert evaluation_report.evaluation_document(result)["warnings"] == (warning,)
+    assert evaluation.document(result)["warnings"] == (warning,)
 
 
 def test_predictions_beyond_the_range_of_numbers_are_infinite_and_doubtful(run, other):
     result = workflows.evaluate(run(), data=other(lambda X: X * 1e300), mae_step=0.1)
     assert result.evaluated[0].losses.half_mse == np.inf
     assert len(result.warnings) == 1
-    assert b'"half_mse": null' in strict_json.encode(evaluation_report.evaluation_document(result))
+    assert b'"half_mse": null' in strict_json.encode(evaluation.document(result))
 
 
 def test_the_runs_own_rows_raise_no_doubt(run):
@@ -117,7 +116,7 @@ def test_means_over_replicates_and_the_step_of_one_are_called_so(run):
     assert "cell 0000, means over 3 replicates\n" in text
     assert "learning rate 0.1, replicate 0\n" in text
     weights = np.load(f"{path}/weights.npz")
-    (row, *_) = evaluation_report.evaluation_rows(result, with_vectors=False)
+    (row, *_) = evaluation.rows(result)
     assert row["step_replicate"] == 0
     assert row["bias"] == weights["bias"][0, 0]
 
@@ -134,26 +133,26 @@ def test_a_cell_that_is_not_there(cell, run):
     path = run(grid={"l2": [0.0, 0.1]})
     with pytest.raises(UsageError) as caught:
         workflows.evaluate(path, cell=cell)
-    assert str(caught.value) == f"--cell {cell}: no such cell; expected 0000 to 0001"
+    assert str(caught.value) == f"cell={cell}: no such cell; expected 0000 to 0001"
 
 
 def test_a_cell_that_diverged_has_no_weights(run):
     path = run(grid={"learning_rate": [0.05, 1e9]})
-    with pytest.raises(UsageError, match=r"^--cell 1: diverged; expected a cell that has weights"):
+    with pytest.raises(UsageError, match=r"^cell=1: diverged; expected a cell that has weights"):
         workflows.evaluate(path, cell=1)
 
 
 def test_a_cell_whose_weights_were_not_kept(run):
     path = run(grid={"l2": [0.0, 0.1]})
     best = int(workflows.evaluate(path).result.cell.name)
-    with pytest.raises(UsageError, match="--keep-weights all"):
+    with pytest.raises(UsageError, match=r"\(search again with keep_weights=all\)$"):
         workflows.evaluate(path, cell=1 - best)
 
 
 def test_a_prefix_alone_is_refused(run):
     with pytest.raises(UsageError) as caught:
         workflows.evaluate(run(), prefix="zz")
-    assert str(caught.value) == ("--prefix 'zz': not of the run's own arrays; expected --data too")
+    assert str(caught.value) == "prefix=zz: not of the run's own arrays; expected data too"
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "absent", "a\0b", "data/Xtr.npy"])
@@ -172,7 +171,7 @@ def test_own_arrays_that_are_away_are_named_with_what_to_do(run, data_dir):
         workflows.evaluate(path)
     assert str(caught.value) == (
         f"{data_dir / 'ytr.npy'}: no such file; expected the arrays that"
-        f" {os.path.basename(path)} was trained on (give --data for others)"
+        f" {os.path.basename(path)} was trained on (give data for others)"
     )
 
 

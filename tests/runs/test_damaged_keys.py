@@ -24,7 +24,7 @@ STILL_VALID = {
     "target_unit": [""],
     **{key: [7] for key in ("memory_budget", "threads", "trajectories_per_block")},
     "window_rows": [None, 7],
-    "prediction": [None],
+    "forecast": [None],
     "peak_memory_bytes": [None],
     "processor": [""],
     "blas": [[]],
@@ -128,7 +128,9 @@ class Run:
 
     def __init__(self, config, runs_dir, cell=None):
         self.config, self.cell = config, cell
-        self.options = workflows.SearchOptions(runs_dir, measure=True, tested="all", kept="all")
+        self.options = workflows.SearchOptions(
+            runs_dir, measure=True, test_losses="all", keep_weights="all"
+        )
         outcome_of(self.search)
         [path] = runs_dir.iterdir()
         self.directory = RunDirectory(path)
@@ -138,7 +140,7 @@ class Run:
 
     def evaluate(self):
         found = workflows.evaluate(self.directory.path, cell=self.cell)
-        return evaluation.evaluation_document(found)
+        return evaluation.document(found)
 
 
 @pytest.fixture

@@ -3,84 +3,17 @@
 import json
 import os
 import shutil
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sgdlab import workflows
-from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
 from sgdlab.engine import training
 from sgdlab.errors import NothingToSelectError, SgdlabError, StorageError, UsageError
-from sgdlab.runs import directory as runs_directory
-from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.experiment import read_experiment
-from sgdlab.runs.names import find_run
-from sgdlab.runs.open_run import open_run
-from sgdlab.system import files as system_files
-from sgdlab.system import strict_json
-from tests.search.test_session import GRID, TRAIN, Recorder, Stopping, contents
-
-TWO_ORDERS = GRID | {"order": ["in_order", "shuffle_once"]}
-
-
-@pytest.fixture
-def options(tmp_path):
-    return workflows.SearchOptions(runs_dir=tmp_path / "runs")
-
-
-@pytest.fixture
-def config(write_config):
-    """Two passes of 16 cells each."""
-    return write_config("grid", train=TRAIN, grid=TWO_ORDERS)
-
-
-@pytest.fixture
-def finished(config, options) -> RunDirectory:
-    return workflows.grid_search(config, options=options).directory
-
-
-@pytest.fixture
-def interrupted_elsewhere(config, tmp_path) -> RunDirectory:
-    options = workflows.SearchOptions(runs_dir=tmp_path / "elsewhere")
-    with pytest.raises(KeyboardInterrupt):
-        workflows.grid_search(config, options=options, observer=Stopping(6))
-    (path,) = Path(options.runs_dir).iterdir()
-    return RunDirectory(path)
-
-
-@pytest.fixture
-def interrupted(config, options) -> RunDirectory:
-    """The first of two passes is done, and the second one begun."""
-    with pytest.raises(KeyboardInterrupt):
-        workflows.grid_search(config, options=options, observer=Stopping(6))
-    (path,) = Path(options.runs_dir).iterdir()
-    return RunDirectory(path)
-
-
-def edit(path, **values):
-    """Replace keys of a JSON file; None removes one."""
-    content = json.loads(path.read_bytes()) | values
-    path.write_text(json.dumps(content))
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def complaint(call, file) -> str:
-    """The line about a file with which a call ends."""
-    with pytest.raises(StorageError) as caught:
-        call()
-    (message,) = caught.value.messages
-    assert message.startswith(f"{file}: ")
-    assert len(message.splitlines()) == 1
-    assert "; expected " in message
-    return message
-
+from tests.runs.damage import complaint, edit, truncate
+from tests.search.test_session import Recorder, contents
 
 # Missing and broken files
 
@@ -168,7 +101,7 @@ def test_an_experiment_file_with_a_wrong_value_is_an_error_of_every_command(
     ):
         message = complaint(call, finished.experiment_file)
         assert next(iter(values)) in message or "reason" in message
-        assert message.endswith("(move the run's folder away, or start over with --fresh)")
+        assert message.endswith("(move the run's folder away, or start over with fresh=True)")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{", b'"a"', b"NaN", b"[" * 5000, b"\xff"])
@@ -183,6 +116,20 @@ def test_what_a_newer_sgdlab_wrote_is_refused(config, options, finished):
         edit(file, schema_version=99)
         message = complaint(lambda: workflows.grid_search(config, options=options), file)
         assert "schema_version 99, which a newer sgdlab wrote" in message
+
+
+def test_what_an_older_sgdlab_wrote_is_refused_with_what_to_do(config, options, finished, sgdlab):
+    for file in (finished.cell_file(3), finished.experiment_file):
+        good = file.read_bytes()
+        edit(file, schema_version=1)
+        runs = ("--runs-dir", options.runs_dir)
+        assert sgdlab("grid-search", config, *runs, "--quiet") == (
+            4,
+            "",
+            f"sgdlab: error: {file}: schema_version 1, which an older sgdlab wrote; expected 2"
+            " (move the run's folder away, or start over with --fresh)\n",
+        )
+        file.write_bytes(good)
 
 
 @pytest.mark.parametrize(
@@ -246,143 +193,12 @@ def test_weights_without_what_belongs_there_are_an_error(config, options, finish
             assert complaint(call, finished.weights_file)
 
 
-# Kills
-
-
-def test_intermediate_files_that_are_broken_are_trained_again(
-    config, options, interrupted, tmp_path
-):
-    undisturbed = workflows.grid_search(
-        config, options=workflows.SearchOptions(runs_dir=tmp_path / "undisturbed")
-    )
-    broken = sorted(interrupted.stops_folder.iterdir())[:3]
-    for path in broken:
-        truncate(path)
-    recorder = Recorder()
-    workflows.grid_search(config, options=options, observer=recorder)
-    assert contents(interrupted) == contents(undisturbed.directory)
-    for path, note in zip(broken, recorder.notes, strict=False):
-        assert str(path) in note
-
-
-def test_after_a_kill_at_any_write_the_same_command_finishes_the_run(
-    write_config, tmp_path, monkeypatch
-):
-    """What a killed process would leave is what is there before a flush, rename or removal."""
-    config = write_config("grid", train=TRAIN, grid=GRID)
-    undisturbed = workflows.SearchOptions(runs_dir=tmp_path / "undisturbed")
-    snapshots = []
-
-    def copying(function):
-        def wrapped(*arguments, **options):
-            snapshots.append(tmp_path / f"{function.__name__}-{len(snapshots)}")
-            shutil.copytree(undisturbed.runs_dir, snapshots[-1])
-            return function(*arguments, **options)
-
-        return wrapped
-
-    for owner, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (os, "rmdir")):
-        monkeypatch.setattr(owner, name, copying(getattr(owner, name)))
-    expected = contents(workflows.grid_search(config, options=undisturbed).directory)
-    monkeypatch.undo()
-    assert len(snapshots) > 40
-    for runs_dir in snapshots:
-        killed = workflows.SearchOptions(runs_dir=runs_dir)
-        directory = workflows.grid_search(config, options=killed).directory
-        assert contents(directory) == expected
-        assert sorted(path.name for path in directory.path.iterdir()) == [
-            "cells", "experiment.json", "predictions.npz", "results.csv", "weights.npz",
-        ]  # fmt: skip
-
-
-@pytest.mark.parametrize("is_locked", [True, False])
-def test_what_a_kill_after_the_end_leaves_is_removed(config, options, finished, is_locked):
-    before = contents(finished, but=())
-    finished.stops_folder.mkdir(parents=True)
-    if is_locked:
-        (finished.state_folder / "lock").touch()
-    (finished.path / ".experiment.json.1-00000000.tmp").write_text("{")
-    recorder = Recorder()
-    workflows.grid_search(config, options=options, observer=recorder)
-    assert contents(finished, but=()) == before
-    assert not finished.state_folder.exists()
-    assert recorder.n_begun == 0
-
-
-def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, monkeypatch):
-    """It comes between the release of the lock and the removal of the folder."""
-    cells = expand(load_config(config)).cells
-    release = system_files.FileLock.release
-    held = ExitStack()
-
-    def release_then_hold(lock, *arguments):
-        release(lock, *arguments)
-        monkeypatch.undo()
-        held.enter_context(open_run(finished, cells, is_synthetic=False))
-
-    monkeypatch.setattr(system_files.FileLock, "release", release_then_hold)
-    with open_run(finished, cells, is_synthetic=False):
-        pass
-    with held:
-        assert {path.name for path in finished.state_folder.iterdir()} == {
-            "lock", "lock.holder", "stops",
-        }  # fmt: skip
-        with (
-            pytest.raises(StorageError, match="in use by pid"),
-            open_run(finished, cells, is_synthetic=False),
-        ):
-            pytest.fail("two holders")
-    assert not finished.state_folder.exists()
-
-
-def test_the_end_of_a_session_is_written_once_with_its_result(config, options, monkeypatch):
-    statuses = []
-    write = system_files.write_files
-
-    def record(files):
-        statuses.extend(
-            json.loads(content)["status"]
-            for path, content in files.items()
-            if path.name == "experiment.json"
-        )
-        write(files)
-
-    monkeypatch.setattr(system_files, "write_files", record)
-    found = workflows.grid_search(config, options=options)
-    assert statuses == ["running", "completed"]
-    (session,) = found.directory.experiment().sessions
-    assert session.ended
-
-
-def test_the_experiment_of_a_finished_run_is_read_once(config, options, finished, monkeypatch):
-    read = []
-    monkeypatch.setattr(
-        runs_directory, "read_experiment", lambda path: read.append(path) or read_experiment(path)
-    )
-    workflows.grid_search(config, options=options)
-    workflows.evaluate(finished.name, options.runs_dir)
-    assert read == [finished.experiment_file] * 2
-
-
-def test_an_experiment_is_written_as_it_is_read(finished, interrupted_elsewhere):
-    for directory in (finished, interrupted_elsewhere):
-        written = directory.experiment_file.read_bytes()
-        assert strict_json.encode(directory.experiment().to_json()) == written
-
-
-def test_a_command_line_that_is_no_unicode_is_kept(config, options, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["sgdlab", "caf\udce9.yaml"])
-    directory = workflows.grid_search(config, options=options).directory
-    assert directory.experiment().environment.command_line == ("sgdlab", "caf\udce9.yaml")
-    assert workflows.grid_search(config, options=options).directory == directory
-
-
 # What is said
 
 
 def test_what_is_trained_again_for_its_weights_is_said(config, options, finished):
     recorder = Recorder()
-    every = workflows.SearchOptions(options.runs_dir, tested="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all")
     workflows.grid_search(config, options=every, observer=recorder)
     assert len(recorder.progress) == 10
     assert recorder.notes == [
@@ -406,29 +222,6 @@ def test_one_cell_is_no_cells(write_config, options):
     assert recorder.notes == [f"nothing left to train: 1 cell finished in {directory.path}"]
     with pytest.raises(NothingToSelectError, match="the only cell diverged"):
         workflows.train(config, ["train.learning_rate=1e9"], options)
-
-
-# latest
-
-
-def test_latest_is_the_run_last_finished_or_found_finished(write_config, options):
-    first, second = write_config("first"), write_config("second", train={"epochs": 4})
-    one = workflows.train(first, options=options).directory
-    two = workflows.train(second, options=options).directory
-    assert find_run(Path(options.runs_dir), "latest") == two
-    workflows.train(first, options=options)
-    assert find_run(Path(options.runs_dir), "latest") == one
-    workflows.evaluate(two.name, options.runs_dir)
-    assert find_run(Path(options.runs_dir), "latest") == one
-
-
-def test_a_run_that_is_not_finished_is_never_latest(config, write_config, options, interrupted):
-    with pytest.raises(UsageError, match=f"expected a finished run.* {interrupted.name}"):
-        find_run(Path(options.runs_dir), "latest")
-    done = workflows.train(write_config("done"), options=options).directory
-    with pytest.raises(KeyboardInterrupt):
-        workflows.grid_search(config, options=options, observer=Stopping(2))
-    assert find_run(Path(options.runs_dir), "latest") == done
 
 
 def refuse(*_args, **_options):

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sgdlab import workflows
 from sgdlab.config.grid import expand
@@ -21,11 +19,10 @@ from sgdlab.engine import training
 from sgdlab.errors import NothingToSelectError, StorageError, UsageError
 from sgdlab.observer import Observer
 from sgdlab.report import evaluation, search
-from sgdlab.search.selection import rank, select, within_one_standard_error
+from sgdlab.search.selection import rank, within_one_standard_error
 from sgdlab.system import strict_json
 from tests.engine.test_fold_training import preprocessed
 from tests.oracles.reference import plain_sgd, relative_distance
-from tests.runs.test_cell_log import diverged, replicate, result
 from tests.search.test_session import Recorder, Stopping, contents
 
 FOLDS = 4
@@ -136,51 +133,6 @@ def test_predictions_are_out_of_fold_and_so_is_the_constant(
 # The rule of one standard error
 
 
-def cells_of(losses, settings):
-    """Cells with given losses of three folds, L2, learning rate and epochs."""
-    made = []
-    for index, (of_folds, (l2, rate, epochs)) in enumerate(zip(losses, settings, strict=True)):
-        folds = [replicate(0, loss, fold=fold) for fold, loss in enumerate(of_folds)]
-        cell = result(index, *folds)
-        train = cell.cell.train.model_copy(
-            update={"l2": l2, "learning_rate": rate, "epochs": epochs}
-        )
-        made.append(type(cell)(type(cell.cell)(index, train), cell.replicates))
-    return made
-
-
-LOSSES = st.lists(st.floats(0.5, 2.0), min_size=3, max_size=3)
-SETTINGS = st.tuples(
-    st.sampled_from([0.0, 0.1, 1.0]), st.sampled_from([0.1, 0.2]), st.sampled_from([2, 4])
-)
-
-
-@given(st.lists(st.tuples(LOSSES, SETTINGS), min_size=1, max_size=12))
-@settings(max_examples=200)
-def test_one_standard_error_takes_the_simplest_of_the_near_ones(pairs):
-    cells = cells_of(*zip(*pairs, strict=True))
-    means = [float(np.mean(losses)) for losses, _ in pairs]
-    best = means.index(min(means))
-    limit = means[best] + float(np.std(pairs[best][0], ddof=1)) / math.sqrt(3)
-    simplest = None
-    for n, (_, (l2, rate, epochs)) in enumerate(pairs):
-        if means[n] <= limit:
-            rival = (-l2, rate * epochs, means[n], n)
-            simplest = rival if simplest is None else min(simplest, rival)
-    assert select(cells, "half_mse", "one_standard_error").cell.index == simplest[3]
-    assert select(cells, "half_mse", "minimum").cell.index == best
-
-
-def test_a_cell_that_diverged_in_one_fold_is_never_near():
-    good = [replicate(0, loss, fold=fold) for fold, loss in enumerate((1.0, 9.0))]
-    broken = [replicate(0, 1.0, fold=0), diverged(0)]
-    broken[1] = type(broken[1])(**(vars(broken[1]) | {"fold": 1}))
-    cells = [result(0, *good), result(1, *broken)]
-    assert cells[1].status == "diverged"
-    assert [each.cell.index for each in within_one_standard_error(cells, "half_mse")] == [0]
-    assert [each.cell.index for each in rank(cells, "half_mse")] == [0, 1]
-
-
 def test_the_cell_that_was_taken_stands_first_with_the_reason(config, options):
     found = workflows.grid_search(config, ["select.rule=one_standard_error"], options)
     ranked = rank(found.results, "half_mse")
@@ -212,7 +164,7 @@ def test_rows_have_standard_errors_and_the_test_loss_of_the_training_on_all_rows
     norm = found.model(found.best).mean("weights_squared_norm")
     assert penalty == pytest.approx(found.best.cell.train.l2 / 2 * norm)
     assert sum(row["test_loss"] != "" for row in rows) == 1
-    document = json.loads(strict_json.encode(search.search_document(found, 3)))
+    document = json.loads(strict_json.encode(search.document(found, 3)))
     assert (document["folds"], document["rule"]) == (FOLDS, "minimum")
     assert document["cells"][0]["cell"] == document["best"] == found.best.cell.name
     assert document["best_bias"] == found.final[found.best.cell.index].mean("bias")
@@ -358,7 +310,7 @@ def test_what_is_missing_of_a_finished_run_is_made_again(lost, n_epochs, config,
 def test_what_is_asked_for_later_is_what_is_asked_for_at_once(config, tmp_path):
     """The best cell alone and then all, or all from the start."""
     later, once = (
-        workflows.SearchOptions(tmp_path / name, tested="all", kept="all")
+        workflows.SearchOptions(tmp_path / name, test_losses="all", keep_weights="all")
         for name in ("later", "once")
     )
     alone = workflows.grid_search(config, options=workflows.SearchOptions(tmp_path / "later"))
@@ -376,7 +328,7 @@ def test_what_is_asked_for_later_is_what_is_asked_for_at_once(config, tmp_path):
 def test_test_losses_of_all_cells_do_not_train_the_folds_again(config, options):
     workflows.grid_search(config, options=options)
     recorder = Recorder()
-    every = workflows.SearchOptions(options.runs_dir, tested="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all")
     found = workflows.grid_search(config, options=every, observer=recorder)
     assert recorder.notes == []
     assert sorted(found.test_losses) == list(range(16))
@@ -433,7 +385,7 @@ def strict_json_of(path):
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_evaluate_reproduces_the_log(config, options, precision):
-    every = workflows.SearchOptions(options.runs_dir, tested="all", kept="all")
+    every = workflows.SearchOptions(options.runs_dir, test_losses="all", keep_weights="all")
     workflows.grid_search(config, [f"train.precision={precision}"], every)
     for cell in (None, 3):
         found = workflows.evaluate("latest", options.runs_dir, cell, mae_step=0.1)
@@ -448,7 +400,7 @@ def test_evaluate_reproduces_the_log(config, options, precision):
         assert validation.losses.mae == pytest.approx(mae, rel=tolerance)
         assert validation.step is None
         assert training.step is not None
-        rows = evaluation.evaluation_rows(found, with_vectors=False)
+        rows = evaluation.rows(found)
         assert "step_replicate" not in rows[1]
 
 

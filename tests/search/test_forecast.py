@@ -37,12 +37,12 @@ def source(write_config):
         yield source, expand(config).cells
 
 
-def predicted(path, *overrides):
-    return workflows.plan_search(path, overrides, measure=True).prediction
+def forecast_of(path, *overrides):
+    return workflows.plan_search(path, overrides, measure=True).forecast
 
 
 def test_all_figures_are_there_and_positive(write_config, in_an_empty_folder):
-    found = predicted(write_config(grid=GRID))
+    found = forecast_of(write_config(grid=GRID))
     assert found.elapsed_s == found.training_s + found.writing_s
     assert min(found.training_s, found.writing_s, found.measured_in_s) > 0
     assert found.peak_memory_bytes > 20 * 10**6  # no Python with numpy takes less
@@ -50,7 +50,7 @@ def test_all_figures_are_there_and_positive(write_config, in_an_empty_folder):
 
 
 def test_time_grows_with_epochs(write_config, in_an_empty_folder):
-    few, many = (predicted(write_config(), f"train.epochs={n}") for n in (10, 10_000))
+    few, many = (forecast_of(write_config(), f"train.epochs={n}") for n in (10, 10_000))
     assert many.training_s > 100 * few.training_s
 
 
@@ -59,7 +59,7 @@ def test_time_grows_with_rows(source):
     works = assign_memory(make_plan(cells, source.shape, Run(), 1).passes, source.shape, Run())
     more = replace(source, shape=replace(source.shape, n_train=104_000, n_validation=26_000))
     times = [
-        module.predict(works, each, Run(threads=1), Path("runs"), 0).training_s
+        module.forecast(works, each, Run(threads=1), Path("runs"), 0).training_s
         for each in (source, more)
     ]
     assert times[1] > 20 * times[0]
@@ -74,7 +74,7 @@ def test_measuring_is_short_and_needs_no_arrays(in_an_empty_folder, tmp_path):
         "  loss: [squared, huber], precision: [float32, float64]}\n"
     )
     start = time.process_time()
-    found = predicted(config)
+    found = forecast_of(config)
     assert time.process_time() - start < 10.0  # of two processors; a search takes minutes
     assert found.elapsed_s > 0.1
     assert list(tmp_path.iterdir()) == [config]
@@ -89,7 +89,7 @@ def test_streamed_rows_are_read_at_the_pace_of_the_file(source, share, monkeypat
     works = assign_memory(make_plan(cells, source.shape, run, 1).passes, source.shape, run)
     monkeypatch.setattr(module, "HASHED_WHOLE_BYTES", 0)
     monkeypatch.setattr(module, "seconds_a_row", lambda *_: 1.0)
-    found = module.predict(works, source, run, Path("runs"), 0)
+    found = module.forecast(works, source, run, Path("runs"), 0)
     shape, n_stops = source.shape, 2
     all_s = shape.n_train + shape.n_validation
     epoch_s = shape.n_train + shape.n_validation / 4
@@ -156,12 +156,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("axes", HOSTILE.values(), ids=HOSTILE)
-def test_what_diverges_can_be_predicted(axes, precision, write_config, in_an_empty_folder):
+def test_what_diverges_can_be_forecast(axes, precision, write_config, in_an_empty_folder):
     grid = {"batch_size": [1, 10]} | axes
     config = write_config(grid=grid, train={"epochs": 3, "precision": precision})
-    assert predicted(config).elapsed_s > 0
-    assert predicted(config, "data.divide_by=1e-200").elapsed_s > 0
-    assert predicted(config, "data.validation={folds: 3}").elapsed_s > 0
+    assert forecast_of(config).elapsed_s > 0
+    assert forecast_of(config, "data.divide_by=1e-200").elapsed_s > 0
+    assert forecast_of(config, "data.validation={folds: 3}").elapsed_s > 0
 
 
 def test_of_very_many_trajectories_some_stand_for_all():
@@ -257,35 +257,35 @@ def test_replicates_are_measured_once(source, monkeypatch):
         module, "measure_pace", lambda *given: measured.append(given) or measure_pace(*given)
     )
     works = assign_memory(plan.passes, source.shape, Run())
-    module.predict(works, source, Run(), Path("runs"), 0)
+    module.forecast(works, source, Run(), Path("runs"), 0)
     assert len(measured) == 1
 
 
-def test_the_log_holds_prediction_and_outcome(write_config, tmp_path):
+def test_the_log_holds_forecast_and_outcome(write_config, tmp_path):
     observer, notes = Observer(), []
     observer.note = notes.append
     options = SearchOptions(tmp_path / "runs", measure=True)
     result = workflows.grid_search(write_config(grid=GRID), (), options, observer)
     text = result.directory.experiment_file.read_text()
     [session] = json.loads(text, parse_constant=pytest.fail)["sessions"]
-    prediction = session["prediction"]
+    forecast = session["forecast"]
     assert session["elapsed_s"] > 0
-    assert prediction["elapsed_s"] == prediction["training_s"] + prediction["writing_s"] > 0
-    assert session["peak_memory_bytes"] > 20 * 10**6 < prediction["peak_memory_bytes"]
+    assert forecast["elapsed_s"] == forecast["training_s"] + forecast["writing_s"] > 0
+    assert session["peak_memory_bytes"] > 20 * 10**6 < forecast["peak_memory_bytes"]
     assert [note.split(" ")[0] for note in notes] == ["predicted", "it"]
 
 
 def test_a_run_without_a_measurement_logs_the_outcome(write_config, tmp_path):
     result = workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
     [session] = result.directory.experiment().sessions
-    assert session.prediction is None
+    assert session.forecast is None
     assert session.elapsed_s > 0 < session.peak_memory_bytes
 
 
 def test_a_finished_run_is_not_measured(write_config, tmp_path, monkeypatch):
     options = SearchOptions(tmp_path / "runs", measure=True)
     first = workflows.grid_search(write_config(), (), SearchOptions(tmp_path / "runs"))
-    monkeypatch.setattr("sgdlab.search.session.predict", pytest.fail)
+    monkeypatch.setattr("sgdlab.search.session.forecast", pytest.fail)
     again = workflows.grid_search(write_config(), (), options)
     assert again.directory.path == first.directory.path
 
@@ -297,9 +297,9 @@ def test_the_dry_run_shows_it(sgdlab, write_config):
     assert "predicted time" in table
     assert "predicted peak memory" in table
     _, text, _ = sgdlab("grid-search", path, "--dry-run", "--measure", "--format", "json")
-    assert json.loads(text, parse_constant=pytest.fail)["prediction"]["elapsed_s"] > 0
+    assert json.loads(text, parse_constant=pytest.fail)["forecast"]["elapsed_s"] > 0
     _, rows, _ = sgdlab("grid-search", path, "--dry-run", "--measure", "--format", "csv")
-    assert "predicted_elapsed_s" in rows.splitlines()[0]
+    assert "forecast_elapsed_s" in rows.splitlines()[0]
     _, table, _ = sgdlab("grid-search", path, "--dry-run")
     assert "predicted" not in table
 
@@ -310,13 +310,13 @@ def test_train_measures_too(sgdlab, write_config):
     assert "sgdlab: predicted " in notes
 
 
-def test_folds_and_the_training_on_all_rows_are_predicted(write_config, tmp_path, monkeypatch):
+def test_folds_and_the_training_on_all_rows_are_forecast(write_config, tmp_path, monkeypatch):
     measured = []
     monkeypatch.setattr(
         module, "measure_pace", lambda *given: measured.append(given[0]) or measure_pace(*given)
     )
     path = write_config(data={"validation": {"folds": 4}}, train={"epochs": 7})
-    found = predicted(path)
+    found = forecast_of(path)
     assert found.elapsed_s > 0
     assert [[block.fold for block in work.plan.blocks] for work in measured] == [
         [0, 1, 2, 3],
@@ -324,7 +324,7 @@ def test_folds_and_the_training_on_all_rows_are_predicted(write_config, tmp_path
     ]
     assert measured[1].plan.epochs == 7
     result = workflows.grid_search(path, (), SearchOptions(tmp_path / "runs", measure=True))
-    assert result.directory.experiment().sessions[0].prediction.elapsed_s > 0
+    assert result.directory.experiment().sessions[0].forecast.elapsed_s > 0
 
 
 @pytest.mark.parametrize("in_files", [False, True])

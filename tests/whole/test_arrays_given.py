@@ -51,11 +51,11 @@ def test_arrays_and_their_files_are_the_same_run(kind, validation, arrays, tmp_p
     given = {part: kind(each) if part[0] == "X" else each for part, each in arrays.items()}
     data = CONFIG["data"] | {"validation": validation}
     memory = workflows.grid_search(
-        CONFIG | {"data": data}, options=SearchOptions("memory", kept="all"), arrays=given
+        CONFIG | {"data": data}, options=SearchOptions("memory", keep_weights="all"), arrays=given
     )
     data["path"] = saved(given, tmp_path / "files")
     files = workflows.grid_search(
-        CONFIG | {"data": data}, options=SearchOptions("files", kept="all")
+        CONFIG | {"data": data}, options=SearchOptions("files", keep_weights="all")
     )
     assert memory.directory.name == files.directory.name
     found = contents(memory.directory)
@@ -142,7 +142,7 @@ def test_without_arrays_a_mapping_names_their_folder():
             workflows.train({"data": data, "train": train})
     with pytest.raises(ConfigError, match=r"^data: nothing; expected a value \(add it\)$"):
         workflows.train({"train": train})
-    with pytest.raises(ConfigError, match=r"^--set train\.l2: 'a'; expected a number$"):
+    with pytest.raises(ConfigError, match=r"^overrides train\.l2: 'a'; expected a number$"):
         workflows.train({"data": {"path": "."}, "train": train}, ["train.l2=a"])
 
 
@@ -194,7 +194,9 @@ def test_a_run_is_evaluated_on_other_arrays_in_memory(arrays):
     ]:
         with pytest.raises(DataError, match=f"^{re.escape(message)}"):
             workflows.evaluate("latest", arrays=given)
-    with pytest.raises(UsageError, match=r"^here: arrays in memory too; expected one of them$"):
+    with pytest.raises(
+        UsageError, match=r"^data=here: arrays in memory too; expected one of them$"
+    ):
         workflows.evaluate("latest", data="here", arrays=arrays)
 
 
@@ -204,4 +206,4 @@ def test_a_search_in_memory_is_measured(arrays):
         options = SearchOptions(budget, measure=True)
         found = workflows.grid_search(config, options=options, arrays=arrays)
         [session] = found.directory.experiment().sessions
-        assert session.prediction.elapsed_s > 0
+        assert session.forecast.elapsed_s > 0

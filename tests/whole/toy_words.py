@@ -106,7 +106,7 @@ def main(folder: Path) -> None:
     usual = {"epochs": 3, "learning_rate": 0.05, "l2": 0.01}
     config = {"data": {"path": str(folder)}, "train": usual, "grid": GRID}
     (folder / "toy.yaml").write_text(yaml.safe_dump(config))
-    options = workflows.SearchOptions(folder / "runs", kept="all")
+    options = workflows.SearchOptions(folder / "runs", keep_weights="all")
     result = workflows.grid_search(folder / "toy.yaml", (), options)
     kept, worst = all_kept_weights(result.directory), 0.0
     for cell in (each.cell for each in result.results):

@@ -13,7 +13,7 @@ from sgdlab.config.model import Run
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import HASHED_WHOLE_BYTES
 from sgdlab.data.shape import Shape
-from sgdlab.planning.cost import Prediction
+from sgdlab.planning.cost import Forecast
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import Work, assign_memory, epochs_validated_together
 from sgdlab.planning.plan import cells_of, n_threads
@@ -53,7 +53,11 @@ class _Segment:
     def key(self) -> _Key:
         """Equal for segments that take equally long an epoch: replicates, for example."""
         blocks = tuple(
-            (block.fold, block.window_rows, tuple(each.train for each in block.trajectories))
+            (
+                block.fold,
+                block.window_rows,
+                tuple(trajectory.train for trajectory in block.trajectories),
+            )
             for block in self.work.plan.blocks
         )
         return (self.work.plan.chunk_rows, self.work.plan.blas_threads, blocks)
@@ -63,9 +67,9 @@ class _Segment:
         return sum(len(block.trajectories) for block in self.work.plan.blocks)
 
 
-def predict(
+def forecast(
     works: Sequence[Work], source: Source, run: Run, runs_dir: Path, memory_bytes: int
-) -> Prediction:
+) -> Forecast:
     """Time and memory of making some passes, and of the end of the run.
 
     Parameters
@@ -89,16 +93,16 @@ def predict(
     )
     training_s += (shape.n_validation + shape.n_test) * (first.held_out_s + reading.again_s)
     writing_s = _writing_s(works, first, runs_dir)
-    predicted_peak = None
+    expected_peak = None
     if base is not None and peak is not None:
         # What a sample takes beyond its plan, such as the buffers of the BLAS, the run takes too.
         planned = max(pace.memory_bytes for pace in paces.values())
-        predicted_peak = base + memory_bytes + max(0, peak - base - planned)
-    return Prediction(
+        expected_peak = base + memory_bytes + max(0, peak - base - planned)
+    return Forecast(
         elapsed_s=training_s + writing_s,
         training_s=training_s,
         writing_s=writing_s,
-        peak_memory_bytes=predicted_peak,
+        peak_memory_bytes=expected_peak,
         measured_in_s=time.perf_counter() - start,
     )
 
@@ -107,8 +111,10 @@ def _final_works(works: Sequence[Work], shape: Shape, run: Run) -> list[Work]:
     """With folds, the training of the selected cell on all rows; of one that trains the longest."""
     if shape.folds is None:
         return []
-    trajectories = [each for w in works for b in w.plan.blocks for each in b.trajectories]
-    longest = max(trajectories, key=lambda each: each.epochs)
+    trajectories = [
+        trajectory for w in works for b in w.plan.blocks for trajectory in b.trajectories
+    ]
+    longest = max(trajectories, key=lambda trajectory: trajectory.epochs)
     shape = replace(shape, folds=None)
     plan = make_plan([Cell(0, longest.train)], shape, run, n_threads(run))
     return assign_memory(plan.passes, shape, run)
@@ -116,17 +122,17 @@ def _final_works(works: Sequence[Work], shape: Shape, run: Run) -> list[Work]:
 
 def _segments(work: Work) -> list[_Segment]:
     """A block drops out when its last trajectory ends."""
-    each = work.plan
-    ends = [0, *sorted({block.epochs for block in each.blocks})]
+    one_pass = work.plan
+    ends = [0, *sorted({block.epochs for block in one_pass.blocks})]
     segments = []
     for start, stop in itertools.pairwise(ends):
-        left = replace(each, blocks=tuple(b for b in each.blocks if b.epochs >= stop))
+        left = replace(one_pass, blocks=tuple(b for b in one_pass.blocks if b.epochs >= stop))
         segments.append(_Segment(replace(work, plan=left), stop - start))
     return segments
 
 
 def _paces(segments: Sequence[_Segment], source: Source, threads: int) -> dict[_Key, Pace]:
-    """Of every kind of segment; where they are many, the rest go by the longest one's pace."""
+    """The pace of every kind of segment; of many kinds, some go by the longest one's."""
     epochs: dict[_Key, int] = defaultdict(int)
     kinds = {segment.key: segment for segment in segments}
     for segment in segments:
@@ -150,28 +156,30 @@ def _pass_s(
     run: Run,
     reading: _Reading,
 ) -> float:
-    """Of all epochs of a pass, and of the training losses at its stops."""
+    """The time of all epochs of a pass, and of the training losses at its stops."""
     work, pace = segments[0].work, paces[segments[0].key]
     ratio, n_rows = shape.n_train / pace.n_rows, shape.n_train + shape.n_validation
     rows_again = shape.n_train + shape.n_validation / epochs_validated_together(work.plan, shape)
     epochs = [
-        (each.n_epochs, paces[each.key].epoch_s * shape.n_train / paces[each.key].n_rows)
-        for each in segments
+        (segment.n_epochs, paces[segment.key].epoch_s * shape.n_train / paces[segment.key].n_rows)
+        for segment in segments
     ]
-    trajectories = [each for block in work.plan.blocks for each in block.trajectories]
+    trajectories = [trajectory for block in work.plan.blocks for trajectory in block.trajectories]
     if work.holding.in_memory:
-        n_stops = sum(len(each.stops) for each in trajectories) / len(trajectories)
+        n_stops = sum(len(trajectory.stops) for trajectory in trajectories) / len(trajectories)
         started_s = pace.setup_s * ratio + n_rows * reading.first_s
-        return started_s + sum(n * each for n, each in epochs) + n_stops * pace.stop_s * ratio
+        return started_s + sum(n * epoch_s for n, epoch_s in epochs) + n_stops * pace.stop_s * ratio
     # Reading and arithmetic go side by side, as far as a processor is left for the system's part of
     # reading from a disk; every stop of any trajectory is a walk of its own.
     together = sum if n_threads(run) >= machine.n_processors() else max
-    n_walks = len({stop.epoch for each in trajectories for stop in each.stops})
-    n_walks += not all(STARTS[each.train.initial_weights].is_zero for each in trajectories)
+    n_walks = len({stop.epoch for trajectory in trajectories for stop in trajectory.stops})
+    n_walks += not all(
+        STARTS[trajectory.train.initial_weights].is_zero for trajectory in trajectories
+    )
     read_s, once_s = rows_again * reading.again_s, n_rows * (reading.first_s - reading.again_s)
     first_s = together((epochs[0][1], read_s + once_s))
-    again_s = [together((each, read_s)) for _, each in epochs]
-    epochs_s = sum(n * each for (n, _), each in zip(epochs, again_s, strict=True))
+    again_s = [together((epoch_s, read_s)) for _, epoch_s in epochs]
+    epochs_s = sum(n * epoch_s for (n, _), epoch_s in zip(epochs, again_s, strict=True))
     walks_s = n_walks * together((pace.stop_s * ratio, shape.n_train * reading.again_s))
     return pace.setup_s + first_s - again_s[0] + epochs_s + walks_s
 
@@ -179,9 +187,9 @@ def _pass_s(
 def _measure_reading(work: Work, source: Source) -> _Reading:
     if not isinstance(source.X, NpyFile) or source.X.n_bytes <= HASHED_WHOLE_BYTES:
         return _Reading(0.0, 0.0)  # writing the file or its fingerprint has left it in the memory
-    each, is_streamed = work.plan, not work.holding.in_memory
-    is_scattered = is_streamed and not each.order.reads_in_sequence
-    n_chunks = math.ceil(source.shape.n_train / each.chunk_rows) if is_scattered else 1
+    one_pass, is_streamed = work.plan, not work.holding.in_memory
+    is_scattered = is_streamed and not one_pass.order.reads_in_sequence
+    n_chunks = math.ceil(source.shape.n_train / one_pass.chunk_rows) if is_scattered else 1
     is_kept = source.X.n_bytes <= KEPT_SHARE * machine.memory_bytes()
     first_s = seconds_a_row(source.X, n_chunks, is_kept)
     return _Reading(first_s, 0.0 if is_kept else first_s)
@@ -189,10 +197,11 @@ def _measure_reading(work: Work, source: Source) -> _Reading:
 
 def _writing_s(works: Sequence[Work], pace: Pace, runs_dir: Path) -> float:
     blocks = [block for work in works for block in work.plan.blocks]
-    trajectories = [each for block in blocks for each in block.trajectories]
-    stops = [stop for each in trajectories for stop in each.stops]
+    trajectories = [trajectory for block in blocks for trajectory in block.trajectories]
+    stops = [stop for trajectory in trajectories for stop in trajectory.stops]
     n_commits = sum(
-        len({stop.epoch for each in block.trajectories for stop in each.stops}) for block in blocks
+        len({stop.epoch for trajectory in block.trajectories for stop in trajectory.stops})
+        for block in blocks
     )
     n_epochs = math.ceil(sum(stop.epoch for stop in stops) / len(stops))
     together = round(len(stops) / n_commits)

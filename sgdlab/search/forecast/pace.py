@@ -68,19 +68,19 @@ def measure_pace(work: Work, source: Source, threads: int, budget_s: float) -> P
 
     A sample has few rows, but what is held of them is what the pass holds.
     """
-    each, holding = work.plan, work.holding
-    sample = sample_blocks(each.blocks, source.shape.n_features)
+    one_pass, holding = work.plan, work.holding
+    sample = sample_blocks(one_pass.blocks, source.shape.n_features)
     most_rows = _most_rows(source, holding.in_memory)
     in_files = source.is_in_files and (not holding.in_memory or source.is_read_apart)
     n_rows = min(PILOT_ROWS, most_rows)
     with sample_dataset(source, n_rows, in_files) as dataset:
         pilot = _timed(work, sample, dataset, threads, 0.0)
     wanted = n_rows * budget_s / (EPOCHS_WANTED * pilot.epoch_s)
-    n_rows = _whole_batches(min(wanted, most_rows), each, source.shape.n_train)
+    n_rows = _whole_batches(min(wanted, most_rows), one_pass, source.shape.n_train)
     if not holding.in_memory:
         n_chunks = max(CHUNKS_OF_A_STREAM, holding.n_chunks + 1)
-        together = min(each.chunk_rows, math.ceil(n_rows / n_chunks))
-        work = replace(work, plan=replace(each, chunk_rows=max(1, together)))
+        together = min(one_pass.chunk_rows, math.ceil(n_rows / n_chunks))
+        work = replace(work, plan=replace(one_pass, chunk_rows=max(1, together)))
     with sample_dataset(source, n_rows, in_files) as dataset:
         return _timed(work, sample, dataset, threads, budget_s)
 
@@ -91,11 +91,11 @@ def _most_rows(source: Source, in_memory: bool) -> int:
     return min(shape.n_train, max(1, int(share * n_bytes / (8 * shape.n_features))))
 
 
-def _whole_batches(wanted: float, each: Pass, n_train: int) -> int:
+def _whole_batches(wanted: float, one_pass: Pass, n_train: int) -> int:
     """At least the smallest pilot; whole batches of every size or of the largest, if they fit."""
     n_rows = max(min(PILOT_ROWS, n_train), int(wanted))
-    sizes = [size for block in each.blocks for size in block.batch_sizes]
-    for together in (math.lcm(*sizes), largest_batch(each.blocks)):
+    sizes = [size for block in one_pass.blocks for size in block.batch_sizes]
+    for together in (math.lcm(*sizes), largest_batch(one_pass.blocks)):
         if n_rows < n_train and together <= n_rows:
             return n_rows - n_rows % together
     return n_rows
@@ -152,8 +152,8 @@ def _timed(
     )
 
 
-def _held_out_s(each: Pass, dataset: Dataset) -> float:
-    rows = dataset.test(each.train.precision)
+def _held_out_s(one_pass: Pass, dataset: Dataset) -> float:
+    rows = dataset.test(one_pass.train.precision)
     weights = np.zeros((1, rows.n_features), rows.dtype)
     start = time.perf_counter()
     prediction_errors(weights, np.zeros(1), rows.walk())

@@ -11,7 +11,7 @@ REGION_BYTES = 32 * 2**20
 
 
 def seconds_a_row(file: NpyFile, n_chunks: int, is_kept: bool) -> float:
-    """Of reading rows in ``n_chunks`` walks through the file, each taking random rows on its way.
+    """How long it takes to read a row, in ``n_chunks`` walks that take random rows on their way.
 
     One walk reads all rows in their order. Of many, the later ones find in the system's memory what
     it has read around earlier rows, if the file ``is_kept`` there; else only first ones are timed.

@@ -162,7 +162,8 @@ def sample_blocks(blocks: Sequence[Block], n_features: int) -> SampleBlocks:
         replace(
             block,
             trajectories=tuple(
-                _sample_trajectory(each, next(numbers)) for each in block.trajectories[::step]
+                _sample_trajectory(trajectory, next(numbers))
+                for trajectory in block.trajectories[::step]
             ),
         )
         for block in blocks

@@ -1,6 +1,6 @@
-"""How far predictions of time and memory are from what happens.
+"""How far forecasts of time and memory are from what happens.
 
-Five searches, each predicted by ``--dry-run --measure`` and then run, in processes of their own.
+Five searches, forecast by ``--dry-run --measure`` and then run, in processes of their own.
 The last one streams an array of 4 GB, which is written before (into ``TMPDIR``), is not in the page
 cache when it is measured or run, and is deleted afterwards.
 """
@@ -33,7 +33,7 @@ L2 = [0.0, 1e-5, 1e-3, 1e-1]
 
 def tables(dataset: Dataset, stopwatch: Stopwatch) -> Iterator[RenderableType]:
     table = new_table(
-        "", "predicted,\ns", "outcome,\ns", "\nratio", "predicted\npeak, MB", "outcome,\nMB",
+        "", "forecast,\ns", "outcome,\ns", "\nratio", "forecast\npeak, MB", "outcome,\nMB",
         "\nratio", "measured\nin, s",
     )  # fmt: skip
     with TemporaryDirectory() as name:
@@ -73,15 +73,15 @@ def written(folder: Path, name: str, train, grid, data=None) -> Path:
 
 
 def measured(config: Path, settings) -> list[str]:
-    """Predicted and real seconds and bytes, by what the program itself says and logs."""
+    """Forecast and real seconds and bytes, by what the program itself says and logs."""
     runs = ["--runs-dir", str(config.parents[1] / "runs")]
-    planned = sgdlab(config, *settings, *runs, "--dry-run", "--measure")["prediction"]
+    planned = sgdlab(config, *settings, *runs, "--dry-run", "--measure")["forecast"]
     run = sgdlab(config, *settings, *runs, "--fresh")["run"]
     [session] = json.loads(Path(run, "experiment.json").read_bytes())["sessions"]
     found = []
     for name, scale in (("elapsed_s", 1), ("peak_memory_bytes", 1e-6)):
-        predicted, outcome = planned[name] * scale, session[name] * scale
-        found += [f"{predicted:.3g}", f"{outcome:.3g}", f"{predicted / outcome:.2f}"]
+        expected, outcome = planned[name] * scale, session[name] * scale
+        found += [f"{expected:.3g}", f"{outcome:.3g}", f"{expected / outcome:.2f}"]
     return [*found, f"{planned['measured_in_s']:.2f}"]
 
 

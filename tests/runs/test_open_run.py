@@ -1,0 +1,102 @@
+"""What becomes of a run whose process is killed, or that two processes want."""
+
+import os
+import shutil
+from contextlib import ExitStack
+
+import pytest
+
+from sgdlab import workflows
+from sgdlab.config.grid import expand
+from sgdlab.config.reading import load_config
+from sgdlab.errors import StorageError
+from sgdlab.runs.open_run import open_run
+from sgdlab.system import files as system_files
+from tests.runs.damage import truncate
+from tests.search.test_session import GRID, TRAIN, Recorder, contents
+
+
+def test_intermediate_files_that_are_broken_are_trained_again(
+    config, options, interrupted, tmp_path
+):
+    undisturbed = workflows.grid_search(
+        config, options=workflows.SearchOptions(runs_dir=tmp_path / "undisturbed")
+    )
+    broken = sorted(interrupted.stops_folder.iterdir())[:3]
+    for path in broken:
+        truncate(path)
+    recorder = Recorder()
+    workflows.grid_search(config, options=options, observer=recorder)
+    assert contents(interrupted) == contents(undisturbed.directory)
+    for path, note in zip(broken, recorder.notes, strict=False):
+        assert str(path) in note
+
+
+def test_after_a_kill_at_any_write_the_same_command_finishes_the_run(
+    write_config, tmp_path, monkeypatch
+):
+    """What a killed process would leave is what is there before a flush, rename or removal."""
+    config = write_config("grid", train=TRAIN, grid=GRID)
+    undisturbed = workflows.SearchOptions(runs_dir=tmp_path / "undisturbed")
+    snapshots = []
+
+    def copying(function):
+        def wrapped(*arguments, **options):
+            snapshots.append(tmp_path / f"{function.__name__}-{len(snapshots)}")
+            shutil.copytree(undisturbed.runs_dir, snapshots[-1])
+            return function(*arguments, **options)
+
+        return wrapped
+
+    for owner, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (os, "rmdir")):
+        monkeypatch.setattr(owner, name, copying(getattr(owner, name)))
+    expected = contents(workflows.grid_search(config, options=undisturbed).directory)
+    monkeypatch.undo()
+    assert len(snapshots) > 40
+    for runs_dir in snapshots:
+        killed = workflows.SearchOptions(runs_dir=runs_dir)
+        directory = workflows.grid_search(config, options=killed).directory
+        assert contents(directory) == expected
+        assert sorted(path.name for path in directory.path.iterdir()) == [
+            "cells", "experiment.json", "predictions.npz", "results.csv", "weights.npz",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_what_a_kill_after_the_end_leaves_is_removed(config, options, finished, is_locked):
+    before = contents(finished, but=())
+    finished.stops_folder.mkdir(parents=True)
+    if is_locked:
+        (finished.state_folder / "lock").touch()
+    (finished.path / ".experiment.json.1-00000000.tmp").write_text("{")
+    recorder = Recorder()
+    workflows.grid_search(config, options=options, observer=recorder)
+    assert contents(finished, but=()) == before
+    assert not finished.state_folder.exists()
+    assert recorder.n_begun == 0
+
+
+def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, monkeypatch):
+    """It comes between the release of the lock and the removal of the folder."""
+    cells = expand(load_config(config)).cells
+    release = system_files.FileLock.release
+    held = ExitStack()
+
+    def release_then_hold(lock, *arguments):
+        release(lock, *arguments)
+        monkeypatch.undo()
+        held.enter_context(open_run(finished, cells, is_synthetic=False))
+
+    monkeypatch.setattr(system_files.FileLock, "release", release_then_hold)
+    with open_run(finished, cells, is_synthetic=False):
+        pass
+    with held:
+        assert {path.name for path in finished.state_folder.iterdir()} == {
+            "lock", "lock.holder", "stops",
+        }  # fmt: skip
+        with (
+            pytest.raises(StorageError, match="in use by pid"),
+            open_run(finished, cells, is_synthetic=False),
+        ):
+            pytest.fail("two holders")
+    assert not finished.state_folder.exists()
