@@ -11,6 +11,7 @@ from tests.docs import pages, program
 from tests.docs.keys import key_table
 from tests.docs.links import destination, leads_somewhere, links
 from tests.docs.pages import FRONT, PAGES, PROJECT, SETUP
+from tests.test_architecture import TOWER
 
 ON_ANY_PAGE = pytest.mark.parametrize("page", PAGES, ids=pages.name)
 OTHER_OPTIONS = {"--help", "--write"}  # of every command, and of the benchmarks
@@ -106,6 +107,15 @@ def test_setup_takes_two_lines_and_ci_runs_them():
     assert "sgdlab grid-search configs/age.yaml" in lines[0]
     assert "pytest" in lines[1]
     assert f"grep '^{SETUP}' README.md" in (PROJECT / ".ci" / "run").read_text()
+
+
+def test_the_map_of_the_house_is_the_tower():
+    text = (PROJECT / "sgdlab" / "README.md").read_text()
+    lines = re.findall(r"^\| (`.+?`) \| ", text, re.MULTILINE)
+    assert [set(re.findall(r"(\w+)/?`", line)) for line in lines] == TOWER
+    folders = [line.strip("`/") for line in lines if line.endswith("/`")]
+    assert folders == re.findall(r"^\*\*`(\w+)/`\*\*", text, re.MULTILINE)
+    assert all((PROJECT / "sgdlab" / folder).is_dir() for folder in folders)
 
 
 def test_the_front_page_is_short():
