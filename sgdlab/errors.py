@@ -59,7 +59,7 @@ def line(problem: Problem, name_parameter: NameParameter = as_python) -> str:
     expected = f"expected {problem.expected}" if problem.expected else ""
     what = "; ".join(part for part in (problem.found, expected) if part)
     hint = f" ({problem.hint})" if problem.hint else ""
-    text = f"{problem.place}: {what}{hint}" if what else problem.place
+    text = f"{problem.place}: {what}{hint}"
     return _PARAMETER.sub(lambda found: name_parameter(found[1], found[2]), text)
 
 
@@ -77,7 +77,7 @@ class SgdlabError(Exception):
     exit_code = 70
 
     def __init__(
-        self, place: object, found: str = "", expected: str = "", hint: str = "", *more: Problem
+        self, place: object, found: str, expected: str = "", hint: str = "", *more: Problem
     ) -> None:
         super().__init__(str(place), found, expected, hint, *more)
         self.problems = (Problem(str(place), found, expected, hint), *more)
@@ -98,10 +98,6 @@ class SgdlabError(Exception):
     @property
     def hint(self) -> str:
         return self.problems[0].hint
-
-    @property
-    def messages(self) -> tuple[str, ...]:
-        return tuple(map(line, self.problems))
 
     def __str__(self) -> str:
         return "\n".join(map(line, self.problems))
