@@ -115,6 +115,7 @@ def test_chunks_of_any_length(n_rates, in_memory, order, data_dir, arrays, monke
     axes = {"batch_size": [2, 7], "learning_rate": rates, "epochs": [2]}
     cells = make_cells(axes, order=order, initial_weights="normal", initial_scale=0.5)
     outcomes, held_out = train_folds(data_dir, cells, in_memory=in_memory)
+    assert {cell for cell, _, _ in outcomes} == set(range(2 * n_rates))
     for (cell, _, _), outcome in outcomes.items():
         judge(outcome, cells[cell].train, arrays, held_out, "none")
 
