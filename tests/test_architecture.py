@@ -26,6 +26,7 @@ TOWER = [
     {"data"},
     {"config"},
     {"words"},
+    {"uncertainty"},
     {"system"},
     {"errors", "observer", "random_streams"},
 ]

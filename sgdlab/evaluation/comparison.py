@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.objects import matters
-from sgdlab.optim.differences import CLEAR_DIFFERENCE, Difference
+from sgdlab.uncertainty.differences import Difference
 from sgdlab.words.metrics import METRICS
 
 ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
@@ -72,23 +71,3 @@ def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[
     if not ends:
         return []
     return [f"cell {best.name} lies on the edge of the grid: {', '.join(ends)}; look beyond it"]
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over replicates and its standard error; both NaN if a replicate has no number."""
-
-    value: float
-    standard_error: float
-
-
-def differ(one: Mean, other: Mean) -> bool:
-    """Whether two independent means lie more than two standard errors of their difference apart."""
-    error = math.hypot(one.standard_error, other.standard_error)
-    return abs(one.value - other.value) > CLEAR_DIFFERENCE * error
-
-
-def mean_of(values: NDArray[np.float64]) -> Mean:
-    """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    spread = np.std(values, ddof=1) / math.sqrt(len(values))
-    return Mean(float(np.mean(values)), float(spread))

@@ -2,7 +2,7 @@
 
 import math
 
-from sgdlab.evaluation.comparison import Mean
+from sgdlab.uncertainty.means import Mean
 
 ABSENT = "-"
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
 from sgdlab.runs.reading import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
+from sgdlab.uncertainty.differences import Difference
 from sgdlab.words.metrics import METRICS
 
 

@@ -13,7 +13,6 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.errors import NothingToSelectError
 from sgdlab.evaluation import comparison
 from sgdlab.evaluation.score import compare_with_constant, measure_test_losses
-from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
@@ -23,6 +22,7 @@ from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.stops import Arrays, npz_bytes
 from sgdlab.search.selection import select, within_one_standard_error
 from sgdlab.search.table import csv_bytes, result_row
+from sgdlab.uncertainty.differences import Difference
 from sgdlab.words.metrics import METRICS
 
 Files = dict[Path, bytes]

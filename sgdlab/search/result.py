@@ -7,7 +7,6 @@ from sgdlab.config.grid import expand
 from sgdlab.config.model import Config
 from sgdlab.data.shape import Shape
 from sgdlab.errors import NothingToSelectError
-from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import WithBest
@@ -16,6 +15,7 @@ from sgdlab.runs.experiment import Experiment
 from sgdlab.search.finishing import findings
 from sgdlab.search.selection import rank
 from sgdlab.search.table import result_row
+from sgdlab.uncertainty.differences import Difference
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from sgdlab.evaluation.comparison import (
     on_the_edge,
     paired_difference,
 )
-from sgdlab.optim.differences import Difference
 from sgdlab.report import training
+from sgdlab.uncertainty.differences import Difference
 
 
 def test_constant_minimises_the_metric():

@@ -10,7 +10,6 @@ import pytest
 
 from sgdlab import workflows
 from sgdlab.config.model import Train
-from sgdlab.evaluation.comparison import Mean, differ, mean_of
 from sgdlab.lab.orders.design import OrdersOptions
 from sgdlab.lab.orders.measure import COMPARED
 from sgdlab.lab.orders.problem import Descent, excess_histories, make_problem
@@ -151,13 +150,6 @@ def test_the_share_of_missed_rows(config):
               for s in range(2000)]  # fmt: skip
     error = np.std(missed) / np.sqrt(2000)
     assert abs(result.missed * n_rows - np.mean(missed)) < 4 * error
-
-
-def test_means_and_when_they_differ():
-    mean = mean_of(np.array([1.0, 2.0, 6.0]))
-    assert mean == Mean(3.0, pytest.approx(np.sqrt(7 / 3)))
-    assert differ(Mean(1.0, 0.3), Mean(2.01, 0.4))
-    assert not differ(Mean(1.0, 0.3), Mean(1.99, 0.4))
 
 
 @pytest.fixture

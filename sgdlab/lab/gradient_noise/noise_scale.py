@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
-from sgdlab.optim.differences import CLEAR_DIFFERENCE
+from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
 
 MAX_HESSIAN_BYTES = 10**9
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.lab.exponents import N_RESAMPLES, interval
+from sgdlab.uncertainty.exponents import N_RESAMPLES, interval
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gr
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.lab.gradient_noise.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
 from sgdlab.lab.gradient_noise.update_rules import Rule, averaged, of_optimizer, scaled, shifted
-from sgdlab.optim.differences import CLEAR_DIFFERENCE
 from sgdlab.random_streams import Purpose, generator
+from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
 from sgdlab.words.optimizers import Adam, Momentum
 
 N_CHAINS, N_UPDATES = 32, 140

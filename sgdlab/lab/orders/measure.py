@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.evaluation.comparison import Mean, mean_of
-from sgdlab.lab.exponents import exponent
 from sgdlab.lab.orders.design import (
     OrdersOptions,
     choose_learning_rates,
@@ -24,6 +22,8 @@ from sgdlab.lab.orders.design import (
 from sgdlab.lab.orders.problem import Descent, Problem, excess_histories
 from sgdlab.observer import Observer, Progress
 from sgdlab.system.blas import blas_threads
+from sgdlab.uncertainty.exponents import exponent
+from sgdlab.uncertainty.means import Mean, mean_of
 
 COMPARED = ("with_replacement", "shuffle_once", "shuffle_each_epoch")
 APPROACH_LINES = 6

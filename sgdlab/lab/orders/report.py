@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.evaluation.comparison import Mean, differ
 from sgdlab.lab.orders.measure import COMPARED, OrdersResult
 from sgdlab.lab.subject import Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import finite, measured
+from sgdlab.uncertainty.means import Mean, differ
 
 SMALL_DIFFERENCE = 0.1  # of the larger number
 HEADINGS = ("with\nreplacement", "shuffled\nonce", "shuffled\neach epoch")

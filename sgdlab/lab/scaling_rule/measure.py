@@ -12,11 +12,11 @@ from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import DataError
-from sgdlab.evaluation.comparison import Mean, mean_of
 from sgdlab.lab.scaling_rule.design import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
 from sgdlab.lab.scaling_rule.tuning import Tuning, learning_rates, tune
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
+from sgdlab.uncertainty.means import Mean, mean_of
 
 
 @dataclass(frozen=True)

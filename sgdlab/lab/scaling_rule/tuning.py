@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
-from sgdlab.evaluation.comparison import Mean, mean_of
-from sgdlab.lab.exponents import N_RESAMPLES, exponent, interval
 from sgdlab.lab.scaling_rule.design import Base, Variant
 from sgdlab.random_streams import Purpose, generator
+from sgdlab.uncertainty.exponents import N_RESAMPLES, exponent, interval
+from sgdlab.uncertainty.means import Mean, mean_of
 
 SMALLEST_SHARE, LARGEST_SHARE = 2.0**-6, 2.0 ** (1 / 3)  # of the stability limit
 STEPS_PER_DOUBLING = 3

@@ -15,8 +15,8 @@ from sgdlab.evaluation.comparison import constant_prediction, paired_difference
 from sgdlab.lab.checks import check_l2
 from sgdlab.lab.solve.factors import Factors, factorise, usual_l2
 from sgdlab.optim.closed_form import Minimum
-from sgdlab.optim.differences import Difference
 from sgdlab.optim.losses import Losses, losses_of
+from sgdlab.uncertainty.differences import Difference
 
 BiasMode = Literal["free", "config", "none"]
 

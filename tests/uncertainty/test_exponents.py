@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgdlab.lab.exponents import exponent, interval
+from sgdlab.uncertainty.exponents import exponent, interval
 
 
 def test_the_exponent_of_a_power_law():
