@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sgdlab.config.model import WORDS
+from sgdlab.config.model import WORDS, hyperparameters
 from sgdlab.errors import UsageError
 from sgdlab.words.registry import Hyperparameter, Registry, Word, hyperparameter
 
@@ -141,3 +141,14 @@ def test_words_that_share_a_hyperparameter_declare_it_alike(tools):
 
     with pytest.raises(ValueError, match=r"^train\.tool 'chain': length is declared otherwise"):
         tools.add(Chain)
+
+
+@pytest.mark.parametrize("name", ["epochs", "loss", "momentum", "warmup"])
+def test_a_hyperparameter_that_is_a_key_of_something_else_is_refused(name):
+    """Of every cell, a word itself, another word, or a key that stands behind that of the word."""
+    taken = type("Taken", (Word,), {"name": "taken", name: hyperparameter(1.0, "of losses")})
+    taken.__annotations__ = {name: float}
+    losses = Registry("train.loss")
+    losses.add(dataclass(frozen=True)(taken))
+    with pytest.raises(ValueError, match=f"^{name} of a word of train"):
+        hyperparameters({**WORDS, "loss": losses})
