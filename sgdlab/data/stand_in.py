@@ -4,7 +4,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from sgdlab.errors import DataError, StorageError, reason
 from sgdlab.observer import Observer
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
+from sgdlab.system.locks import locked
 from sgdlab.system.safe_text import shortened
 
 N_TRAIN, N_TEST = 4000, 2500
+WAIT_S = 120.0  # for another process that writes the same arrays, which takes about two
 
 
 def marker_path(folder: Path, prefix: str) -> Path:
@@ -34,6 +37,8 @@ def marker_path(folder: Path, prefix: str) -> Path:
 def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
     """Write four stand-in arrays and their marker; returns the arrays' paths.
 
+    What a killed process has written of the same arrays is completed.
+
     Raises
     ------
     StorageError
@@ -42,11 +47,29 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
         If the prefix leads to another folder.
     """
     paths = array_paths(folder, prefix)
-    if present := [path.name for path in paths.values() if os.path.lexists(path)]:
-        found = f"{', '.join(present)} already there"
-        hint = "move them away, or give another `prefix`"
-        raise StorageError(folder, found, "none of the four arrays", hint)
+    with _held(folder, prefix):
+        present = [path.name for path in paths.values() if os.path.lexists(path)]
+        if present and _unfinished_seed(folder, prefix) != seed:
+            found = f"{', '.join(present)} already there"
+            hint = "move them away, or give another `prefix`"
+            raise StorageError(folder, found, "none of the four arrays", hint)
+        _write(folder, prefix, seed)
+    return paths
+
+
+@contextmanager
+def _held(folder: Path, prefix: str) -> Iterator[None]:
+    """The right to write stand-in arrays into a folder, whoever has it now is waited for."""
     system_files.make_folder(folder)
+    with locked(folder / f".{prefix}stand-in.lock", WAIT_S):
+        yield
+
+
+def _write(folder: Path, prefix: str, seed: int) -> None:
+    """Write what is missing of the stand-in, and remove what a killed process was writing."""
+    paths = array_paths(folder, prefix)
+    for name in (marker_path(folder, prefix).name, *(path.name for path in paths.values())):
+        system_files.remove_temporaries(folder, name)
     faces = generate_faces(seed, N_TRAIN, N_TEST)
     arrays: dict[str, NDArray[Any]] = dict(zip(PARTS, faces, strict=True))
     contents = {part: _npy_bytes(array) for part, array in arrays.items()}
@@ -56,10 +79,42 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
         "seed": seed,
         "sha256": {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()},
     }
-    files = {paths[part]: content for part, content in contents.items()}
+    missing = {part: path for part, path in paths.items() if not os.path.lexists(path)}
+    files = {path: contents[part] for part, path in missing.items()}
     # The marker first: arrays that are there without it pass for real ones.
     system_files.write_files({marker_path(folder, prefix): strict_json.encode(marker)} | files)
-    return paths
+
+
+def _unfinished_seed(folder: Path, prefix: str) -> int | None:
+    """The seed of a stand-in of which a killed process has written some; None if there is none.
+
+    Files that are there and that it did not write make it somebody's own arrays.
+    """
+    paths = array_paths(folder, prefix)
+    present = {part: path for part, path in paths.items() if os.path.lexists(path)}
+    seed, known = _read_marker(folder, prefix)
+    if seed is None or len(present) == len(paths):
+        return None
+    with suppress(DataError):
+        for part, path in present.items():
+            with NpyFile(path) as file:
+                if file.sha256 != known.get(part):
+                    return None
+        return seed
+    return None
+
+
+def _read_marker(folder: Path, prefix: str) -> tuple[int | None, dict[str, Any]]:
+    """The seed of a stand-in and the hashes of its arrays; None and none if it is no marker."""
+    path = marker_path(folder, prefix)
+    try:
+        if path.is_file():
+            marker = json.loads(path.read_bytes())
+            seed, known = marker["seed"], dict(marker["sha256"])
+            return (seed if type(seed) is int and 0 <= seed < 2**32 else None), known
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # whatever it is, it was not written here
+    return None, {}
 
 
 def synthesize_if_missing(data: Data, observer: Observer) -> None:
@@ -72,10 +127,16 @@ def synthesize_if_missing(data: Data, observer: Observer) -> None:
     StorageError
         If the arrays cannot be written.
     """
-    if _would_synthesize(data):
-        paths = synthesize(data.folder, data.prefix)
-        where = f"{data.folder}: no arrays; wrote a synthetic stand-in"
-        observer.note(f"{where} ({', '.join(path.name for path in paths.values())})")
+    if not _would_synthesize(data):
+        return
+    with _held(data.folder, data.prefix):
+        if not _would_synthesize(data):
+            return  # another command has done so meanwhile
+        seed = _unfinished_seed(data.folder, data.prefix)
+        _write(data.folder, data.prefix, 0 if seed is None else seed)
+    done = "no arrays; wrote a" if seed is None else "completed the half-written"
+    names = ", ".join(path.name for path in array_paths(data.folder, data.prefix).values())
+    observer.note(f"{data.folder}: {done} synthetic stand-in ({names})")
 
 
 def shape_if_missing(data: Data) -> Shape | None:
@@ -105,14 +166,8 @@ def stand_in_parts(files: Mapping[str, RowArray]) -> tuple[str, ...]:
     if not isinstance(file, NpyFile):
         return ()
     prefix = file.path.name.removesuffix(f"{part}.npy")
-    path = marker_path(file.path.parent, prefix)
-    try:
-        if not path.is_file():
-            return ()
-        known = json.loads(path.read_bytes())["sha256"]
-        return tuple(part for part, file in files.items() if known.get(part) == file.sha256)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ()  # whatever it is, it was not written here
+    _, known = _read_marker(file.path.parent, prefix)
+    return tuple(part for part, file in files.items() if known.get(part) == file.sha256)
 
 
 def _would_synthesize(data: Data) -> bool:
@@ -124,7 +179,7 @@ def _would_synthesize(data: Data) -> bool:
         return False
     folder = data.folder
     if any(map(os.path.lexists, array_paths(folder, data.prefix).values())):
-        return False
+        return _unfinished_seed(folder, data.prefix) is not None
     others = _arrays_in(folder)
     if others:
         found = f"{shortened(', '.join(others))}, but none with the prefix {data.prefix!r}"

@@ -22,6 +22,7 @@ from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
 from sgdlab.runs.stops import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
+from sgdlab.system.locks import locked
 
 
 class OpenRun:
@@ -38,8 +39,10 @@ class OpenRun:
         cells: Sequence[Cell],
         is_synthetic: bool,
         folds: int | None,
+        is_locked: bool,
     ) -> None:
         self.directory = directory
+        self._is_locked = is_locked
         self._cells = cells
         self._is_synthetic = is_synthetic
         self._folds = folds
@@ -52,6 +55,8 @@ class OpenRun:
 
     def take_up(self, observer: Observer) -> None:
         """Find what earlier sessions committed; what of it is broken will be trained again."""
+        if not self._is_locked:
+            observer.note(f"{self.directory.path}: no locks here; run one command at a time on it")
         for file in sorted(self.directory.stops_folder.glob("*.npz")):
             try:
                 with reading(file):
@@ -163,7 +168,7 @@ def open_run(
     """
     system_files.make_folder(directory.state_folder)
     try:
-        with system_files.locked(directory.state_folder / "lock"):
+        with locked(directory.state_folder / "lock") as is_locked:
             for folder in (directory.cells_folder, directory.stops_folder):
                 system_files.make_folder(folder)
             if folds is not None:
@@ -171,7 +176,7 @@ def open_run(
             for orphan in directory.temporaries():
                 orphan.unlink(missing_ok=True)
             try:
-                yield OpenRun(directory, cells, is_synthetic, folds)
+                yield OpenRun(directory, cells, is_synthetic, folds, is_locked)
             finally:
                 _remove_if_empty(directory.stops_folder)
     finally:

@@ -1,19 +1,18 @@
-"""Files that are whole or absent, and locks: what differs between operating systems."""
+"""Files that are whole or absent, also after a power cut."""
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-from filelock import BaseFileLock, FileLock, Timeout
 
 from sgdlab.errors import StorageError, reason
 
 TEMPORARY_SUFFIX = ".tmp"
 MANY_FILES = 8
+NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
@@ -57,14 +56,28 @@ def _flush(path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make renames in a folder durable; Windows has no such call and needs none."""
+    """Make renames in a folder durable, where that can be asked for.
+
+    Windows has no such call and needs none, and some network file systems answer that a folder is
+    nothing to be flushed: there a rename is as durable as they make it.
+    """
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_FLUSH:
+            raise
     finally:
         os.close(descriptor)
+
+
+def remove_temporaries(folder: Path, name: str) -> None:
+    """Remove what killed processes were writing in place of a file; who calls holds a lock."""
+    for path in folder.glob(f".{glob.escape(name)}.*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
@@ -79,74 +92,3 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise StorageError(folder, reason(error), "a writable folder") from None
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is removed at the end; a lock whose holder died is free.
-
-    Raises
-    ------
-    StorageError
-        If another process holds it, with that process's number and host; or if the file system has
-        no locks.
-    """
-    holder = path.with_name(path.name + ".holder")
-    try:
-        lock, identity = _acquired(path)
-    except Timeout:
-        who = "another process"
-        with contextlib.suppress(OSError):
-            who = holder.read_text(errors="replace")
-        expected, hint = "one command at a time", "wait for it to end"
-        raise StorageError(path.parent, f"in use by {who}", expected, hint) from None
-    except (OSError, ValueError) as error:
-        expected = "a file system that can lock files" if _has_no_locks(error) else "a lock file"
-        raise StorageError(path, reason(error), expected) from None
-    try:
-        write_files({holder: f"pid {os.getpid()} on {socket.gethostname()}".encode()})
-        yield
-    finally:
-        # Removed while it is held, or another process's lock could be; on Unix the release leaves
-        # the file alone. Windows removes no open file; there the release does it.
-        if _stands_at(path, identity):
-            for file in (holder, path):
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
-        lock.release()
-
-
-def _acquired(path: Path) -> tuple[BaseFileLock, os.stat_result]:
-    """A lock on the very file that stands at a path, and which file that is.
-
-    Between opening a lock file and locking it, its last holder may have removed it; then the next
-    process would lock a new file, and both would hold a lock. So the file is opened once more,
-    which keeps its identity from being used again, and compared with what stands there afterwards.
-    Only a lock that is refused on that very file is somebody's.
-    """
-    # Where files cannot be locked, a file that merely exists would be taken for a lock.
-    lock = FileLock(path, timeout=0, fallback_to_soft=False)
-    while True:
-        with open(path, "ab") as stream:
-            identity = os.fstat(stream.fileno())
-            try:
-                lock.acquire()
-            except Timeout:
-                if _stands_at(path, identity):
-                    raise
-                continue
-            if _stands_at(path, identity):
-                return lock, identity
-            lock.release()
-
-
-def _stands_at(path: Path, identity: os.stat_result) -> bool:
-    """Whether this file, which is open, stands at a path."""
-    with contextlib.suppress(OSError):
-        return os.path.samestat(identity, os.stat(path))
-    return False
-
-
-def _has_no_locks(error: OSError | ValueError) -> bool:
-    without = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-    return isinstance(error, OSError) and error.errno in without

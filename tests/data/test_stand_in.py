@@ -1,10 +1,11 @@
 """Stand-in arrays: written only where nothing is, and never mistaken for real ones."""
 
-import errno
 import hashlib
 import json
 import os
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,23 +139,92 @@ def test_name_that_is_too_long(folder):
     assert len(str(caught.value).splitlines()) == 1
 
 
+class Killed(BaseException):
+    """Nothing is tidied up after it."""
+
+
+@pytest.fixture
+def killed_after(monkeypatch):
+    """A process that writes the stand-in is killed after some of its renames."""
+
+    def kill(n_done, folder, prefix="", seed=0):
+        replace, done = os.replace, []
+
+        def replace_some(source, target):
+            if not str(target).endswith(".holder"):
+                if len(done) == n_done:
+                    raise Killed
+                done.append(target)
+            replace(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace_some)
+            patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+            with pytest.raises(Killed):
+                synthesize(folder, prefix, seed)
+
+    return kill
+
+
 @pytest.mark.parametrize("n_done", range(5))
-def test_arrays_of_a_synthesis_that_died_are_known(n_done, folder, monkeypatch):
-    """A simulated disk error after some of the renames leaves what a kill there would leave."""
-    replace, done = os.replace, []
-
-    def replace_some(*paths):
-        if len(done) == n_done:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        done.append(paths)
-        replace(*paths)
-
-    monkeypatch.setattr(os, "replace", replace_some)
-    with pytest.raises(StorageError, match="input/output error"):
-        synthesize(folder, "")
+def test_arrays_of_a_synthesis_that_died_are_known(n_done, folder, killed_after):
+    killed_after(n_done, folder)
     present = [part for part in PARTS if (folder / f"{part}.npy").exists()]
-    assert len(contents(folder)) == n_done
+    assert len(present) == max(0, n_done - 1)
+    assert any(name.endswith(".tmp") for name in contents(folder))
     assert not present or known_as_stand_in(folder, parts=present)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+@pytest.mark.parametrize("n_done", range(5))
+def test_what_a_killed_process_has_written_is_completed(n_done, seed, folder, killed_after):
+    synthesize(folder.with_name("whole"), "p_", seed)
+    killed_after(n_done, folder, "p_", seed)
+    observer = Notes()
+    assert shape_if_missing(config(folder, prefix="p_")) is not None
+    synthesize_if_missing(config(folder, prefix="p_"), observer)
+    if n_done or not seed:  # else nothing says what was begun
+        assert contents(folder) == contents(folder.with_name("whole"))
+    begun = "completed the half-written" if n_done else "no arrays; wrote a"
+    assert [note.partition(" synthetic")[0] for note in observer.notes] == [f"{folder}: {begun}"]
+
+
+@pytest.mark.parametrize("n_done", [1, 3])
+def test_the_command_completes_what_it_had_begun_itself_alone(n_done, folder, killed_after):
+    killed_after(n_done, folder, seed=5)
+    if n_done > 1:
+        with pytest.raises(StorageError, match="already there"):
+            synthesize(folder, "", 6)
+    synthesize(folder, "", 5)
+    assert set(contents(folder)) == {"stand-in.json", *(f"{part}.npy" for part in PARTS)}
+
+
+@pytest.mark.parametrize("n_done", [2, 3])
+def test_own_arrays_beside_half_a_stand_in_are_not_completed(n_done, folder, killed_after):
+    killed_after(n_done, folder)
+    np.save(folder / "Xtr.npy", np.ones((4, 4)))
+    before = contents(folder)
+    synthesize_if_missing(config(folder), Notes())
+    assert contents(folder) == before
+
+
+def test_two_commands_at_once_write_once(folder, generated, monkeypatch):
+    write, observers = stand_in._write, [Notes() for _ in range(4)]
+    monkeypatch.setattr(stand_in, "_write", lambda *what: (time.sleep(0.2), write(*what)))
+    start = threading.Barrier(len(observers))
+
+    def command(observer):
+        start.wait()
+        synthesize_if_missing(config(folder), observer)
+
+    threads = [threading.Thread(target=command, args=[observer]) for observer in observers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(generated) == 1
+    assert sum(len(observer.notes) for observer in observers) == 1
+    assert set(contents(folder)) == {"stand-in.json", *(f"{part}.npy" for part in PARTS)}
 
 
 # Where arrays are missing
@@ -179,6 +249,7 @@ def test_all_four_missing_are_written_once_and_noted(folder, generated):
 )
 def test_some_missing_are_an_error_that_names_the_first(missing, folder, generated):
     synthesize(folder, "")
+    marker_path(folder, "").unlink()
     for part in missing:
         (folder / f"{part}.npy").unlink()
     before, observer = contents(folder), Notes()
