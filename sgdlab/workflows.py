@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sgdlab.config.grid import expand
+from sgdlab.config.grid import expand, single_values
 from sgdlab.config.reading import load_config
 from sgdlab.config.schema import json_schema
 from sgdlab.config.source import ConfigLike
@@ -93,7 +93,8 @@ def train(
     grid = expand(loaded)
     if len(grid.cells) != 1:
         place = "grid" if isinstance(config, Mapping) else config
-        hint = "search the grid, or set single values with `overrides`"
+        first = single_values(loaded, grid.cells[0])
+        hint = f"search the grid, or choose a cell, as in `overrides` '{first}'"
         raise ConfigError(place, f"{len(grid.cells)} cells", "one", hint)
     return search(loaded, grid, options or SearchOptions(), observer or Observer(), arrays)
 

@@ -4,6 +4,7 @@ Every import that takes long stands in the command that needs it, so that ``--he
 """
 
 import os
+import re
 import signal
 import sys
 from types import FrameType
@@ -15,7 +16,7 @@ from sgdlab import __version__
 from sgdlab.cli import data, gradient_noise, sampling, search, solve, xor
 from sgdlab.cli.flags import shown
 from sgdlab.cli.orders import orders
-from sgdlab.cli.output import PatientStream, refused, write
+from sgdlab.cli.output import PatientStream, about_no_file, write
 from sgdlab.cli.scaling_rule import scaling_rule
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 
@@ -35,6 +36,11 @@ def _root(
     if version:
         write(f"sgdlab {__version__}\n")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        write(f"{context.get_help()}\n")
+
+
+def _data_root(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         write(f"{context.get_help()}\n")
 
@@ -65,7 +71,8 @@ def _make_app() -> typer.Typer:
     data_app = typer.Typer(help="The stand-in arrays; what is in a folder of arrays.")
     data_app.command("synthesize")(data.synthesize)
     data_app.command("describe")(data.describe)
-    app.add_typer(data_app, name="data", no_args_is_help=True)
+    data_app.callback(invoke_without_command=True)(_data_root)
+    app.add_typer(data_app, name="data")
     return app
 
 
@@ -78,6 +85,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.unraisablehook = _of_two_at_once
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_signalled)
     code = _run()
@@ -103,8 +111,9 @@ def _run() -> int:
             return _closed_pipe()
         raise
     except OSError as error:
-        # Files are named in errors of their own; without a name it is help that cannot be printed.
-        return _bug() if error.filename else _complain(StorageError.exit_code, str(refused(error)))
+        if error.filename or not (known := about_no_file(error)):
+            return _bug()  # whoever opens files says what is wrong with them
+        return _complain(known.exit_code, str(known))
     except Exception:
         return _bug()
 
@@ -135,6 +144,15 @@ def _raise_signalled(number: int, frame: FrameType | None) -> None:
     for handled in (signal.SIGINT, signal.SIGTERM):
         signal.signal(handled, signal.SIG_DFL)
     raise _Signalled(number)
+
+
+def _of_two_at_once(lost: "sys.UnraisableHookArgs") -> None:
+    """Python's words for a signal that came while the handler of another ended its own handling."""
+    if match := re.fullmatch(r"Signal (\d+) ignored due to race condition", str(lost.exc_value)):
+        from sgdlab.system.machine import die_of_signal
+
+        die_of_signal(int(match[1]))
+    sys.__unraisablehook__(lost)
 
 
 def _die_of(number: int) -> NoReturn:

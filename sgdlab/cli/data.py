@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from sgdlab.cli.options import Format, FormatOption, Prefix, Quiet, Seed
+from sgdlab.cli.options import Format, FormatOption, Prefix, Quiet, Seed, user_path
 from sgdlab.cli.output import show_with
 
 
 def synthesize(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path("data"),
+    folder: Annotated[
+        Path, typer.Argument(parser=user_path, metavar="[DIR]", help="Where to write.")
+    ] = Path("data"),
     prefix: Annotated[str, typer.Option(help="Of the files' names.")] = "age_regression_",
     seed: Seed = 0,
     format: FormatOption = "table",
@@ -23,7 +25,9 @@ def synthesize(
 
 
 def describe(
-    folder: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of arrays.")],
+    folder: Annotated[
+        Path, typer.Argument(parser=user_path, metavar="PATH", help="A folder of arrays.")
+    ],
     prefix: Prefix = None,
     format: FormatOption = "table",
     quiet: Quiet = False,

@@ -1,14 +1,21 @@
 """Where a command's result, progress and notes go."""
 
+import errno
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 from sgdlab.cli.options import Format
 from sgdlab.errors import StorageError, reason
 
 UNLIMITED = 10_000  # columns, where nobody looks at lines
+FEWEST = 20  # columns in which a table can be read; whoever says less does not mean it
+USUAL = 80
+# What a disk, a terminal or a descriptor answers that takes no more output.
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN)
+LINES = 25  # nothing here is as high as a terminal
 
 
 class PatientStream:
@@ -48,15 +55,27 @@ def console(stream: Any) -> Any:
     from rich.console import Console
 
     colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
-    is_watched = stream.isatty() or "COLUMNS" in os.environ
     return Console(
         file=stream,
         color_system=colors,
         markup=False,
         highlight=False,
         emoji=False,
-        width=None if is_watched else UNLIMITED,
+        width=_columns(stream),
+        height=LINES,
     )
+
+
+def _columns(stream: Any) -> int:
+    """What COLUMNS says, or else the terminal if there is one: where either makes sense."""
+    asked = os.environ.get("COLUMNS", "")
+    columns = int(asked) if re.fullmatch("[0-9]{1,6}", asked) else 0
+    if columns < FEWEST and stream.isatty():
+        columns = USUAL
+        with suppress(OSError, ValueError):
+            columns = os.get_terminal_size(stream.fileno()).columns
+        columns = columns if columns >= FEWEST else USUAL
+    return min(columns, UNLIMITED) if columns >= FEWEST else UNLIMITED
 
 
 def show_with(format: Format, report: Any, *result: Any) -> None:
@@ -108,6 +127,19 @@ def write(content: str | bytes) -> None:
         raise
     except OSError as error:
         raise refused(error) from None
+
+
+def about_no_file(error: OSError) -> StorageError | None:
+    """What an error that names no file is about: the working directory, or help on stdout.
+
+    None if it is about neither.
+    """
+    try:
+        os.getcwd()
+    except OSError as gone:
+        hint = "it was deleted or moved; change to another"
+        return StorageError("the working directory", reason(gone), "a folder", hint)
+    return refused(error) if error.errno in REFUSALS else None
 
 
 def refused(error: OSError) -> StorageError:

@@ -16,7 +16,9 @@ def make_observer(console: Console, is_quiet: bool) -> observer.Observer:
     """The observer that fits a console."""
     if is_quiet:
         return observer.Observer()
-    if console.is_terminal and not console.is_dumb_terminal:
+    # The variables that force colours upon a file make rich call it a terminal; bars are for those.
+    is_watched = console.file.isatty() and console.is_terminal
+    if is_watched and not console.is_dumb_terminal:
         return LiveProgress(console)
     return PlainProgress(console)
 

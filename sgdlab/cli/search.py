@@ -1,5 +1,6 @@
 """``train``, ``grid-search``, ``evaluate`` and ``schema``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from sgdlab.cli.options import (
     Prefix,
     Quiet,
     RunsDir,
+    user_path,
 )
 from sgdlab.cli.output import observer, show_with, write_document
 
@@ -46,7 +48,10 @@ def train(
 def grid_search(
     config: ConfigFile,
     overrides: Overrides = None,
-    top: Annotated[int, typer.Option(min=1, help="How many of the best cells to show.")] = 10,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of the best cells; by default 10 in a table, or all."),
+    ] = None,
     dry_run: DryRun = False,
     measure: Measure = False,
     test_losses: Annotated[
@@ -74,7 +79,9 @@ def grid_search(
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP)],
     cell: Annotated[int | None, typer.Option(help="By default the best.")] = None,
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Other arrays.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(parser=user_path, metavar="DIR", help="Other arrays.")
+    ] = None,
     prefix: Prefix = None,
     mae_step: Annotated[
         float | None,
@@ -88,7 +95,7 @@ def evaluate(
     from sgdlab import workflows
     from sgdlab.report import evaluation
 
-    result = workflows.evaluate(run, runs_dir, cell, data, prefix, mae_step)
+    result = workflows.evaluate(os.path.expanduser(run), runs_dir, cell, data, prefix, mae_step)
     show_with(format, evaluation, result)
 
 

@@ -1,6 +1,7 @@
 """A config's grid as an ordered sequence of cells, and how they are named."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,14 @@ def expand(config: Config) -> Grid:
     )
     axes = tuple(name for name in NAMES if len({values[name] for values in distinct}) > 1)
     return Grid(cells, axes, len(settings) - len(distinct))
+
+
+def single_values(config: Config, cell: Cell) -> str:
+    """The override that leaves one cell of a config: ``grid={l2: [0.1], loss: ["squared"]}``."""
+    sections = [*config.grid, *(getattr(part, "zip", None) for part in config.grid)]
+    names = dict.fromkeys(name for section in sections if section for name in _axes(section))
+    values = ", ".join(f"{name}: [{json.dumps(getattr(cell.train, name))}]" for name in names)
+    return f"grid={{{values}}}"
 
 
 def _points(config: Config) -> Iterator[dict[str, Any]]:

@@ -111,7 +111,7 @@ def _normalised(tree: dict[str, Any], source: Source) -> dict[str, Any]:
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         given = any(key in source.overridden for key in (("data",), ("data", "path")))
         base = Path.cwd() if given else source.folder
-        tree["data"] = data | {"path": os.path.abspath(base / data["path"])}
+        tree["data"] = data | {"path": os.path.abspath(base / os.path.expanduser(data["path"]))}
         if given:
             tree["data"]["if_missing"] = "fail"
     return tree

@@ -143,9 +143,10 @@ def _override(source: Source, override: str) -> None:
     _check_path(source.document.value, path, place)
     at = source.document.value
     for part in path[:-1]:
-        if isinstance(at, dict) and at.get(part) is None:
-            at[part] = {}
-        at = at[part]
+        child = at[part] if isinstance(part, int) else at.get(part)
+        if child is None:
+            child = at[part] = {}
+        at = child
     at[path[-1]] = parsed.value
     source.overridden[path] = place
     kept = [m for m in source.document.mistakes if m.path[: len(path)] != path]

@@ -18,8 +18,10 @@ from sgdlab.words.metrics import METRICS, HalfMse, Metric
 
 AXIS_HEADINGS = {"batch_size": "batch\nsize", "learning_rate": "learning\nrate", "l2": "\nL2"}
 
+SHOWN = 10  # cells of a table
 
-def table(result: SearchResult, n_cells: int) -> RenderableType:
+
+def table(result: SearchResult, n_cells: int | None = None) -> RenderableType:
     """The best cells, the constant predictor as a row of its own, and what the numbers mean."""
     axes = [AXIS_HEADINGS.get(axis, "\n" + axis.replace("_", " ")) for axis in result.axes]
     rmse = f"RMSE\n{result.config.data.target_unit}"
@@ -28,7 +30,7 @@ def table(result: SearchResult, n_cells: int) -> RenderableType:
     headings = ("valid.\nloss", "valid.\n+ L2", rmse, "\nbias", "test*\nloss", "test*\n+ L2")
     optional = ("test*\n+ L2", rmse, "\nbias", "valid.\n+ L2")
     cells = new_table("\ncell", *axes, *metrics, *headings, optional=optional)
-    for cell_result in result.results[:n_cells]:
+    for cell_result in result.results[: n_cells or SHOWN]:
         cells.add_row(
             *_cell_values(result, cell_result), style="bold" if cell_result is result.best else None
         )
@@ -125,7 +127,7 @@ def explanations(result: SearchResult) -> Iterator[Text]:
     yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
 
 
-def document(result: SearchResult, n_cells: int) -> dict[str, Any]:
+def document(result: SearchResult, n_cells: int | None = None) -> dict[str, Any]:
     """The result of ``train`` and ``grid-search``; ``cells`` are rows of ``results.csv``."""
     return {
         "run": str(result.directory.path),
@@ -150,6 +152,6 @@ def document(result: SearchResult, n_cells: int) -> dict[str, Any]:
     }
 
 
-def rows(result: SearchResult, n_cells: int) -> list[dict[str, Any]]:
-    """The best cells as rows of ``results.csv``."""
+def rows(result: SearchResult, n_cells: int | None = None) -> list[dict[str, Any]]:
+    """The best cells, by default all, as rows of ``results.csv``."""
     return result.rows(n_cells)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from sgdlab.cli import app
 
@@ -275,3 +276,95 @@ def test_quiet_says_nothing_on_stderr(sgdlab, config):
     sgdlab("grid-search", config)
     assert "nothing left to train" in sgdlab("grid-search", config)[2]
     assert sgdlab("grid-search", config, "-q")[2] == ""
+
+
+def test_all_cells_are_in_documents_and_ten_in_a_table(sgdlab, write_config):
+    config = write_config("twelve", grid={"learning_rate": [n / 1000 for n in range(1, 13)]})
+    _, out, _ = sgdlab("grid-search", config)
+    assert sum(bool(re.match(r"\d{4} ", line)) for line in out.splitlines()) == 10
+    _, out, _ = sgdlab("grid-search", config, "--format", "json")
+    assert len(json.loads(out)["cells"]) == 12
+    _, out, _ = sgdlab("grid-search", config, "--format", "csv")
+    assert len(out.splitlines()) == 1 + 12
+
+
+@pytest.mark.parametrize("command", [("data",), ("data", "--help")])
+def test_a_group_of_commands_alone_shows_its_help(command, sgdlab):
+    code, out, err = sgdlab(*command)
+    assert (code, err) == (0, "")
+    assert {"synthesize", "describe"} <= {line.split()[0] for line in out.splitlines() if line}
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"learning_rate": [0.01, 0.02], "batch_size": [10]},
+        [{"l2": [0.0, 0.1], "loss": ["huber"]}, {"zip": {"batch_size": [1, 2], "epochs": [1, 2]}}],
+    ],
+)
+def test_train_says_how_a_cell_of_a_grid_is_chosen(grid, sgdlab, write_config):
+    fixed = {"huber_delta": 2.0}
+    config = write_config("many", grid=grid, train=fixed)
+    if isinstance(grid, list):
+        config.write_text(config.read_text().replace("batch_size: 10", "order: in_order"))
+        config.write_text(config.read_text().replace("  epochs: 3\n", ""))
+        grid[0].update(batch_size=[5], epochs=[2])
+        document = yaml.safe_load(config.read_text()) | {"grid": grid}
+        config.write_text(yaml.safe_dump(document))
+    code, _, err = sgdlab("train", config)
+    assert code == 2
+    [override] = re.findall(r"--set '(.*)'\)$", err.strip())
+    code, out, err = sgdlab("train", config, "--set", override)
+    assert (code, err) == (0, "")
+    assert "1 cell" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("--runs-dir=~/r",), {}),
+        ((), {"SGDLAB_RUNS": "~/r"}),
+        (("-S", "data.path=~/data"), {"SGDLAB_RUNS": "~/r"}),
+    ],
+)
+def test_a_tilde_is_a_home_where_no_shell_has_read_it(
+    arguments, variables, sgdlab, write_config, monkeypatch, tmp_path
+):
+    config = write_config()
+    for name, value in ({"HOME": str(tmp_path)} | variables).items():
+        monkeypatch.setenv(name, value)
+    code, _, _ = sgdlab("train", config, *arguments)
+    assert code == 0
+    assert not Path("~").exists()
+    assert list((tmp_path / "r").glob("*/results.csv"))
+    assert sgdlab("evaluate", "~/r/" + next((tmp_path / "r").iterdir()).name)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "", "--runs-dir", "r"),
+        ("train", "{config}", "--runs-dir", ""),
+        ("train", "{config}", "--runs-dir", "~nobody-has-this-name/r"),
+        ("evaluate", "latest", "--data", ""),
+        ("data", "describe", ""),
+        ("data", "synthesize", ""),
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_is_none_is_refused(arguments, sgdlab, write_config, tmp_path):
+    config = write_config()
+    before = sorted(tmp_path.iterdir())
+    code, _, err = sgdlab(*(part.format(config=config) for part in arguments))
+    assert code == 2
+    assert re.match(r"sgdlab: error: .*(an empty path|no such home)", err)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("key", ["grid.0.l2", "grid.1.zip.l2", "train.deep.er"])
+def test_an_override_makes_mappings_where_there_is_nothing(key, sgdlab, write_config):
+    config = write_config("holes", grid=[None, {"zip": None}])
+    code, _, err = sgdlab("train", config, "-S", f"{key}=[0.5]")
+    assert code == 2
+    assert all(line.startswith("sgdlab: error: ") for line in err.splitlines())
+    assert "bug" not in err
