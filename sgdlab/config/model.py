@@ -146,8 +146,8 @@ def hyperparameters(words: Mapping[str, Registry[Any]]) -> dict[str, Any]:
         names = words[name].names_for_config()
         keys[name] = (Literal[names], plain)
         for own, declared in words[name].hyperparameters().items():
-            if own in keys or own in _Train.model_fields:
-                raise ValueError(f"{own} of a word of train.{name}: is another key of train, too")
+            if own in keys or own in _Train.model_fields or own == "zip" or hasattr(Model, own):
+                raise ValueError(f"{own} of a word of train.{name}: is another key of a config")
             bounds: dict[str, Any] = dict(declared.bounds)
             field = Field(declared.default, description=declared.description, **bounds)
             keys[own] = (type(declared.default), field)
