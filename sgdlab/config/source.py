@@ -100,6 +100,8 @@ def _read_text(path: Path) -> str:
         if status.st_size > MAX_BYTES:
             found = f"{status.st_size} bytes"
             raise ConfigError(path, found, f"at most {MAX_BYTES}", "a config is short")
+        if status.st_size == 0:  # so are the system's own files, of which some keep readers waiting
+            return ""
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES)  # no more, even if it has grown
     except (OSError, ValueError) as error:

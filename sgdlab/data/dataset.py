@@ -1,6 +1,8 @@
 """Four arrays as one data set: checked against each other, split, fingerprinted."""
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +22,7 @@ from sgdlab.data.rows import RowSet
 from sgdlab.data.shape import Shape, shape_of
 from sgdlab.data.statistics import column_statistics
 from sgdlab.data.transform import Transform, check_finite
-from sgdlab.errors import DataError, UsageError
+from sgdlab.errors import DataError, UsageError, reason
 from sgdlab.random_streams import Purpose, generator
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
@@ -43,6 +45,16 @@ def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
         found = f"leads to another folder than {folder}"
         raise UsageError(f"prefix {prefix!r}", found, "the start of file names")
     return {part: folder / name for part, name in names.items()}
+
+
+def check_folder(folder: Path) -> None:
+    """Raise DataError if this is no folder to look for arrays in."""
+    try:
+        found = "" if stat.S_ISDIR(os.stat(folder).st_mode) else "not a folder"
+    except (OSError, ValueError) as error:
+        found = reason(error)
+    if found:
+        raise DataError(folder, found, "a folder of arrays")
 
 
 @dataclass
@@ -193,6 +205,7 @@ def open_dataset(
         return
     with ExitStack() as stack:
         paths = array_paths(config.folder, config.prefix)
+        check_folder(config.folder)
         files = {part: stack.enter_context(NpyFile(path)) for part, path in paths.items()}
         yield Dataset(config, files)
 

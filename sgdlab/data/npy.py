@@ -224,8 +224,11 @@ class NpyFile(RowArray):
 def _open_regular(path: Path) -> io.FileIO:
     """Open a file for reading; one that would block or has no size is refused unopened."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise DataError(path, "not a regular file", "a .npy file")
+        if status.st_size == 0:  # so are the system's own files, of which some keep readers waiting
+            raise DataError(path, "an empty file", "a .npy file")
         return open(path, "rb", buffering=0)
     except (OSError, ValueError) as error:
         raise DataError(path, reason(error), "a .npy file") from None

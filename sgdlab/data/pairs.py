@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sgdlab.data.dataset import PAIRS, array_paths, check_pair, read_targets
+from sgdlab.data.dataset import PAIRS, array_paths, check_folder, check_pair, read_targets
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
@@ -30,10 +30,15 @@ def open_pairs(folder: Path, prefix: str) -> Iterator[dict[str, NpyFile]]:
         If the prefix leads to another folder.
     """
     paths = array_paths(folder, prefix)
+    check_folder(folder)
     pairs = [pair for pair in PAIRS if any(os.path.lexists(paths[part]) for part in pair)]
     if not pairs:
         names = ", ".join(path.name for path in paths.values())
         raise DataError(folder, "no arrays", f"a pair of {names}", "see `prefix`")
+    for X_part, y_part in pairs:
+        if not os.path.lexists(paths[y_part]):
+            found = f"no labels: {paths[y_part].name} is not beside it"
+            raise DataError(paths[X_part], found, "a target for every row")
     with ExitStack() as stack:
         parts = [part for pair in pairs for part in pair]
         yield {part: stack.enter_context(NpyFile(paths[part])) for part in parts}

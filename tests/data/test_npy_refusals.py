@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib import format as npy_format
 
+from sgdlab.data import npy
 from sgdlab.data.npy import NpyFile
 from sgdlab.errors import DataError
 from tests.data.npy_files import (
@@ -47,7 +48,7 @@ def test_size_must_be_what_the_header_says(tmp_path):
 
 
 BROKEN = {
-    "empty": (b"", "EOF"),
+    "empty": (b"", "an empty file"),
     "magic only": (b"\x93NUMPY", "EOF"),
     "text": (b"1.0, 2.0\n3.0, 4.0\n", "magic"),
     "version 3": (with_header(header_of((2,)), bytes(16), (3, 0)), "format version 3.0"),
@@ -220,9 +221,20 @@ def test_device_is_refused():
 
 
 @needs_linux
-def test_disk_error_in_the_header():
-    # A regular file whose first bytes cannot be read: nothing is mapped at address 0.
-    assert complaint(Path("/proc/self/mem")) == "input/output error; expected a readable file"
+@pytest.mark.parametrize("path", ["/proc/self/mem", "/proc/kmsg", "/proc/version"])
+def test_files_of_the_system_itself_are_not_read(path):
+    """They are regular and have no size, and some keep whoever reads them waiting."""
+    assert complaint(Path(path)) == "an empty file; expected a .npy file"
+
+
+def test_simulated_disk_error_in_the_header(tmp_path, monkeypatch):
+    class BadDisk(io.FileIO):
+        def read(self, size=-1):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    np.save(tmp_path / "array.npy", np.zeros((3, 2)))
+    monkeypatch.setattr(npy, "open", lambda path, *_, **__: BadDisk(path), raising=False)
+    assert complaint(tmp_path / "array.npy") == "input/output error; expected a readable file"
 
 
 @pytest.mark.parametrize("read", [lambda file: file.read_rows(slice(1)), lambda file: file.sha256])

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -155,13 +156,31 @@ def test_a_prefix_alone_is_refused(run):
     assert str(caught.value) == "prefix=zz: not of the run's own arrays; expected data too"
 
 
-@pytest.mark.parametrize("name", ["a" * 300, "absent", "a\0b", "data/Xtr.npy"])
-def test_other_arrays_that_are_not_there(name, run):
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a" * 300, "file name too long; expected a folder of arrays"),
+        ("absent", "no such file or directory; expected a folder of arrays"),
+        ("a\0b", "embedded null byte; expected a folder of arrays"),
+        ("data/Xtr.npy", "not a folder; expected a folder of arrays"),
+        ("runs", "no arrays; expected a pair of Xtr.npy, ytr.npy, Xte.npy, yte.npy (see prefix)"),
+    ],
+)
+def test_other_arrays_that_are_not_there(name, found, run):
     with pytest.raises(DataError) as caught:
         workflows.evaluate(run(), data=name)
-    assert str(caught.value) == (
-        f"{name}: no arrays; expected a pair of Xtr.npy, ytr.npy, Xte.npy, yte.npy (see prefix)"
-    )
+    assert str(caught.value) == f"{name}: {found}"
+
+
+@pytest.mark.parametrize("part", ["tr", "te"])
+def test_rows_without_labels_are_refused_as_that(part, run, data_dir, tmp_path):
+    path = run()
+    (tmp_path / "other").mkdir()
+    shutil.copy(data_dir / f"X{part}.npy", tmp_path / "other")
+    with pytest.raises(DataError) as caught:
+        workflows.evaluate(path, data="other")
+    expected = f"no labels: y{part}.npy is not beside it; expected a target for every row"
+    assert str(caught.value) == f"other/X{part}.npy: {expected}"
 
 
 def test_own_arrays_that_are_away_are_named_with_what_to_do(run, data_dir):

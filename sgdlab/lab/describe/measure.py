@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
+from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_folder, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.stand_in import stand_in_parts
@@ -101,6 +101,7 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
     """
     prefix = _only_prefix(folder) if prefix is None else prefix
     paths = array_paths(folder, prefix)
+    check_folder(folder)
     present = [part for part in PARTS if os.path.lexists(paths[part])]
     if not present:
         names = ", ".join(path.name for path in paths.values())
@@ -122,7 +123,8 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
 
 
 def _only_prefix(folder: Path) -> str:
-    names = [path.name for path in folder.glob("*.npy")] if os.path.isdir(folder) else []
+    check_folder(folder)
+    names = [path.name for path in folder.glob("*.npy")]
     found = {name[: -len(f"{part}.npy")] for name in names for part in PARTS if _is(name, part)}
     if not found:
         raise DataError(folder, "no arrays", "a folder with PREFIX + Xtr.npy, ytr.npy, ...")
