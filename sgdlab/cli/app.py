@@ -16,7 +16,7 @@ from sgdlab import __version__
 from sgdlab.cli import data, gradient_noise, sampling, search, solve, xor
 from sgdlab.cli.flags import shown
 from sgdlab.cli.orders import orders
-from sgdlab.cli.output import PatientStream, about_no_file, write
+from sgdlab.cli.output import PatientStream, about_no_file, short_of_memory, write
 from sgdlab.cli.scaling_rule import scaling_rule
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 
@@ -114,6 +114,8 @@ def _run() -> int:
         if error.filename or not (known := about_no_file(error)):
             return _bug()  # whoever opens files says what is wrong with them
         return _complain(known.exit_code, str(known))
+    except MemoryError as error:
+        return _complain(StorageError.exit_code, str(short_of_memory(error)))
     except Exception:
         return _bug()
 

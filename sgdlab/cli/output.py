@@ -142,6 +142,16 @@ def about_no_file(error: OSError) -> StorageError | None:
     return refused(error) if error.errno in REFUSALS else None
 
 
+def short_of_memory(error: MemoryError) -> StorageError:
+    """What could not be had, where the library says so, and what needs less."""
+    from sgdlab.system.machine import memory_bytes
+
+    found = str(error).partition("\n")[0].lower() or "out of memory"
+    expected = f"to do with {memory_bytes() / 1e9:.3g} GB"
+    hint = "lower run.memory_budget or run.threads, or take fewer cells or columns"
+    return StorageError("memory", found, expected, hint)
+
+
 def refused(error: OSError) -> StorageError:
     """What a stdout is that takes nothing; it is not tried again when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -63,7 +63,10 @@ def flush_folder(folder: Path) -> None:
     """
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # it may be written and not read
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -81,7 +84,7 @@ def remove_temporaries(folder: Path, name: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its parents.
+    """Create a folder and its parents, also as they are after a power cut.
 
     Raises
     ------
@@ -89,6 +92,9 @@ def make_folder(folder: Path) -> None:
         If that fails.
     """
     try:
+        absent = [part for part in (folder, *folder.parents) if not os.path.lexists(part)]
         folder.mkdir(parents=True, exist_ok=True)
+        for part in reversed(absent):
+            flush_folder(part.parent)
     except (OSError, ValueError) as error:
         raise StorageError(folder, reason(error), "a writable folder") from None

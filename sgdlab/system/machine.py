@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from sgdlab.system.limits import memory_limit, processor_limit
+
 
 def memory_bytes() -> int:
-    """The memory of this machine; 4 GB where it cannot be told."""
+    """The memory of this machine, or what this process may have of it; 4 GB if nobody tells."""
+    total = 4 * 10**9
     with contextlib.suppress(AttributeError, ValueError, OSError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 * 10**9
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(total, memory_limit() or total)
 
 
 def peak_memory_bytes() -> int | None:
@@ -31,9 +34,10 @@ def peak_memory_bytes() -> int | None:
 
 def n_processors() -> int:
     """How many this process may use."""
+    number = os.cpu_count() or 1
     with contextlib.suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        number = len(os.sched_getaffinity(0))
+    return min(number, processor_limit() or number)
 
 
 def processor_name() -> str:

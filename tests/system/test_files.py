@@ -197,6 +197,15 @@ def test_simulated_failing_flush_of_a_folder_is_an_error(error, tmp_path, monkey
         write_files({tmp_path / "a": b"1"})
 
 
+@needs_unix
+def test_folders_that_are_made_are_flushed_from_the_top(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(os.fstat(number).st_ino))
+    for _ in range(2):  # nothing is made the second time
+        system_files.make_folder(tmp_path / "a" / "b")
+    assert flushed == [tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino]
+
+
 def test_folder_is_made_with_its_parents_and_may_be_there(tmp_path):
     for _ in range(2):
         system_files.make_folder(tmp_path / "a" / "b")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,41 @@ def test_a_signal_ends_the_process_by_itself_and_the_log_says_so(number, write_c
     assert "Traceback" not in err
     experiment = json.loads(next(tmp_path.glob("runs/*/experiment.json")).read_bytes())
     assert experiment["status"] == "interrupted"
+
+
+def test_two_signals_at_once_leave_no_traceback(write_config, tmp_path):
+    config = slow_config(write_config)
+    for number in range(8):
+        child = process("train", config, "--runs-dir", str(number), cwd=tmp_path)
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob(f"{number}/*/state")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(child.pid, signal.SIGSTOP)  # so that it gets both at the same moment
+        for one in (signal.SIGINT, signal.SIGTERM):
+            child.send_signal(one)
+        os.kill(child.pid, signal.SIGCONT)
+        _, err = child.communicate(timeout=30)
+        assert child.returncode in (-signal.SIGINT, -signal.SIGTERM)
+        assert "Traceback" not in err
+        assert "ignored" not in err
+
+
+@pytest.mark.parametrize("limit", [700_000_000, 1_200_000_000])
+def test_memory_that_runs_out_is_one_line(limit, tmp_path):
+    """Of address space, which is what the shell's ``ulimit -v`` limits."""
+    (tmp_path / "big").mkdir()
+    for part, n in (("tr", 30_000), ("te", 100)):
+        np.save(tmp_path / f"big/X{part}.npy", np.ones((n, 5_000), np.uint8))
+        np.save(tmp_path / f"big/y{part}.npy", np.arange(n))
+    (tmp_path / "big.yaml").write_text(
+        "data: {path: big}\ntrain: {batch_size: 10, learning_rate: 1e-9, epochs: 1}\n"
+        "run: {memory_budget: 8GB, threads: 1}\n"
+    )
+    limited = f"ulimit -v {limit // 1024}; OPENBLAS_NUM_THREADS=1 sgdlab"
+    code, _, err = shell(f"{limited} train big.yaml", cwd=tmp_path)
+    assert code == 4, err
+    assert len(err.splitlines()) == 1
+    assert re.match(r"sgdlab: error: memory: .*lower run\.memory_budget", err)
 
 
 def test_a_closed_pipe_ends_with_141(config, tmp_path):

@@ -1,8 +1,10 @@
 """Times what a run writes and reads of its own, in a run that is made for it."""
 
 import os
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,10 +17,13 @@ from sgdlab.engine.running_block import Outcome
 from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.system.files import make_folder
+from sgdlab.system.locks import locked
 
 MOST_OUTCOMES = 32  # of one commit; more take as much longer
 MOST_COMMITS = 4
 BUDGET_S = 0.2
+WAIT_S = 60.0  # for another process that measures the same disk, which takes about a second
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ def measure_writing(
     train = train.model_copy(update={"replicates": 1, "epochs": n_epochs})
     cells = [Cell(n, train) for n in range(n_together * MOST_COMMITS)]
     outcomes = [_long(outcome, cell.index, n_epochs) for cell in cells]
-    with TemporaryDirectory(prefix=".sgdlab-", dir=_writable(runs_dir)) as name:
-        directory = RunDirectory(Path(name) / "run")
+    with _folder(runs_dir) as folder:
+        directory = RunDirectory(folder / "run")
         with open_run(directory, cells, False) as run:
             commit_s = _commit(run, outcomes, n_together)
             start = time.perf_counter()
@@ -79,9 +84,24 @@ def _long(outcome: Outcome, cell: int, n_epochs: int) -> Outcome:
     )
 
 
-def _writable(folder: Path) -> Path | None:
-    """The folder itself or the nearest one above it that is there; None if it takes no files."""
-    folder = folder.absolute()
-    while not folder.is_dir() and folder != folder.parent:
-        folder = folder.parent
-    return folder if os.access(folder, os.W_OK) else None
+@contextmanager
+def _folder(runs_dir: Path) -> Iterator[Path]:
+    """A folder to write into, on the disk of the runs; what a killed process left in it is removed.
+
+    Where nothing can be written there, one for temporary files.
+    """
+    nearest = runs_dir.absolute()
+    while not nearest.is_dir() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not os.access(nearest, os.W_OK):
+        with TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    folder = nearest / ".sgdlab-measure"
+    with locked(nearest / f"{folder.name}.lock", WAIT_S):
+        shutil.rmtree(folder, ignore_errors=True)
+        make_folder(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
