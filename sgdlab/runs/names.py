@@ -1,15 +1,18 @@
 """How runs are named, and how one is found below ``runs/``."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sgdlab.config.model import Config
+from sgdlab.data.row_array import RowArray
 from sgdlab.errors import StorageError, UsageError
+from sgdlab.observer import Observer
 from sgdlab.runs.directory import RunDirectory
 
 # Raised whenever the results of some config change in any bit.
@@ -34,26 +37,51 @@ def identity(config: Config) -> dict[str, Any]:
     return {key: resolved[key] for key in ("data", "train", "grid", "select")}
 
 
-def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
+Arrays = Mapping[str, RowArray]
+
+
+def run_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer) -> RunDirectory:
+    """The first of NAME, NAME-2, NAME-3, ... that is of these very arrays, or not there yet.
+
+    The name says which arrays these are but for large ones, of which the fingerprint knows pieces.
+    """
+    for directory in _numbered(runs_dir, name):
+        if not any(array.is_sampled for array in arrays.values()) or not directory.exists:
+            return directory
+        if directory.experiment().data.is_of(arrays, observer):
+            return directory
+        observer.note(f"{directory.path}: of other data, which differ where no fingerprint is of")
+    raise AssertionError("numbers do not end")
+
+
+def fresh_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer) -> RunDirectory:
     """The first of NAME, NAME-2, NAME-3, ... that is not there yet, or the last of them.
 
-    That is taken up again if it was itself begun afresh and is not finished; what cannot be read is
-    not.
+    That is taken up again if it was itself begun afresh, on the same arrays, and is not finished;
+    what cannot be read is not.
     """
-    number, last, directory = 1, None, RunDirectory(runs_dir / name)
-    while directory.exists:
-        number, last = number + 1, directory
-        directory = RunDirectory(runs_dir / f"{name}-{number}")
-    if last and number > 2 and _is_unfinished(last):
-        return last
-    return directory
+    last = None
+    for number, directory in enumerate(_numbered(runs_dir, name), 1):
+        if directory.exists:
+            last = directory
+        elif last and number > 2 and _is_unfinished(last, arrays, observer):
+            return last
+        else:
+            return directory
+    raise AssertionError("numbers do not end")
 
 
-def _is_unfinished(directory: RunDirectory) -> bool:
+def _numbered(runs_dir: Path, name: str) -> Iterator[RunDirectory]:
+    yield RunDirectory(runs_dir / name)
+    yield from (RunDirectory(runs_dir / f"{name}-{number}") for number in itertools.count(2))
+
+
+def _is_unfinished(directory: RunDirectory, arrays: Arrays, observer: Observer) -> bool:
     try:
-        return not directory.experiment().is_finished
+        experiment = directory.experiment()
     except StorageError:
         return False
+    return not experiment.is_finished and experiment.data.is_of(arrays, observer)
 
 
 def find_run(runs_dir: Path, reference: str) -> RunDirectory:

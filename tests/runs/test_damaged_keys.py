@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from sgdlab import workflows
+from sgdlab.config.grid import expand
+from sgdlab.config.reading import load_config
 from sgdlab.errors import NothingToSelectError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.report import evaluation
 from sgdlab.report.numbers import setting
 from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.seals import SEAL
+from tests.runs.damage import write_sealed
 
 GRID = {"learning_rate": [0.01, 0.05], "epochs": [2, 3], "l2": [0.0, 0.1]}
 FOLDS = {"validation": {"folds": 3}}
@@ -103,8 +107,10 @@ def check_all(file, read, *commands, still_valid=STILL_VALID):
     good = file.read_bytes()
     shown = [outcome_of(command) for command in commands]
     n_refused, wrong = 0, []
-    for place, name, damage, content in damaged(json.loads(good)):
-        file.write_text(json.dumps(content))
+    log = json.loads(good)
+    del log[SEAL]  # which flipped_bits is about
+    for place, name, damage, content in damaged(log):
+        write_sealed(file, content)
         line, _ = outcome_of(read)
         if line is None:  # a command may compare it with more than the file itself
             found = [outcome_of(command) for command in commands]
@@ -118,7 +124,8 @@ def check_all(file, read, *commands, still_valid=STILL_VALID):
                 wrong.append((place, damage, line))
         elif damage not in still_valid.get(name, ()) and name not in OF_ANY_LENGTH:
             wrong.append((place, damage, "accepted"))
-        file.write_bytes(good)
+        write_sealed(file, log)
+    assert file.read_bytes() == good
     assert wrong == []
     assert n_refused > 100
 
@@ -134,6 +141,7 @@ class Run:
         outcome_of(self.search)
         [path] = runs_dir.iterdir()
         self.directory = RunDirectory(path)
+        self.cell_1 = expand(load_config(config)).cells[-1 if cell is None else 1]
 
     def search(self):
         return workflows.grid_search(self.config, options=self.options)
@@ -203,15 +211,17 @@ def test_keys_of_an_unfinished_experiment(write_config, tmp_path):
 def test_keys_of_a_cells_log(finished):
     run = finished(cell=1, grid=GRID, train={"replicates": 2})
     file = run.directory.cell_file(1)
-    check_all(file, lambda: run.directory.result(1), run.search, run.evaluate)
+    check_all(file, lambda: run.directory.logs([run.cell_1]), run.search, run.evaluate)
 
 
 def test_keys_of_a_cells_logs_with_folds(finished):
     run = finished(cell=1, grid={"l2": [0.0, 0.1]}, data=FOLDS)
     for file in (run.directory.cell_file(1), run.directory.final_file(1)):
-        check_all(file, lambda: (run.directory.result(1), run.directory.final_results()))
+        check_all(
+            file, lambda: (run.directory.logs([run.cell_1]), run.directory.final_logs([run.cell_1]))
+        )
 
 
 def test_keys_of_the_log_of_a_cell_that_diverged(finished):
     run = finished(grid={"learning_rate": [0.05, 1e9]})
-    check_all(run.directory.cell_file(1), lambda: run.directory.result(1), run.search)
+    check_all(run.directory.cell_file(1), lambda: run.directory.logs([run.cell_1]), run.search)
