@@ -86,7 +86,7 @@ def evaluate_run(
     model = read_model(RunDirectory(directory.path.resolve()), cell)
     experiment, evaluation = model.experiment, _Evaluation(model, mae_step)
     with blas_threads(n_threads(experiment.config.run)):
-        if data is None and (arrays is None or _are_own(arrays, experiment)):
+        if data is None and (arrays is None or _are_own(arrays, model)):
             return evaluation.on_own_rows(arrays)
         prefix = experiment.config.data.prefix if prefix is None else prefix
         with _other_arrays(data, prefix, arrays) as others:
@@ -178,11 +178,12 @@ def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[st
             )
 
 
-def _are_own(arrays: Arrays, experiment: Experiment) -> bool:
+def _are_own(arrays: Arrays, model: KeptModel) -> bool:
     """Whether arrays in memory are those that a run was trained on."""
     if set(arrays) != set(PARTS):
         return False
-    return experiment.data.is_of(in_memory(arrays, PARTS), Observer())
+    given = in_memory(arrays, PARTS)
+    return model.directory.is_of(model.experiment, given, Observer())
 
 
 @contextmanager
@@ -219,7 +220,7 @@ def _check_present(config: Config, directory: RunDirectory) -> None:
 
 
 def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experiment) -> None:
-    if not experiment.data.is_of(dataset.arrays, Observer()):
+    if not directory.is_of(experiment, dataset.arrays, Observer()):
         folder = dataset.config.path
         found = f"not the arrays that {directory.name} was trained on"
         hint = f"`data={folder}` evaluates these"

@@ -73,18 +73,19 @@ class DataLog(Log):
         """Whether these are the same arrays, to the last byte, wherever they stand now.
 
         Large ones are read from start to end unless they have the stamp that is known.
+
+        Raises
+        ------
+        ValueError
+            If nothing is known of a large one.
         """
         if fingerprint_of(arrays) != self.fingerprint:
             return False
-        for part, array in arrays.items():
-            if array.is_sampled:
-                known = self.whole.get(part)
-                if known is None:
-                    return False
-                has_stamp = array.stamp is not None and array.stamp == known.stamp
-                if not has_stamp and _whole_sha256(array, observer) != known.sha256:
-                    return False
-        return True
+        large = {part: array for part, array in arrays.items() if array.is_sampled}
+        for part in large:
+            if part not in self.whole:
+                raise ValueError(f"data.whole.{part}: not there")
+        return all(_is_same(array, self.whole[part], observer) for part, array in large.items())
 
     def seen_at(self, arrays: Mapping[str, RowArray]) -> "DataLog":
         """The same, with the stamps that its files have now."""
@@ -93,6 +94,12 @@ class DataLog(Log):
             for part, known in self.whole.items()
         }
         return self.model_copy(update={"whole": whole})
+
+
+def _is_same(array: RowArray, known: WholeFile, observer: Observer) -> bool:
+    if array.stamp is not None and array.stamp == known.stamp:
+        return True
+    return _whole_sha256(array, observer) == known.sha256
 
 
 def _whole_sha256(array: RowArray, observer: Observer) -> str:

@@ -1,19 +1,22 @@
 """A run directory: every path in it, and what its files say."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from sgdlab.config.grid import Cell
+from sgdlab.data.row_array import RowArray
+from sgdlab.observer import Observer
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.experiment import Experiment, read_experiment
 from sgdlab.runs.logs import Hashes, Logs, logged_cells, read_logs
 from sgdlab.runs.reading import START_OVER, check_hash, reading
 from sgdlab.system import files as system_files
 
+Arrays = Mapping[str, RowArray]
 NOTHING_KNOWN: Hashes = MappingProxyType({})
 
 
@@ -92,6 +95,17 @@ class RunDirectory:
         Whatever does not fit becomes a StorageError that names the file.
         """
         return reading(self.experiment_file, START_OVER)
+
+    def is_of(self, experiment: Experiment, arrays: Arrays, observer: Observer) -> bool:
+        """Whether it is of these very arrays; see :meth:`sgdlab.runs.data_log.DataLog.is_of`.
+
+        Raises
+        ------
+        StorageError
+            If ``experiment.json`` does not say so.
+        """
+        with self.interpreting():
+            return experiment.data.is_of(arrays, observer)
 
     def logged_cells(self, cells: Sequence[Cell]) -> set[int]:
         """Which cells of the grid have a log; see :func:`sgdlab.runs.logs.logged_cells`."""

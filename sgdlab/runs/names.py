@@ -5,15 +5,14 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sgdlab.config.model import Config
-from sgdlab.data.row_array import RowArray
 from sgdlab.errors import StorageError, UsageError
 from sgdlab.observer import Observer
-from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.directory import Arrays, RunDirectory
 
 # Raised whenever the results of some config change in any bit.
 NUMERICS_VERSION = 2
@@ -37,9 +36,6 @@ def identity(config: Config) -> dict[str, Any]:
     return {key: resolved[key] for key in ("data", "train", "grid", "select")}
 
 
-Arrays = Mapping[str, RowArray]
-
-
 def run_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer) -> RunDirectory:
     """The first of NAME, NAME-2, NAME-3, ... that is of these very arrays, or not there yet.
 
@@ -48,9 +44,10 @@ def run_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer)
     for directory in _numbered(runs_dir, name):
         if not any(array.is_sampled for array in arrays.values()) or not directory.exists:
             return directory
-        if directory.experiment().data.is_of(arrays, observer):
+        if directory.is_of(directory.experiment(), arrays, observer):
             return directory
-        observer.note(f"{directory.path}: of other data, which differ where no fingerprint is of")
+        differ = "they differ between the pieces that their fingerprint is of"
+        observer.note(f"{directory.path}: of other data; {differ}")
     raise AssertionError("numbers do not end")
 
 
@@ -79,9 +76,9 @@ def _numbered(runs_dir: Path, name: str) -> Iterator[RunDirectory]:
 def _is_unfinished(directory: RunDirectory, arrays: Arrays, observer: Observer) -> bool:
     try:
         experiment = directory.experiment()
+        return not experiment.is_finished and directory.is_of(experiment, arrays, observer)
     except StorageError:
         return False
-    return not experiment.is_finished and experiment.data.is_of(arrays, observer)
 
 
 def find_run(runs_dir: Path, reference: str) -> RunDirectory:

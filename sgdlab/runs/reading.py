@@ -200,7 +200,7 @@ def _is_same(found: object, expected: object) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"not JSON: {constant}")
 
 
 def _in_few_words(error: Exception) -> str:
@@ -209,8 +209,12 @@ def _in_few_words(error: Exception) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         found = first["msg"].removeprefix("Value error, ")
-        return f"{place}: {found[:1].lower()}{found[1:]}" if place else found
+        return f"{place}: {_uncapitalized(found)}" if place else found
     if isinstance(error, KeyError):
         return f"no {error}"
-    text = reason(error)
-    return text.splitlines()[0] if text else type(error).__name__
+    text = str(error)
+    return _uncapitalized(text.splitlines()[0]) if text else type(error).__name__
+
+
+def _uncapitalized(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"

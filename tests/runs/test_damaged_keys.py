@@ -10,6 +10,7 @@ import pytest
 from sgdlab import workflows
 from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
+from sgdlab.data import row_array
 from sgdlab.errors import NothingToSelectError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.report import evaluation
@@ -167,6 +168,30 @@ def test_keys_of_a_finished_experiment(finished):
 def test_keys_of_a_finished_experiment_with_folds(finished):
     run = finished(cell=1, grid=GRID, data=FOLDS)
     check_all(run.directory.experiment_file, run.directory.experiment, run.search, run.evaluate)
+
+
+def test_keys_of_what_is_known_of_large_files(finished, monkeypatch):
+    monkeypatch.setattr(row_array, "HASHED_WHOLE_BYTES", 1000)
+    run = finished(grid=GRID)
+    file = run.directory.experiment_file
+    good, shown = file.read_bytes(), [run.search(), run.evaluate()]
+    log = json.loads(good)
+    del log[SEAL]
+    n_refused = 0
+    for place, name, damage, content in damaged(log):
+        if place[:2] != ("data", "whole"):
+            continue
+        write_sealed(file, content)
+        for command, before in zip((run.search, run.evaluate), shown, strict=True):
+            line, found = outcome_of(command)
+            if line is None:  # the file is read whole, and is the same
+                assert (name, damage, found) == ("stamp", None, before)
+            else:
+                assert line.startswith(f"{file}: cannot be used (data.whole")
+                assert name in line
+                n_refused += 1
+        write_sealed(file, log)
+    assert n_refused > 50
 
 
 def test_keys_of_an_experiment_without_a_best_cell(finished):
