@@ -24,7 +24,7 @@ import yaml
 
 from sgdlab import workflows
 from sgdlab.cli import app
-from sgdlab.observer import Observer
+from sgdlab.observer import Observer, Progress
 from tests.conftest import make_arrays
 
 TRAIN = {"batch_size": 10, "learning_rate": 0.05, "epochs": 3}
@@ -82,13 +82,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 class _Interrupting(Observer):
-    """Breaks off a search after some epochs."""
+    """Breaks off a search of two passes in the second one."""
 
-    n_left = 7
-
-    def advance(self, progress: object) -> None:
-        self.n_left -= 1
-        if not self.n_left:
+    def advance(self, progress: Progress) -> None:
+        if progress.epoch == TRAIN["epochs"] + 1:
             raise KeyboardInterrupt
 
 
@@ -135,6 +132,7 @@ class _Maker:
         with contextlib.suppress(KeyboardInterrupt):
             workflows.grid_search(config, options=options, observer=_Interrupting())
         [path] = (self._folder / name).iterdir()
+        assert (path / "state").exists()
         search = self._search(name, config, True)
         return self._kind(name, path, search[1:], is_finished=False)
 
@@ -177,7 +175,7 @@ def complaints(kind: Kind, file: Path, shown: list[Answer]) -> Iterator[str]:
     for command, before in zip(kind.commands, shown, strict=True):
         now = answer(*command)
         is_said = str(file) in now.err
-        if now.code != before.code and not (is_said and len(now.err.splitlines()) == 1):
+        if now.code != before.code and not (is_said and now.err.count("\n") == 1):
             yield f"{command[0]} ends with {now.code}: {now.err}"
         elif now.code == before.code and now.out != before.out and not is_said:
             yield f"{command[0]} shows something else without a word"

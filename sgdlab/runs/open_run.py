@@ -56,7 +56,14 @@ class OpenRun:
         self._logged |= {directory.final_file(cell) for cell in directory.final_cells(cells)}
 
     def take_up(self, observer: Observer) -> None:
-        """Find what earlier sessions committed; what of it is broken will be trained again."""
+        """Find what earlier sessions committed; stops that are broken will be trained again.
+
+        Raises
+        ------
+        StorageError
+            If a log is not as it was written: before anything is trained beside it.
+        """
+        self._check_logs()
         for file in sorted(self.directory.stops_folder.glob("*.npz")):
             content = read_bytes(file)  # one that cannot be opened is not known to be broken
             try:
@@ -156,6 +163,14 @@ class OpenRun:
                     logs[log_file] = sealed(result.to_log(self._is_synthetic))
         self.write(logs)
         self._logged |= logs.keys()
+
+    def _check_logs(self) -> None:
+        directory = self.directory
+        for logged, read in (
+            (directory.logged_cells, directory.logs),
+            (directory.final_cells, directory.final_logs),
+        ):
+            read([self._cells[n] for n in sorted(logged(self._cells))])
 
     def _check_planned(self, outcome: Outcome) -> None:
         """Raise ValueError unless an outcome is of a training of this run."""
