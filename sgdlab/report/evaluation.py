@@ -79,6 +79,7 @@ def _all_rows(result: EvaluationResult) -> list[dict[str, Any]]:
     for evaluated in result.evaluated:
         row: dict[str, Any] = {"rows": evaluated.rows, "n_rows": evaluated.n_rows}
         row |= {"half_mse": evaluated.losses.half_mse, "logged_half_mse": evaluated.logged_loss}
+        row |= {"is_as_logged": evaluated.is_as_logged}
         row |= {"rmse": evaluated.losses.rmse, "mae": evaluated.losses.mae}
         row |= {"error_90": finite(evaluated.error_90)}
         row |= {"largest_error": finite(evaluated.largest_error)}

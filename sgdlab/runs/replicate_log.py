@@ -4,9 +4,10 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
@@ -71,7 +72,7 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
         reason = f"the running loss of epoch {outcome.epochs} is not finite or far above its start"
     else:
         squared_norm = float(np.sum(np.square(outcome.weights, dtype=np.float64)))
-        sha256 = hashlib.sha256(np.ascontiguousarray(outcome.weights).tobytes()).hexdigest()
+        sha256 = weights_sha256(outcome.weights)
     return ReplicateResult(
         replicate=outcome.replicate,
         fold=outcome.fold,
@@ -88,6 +89,11 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
         reason=reason,
         history=history,
     )
+
+
+def weights_sha256(weights: NDArray[Any]) -> str:
+    """The hash of a model's weights, shape (n_features,), in the precision of its training."""
+    return hashlib.sha256(np.ascontiguousarray(weights).tobytes()).hexdigest()
 
 
 def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[str, str]]:
