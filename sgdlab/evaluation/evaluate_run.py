@@ -47,6 +47,7 @@ class EvaluationResult:
     warnings: tuple[str, ...]
 
 
+@np.errstate(all="ignore")  # predictions may leave the range of float64
 def evaluate_run(
     directory: RunDirectory,
     cell: int | None = None,
@@ -181,7 +182,6 @@ def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> 
     return result
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _step(weights: Weights, rows: RowSet, learning_rate: float) -> MaeStep:
     """One step on the mean absolute error, from the weights of the first replicate."""
     return steps.mae_step(weights[0][0], float(weights[1][0]), rows.walk(), learning_rate)

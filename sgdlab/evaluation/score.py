@@ -72,7 +72,6 @@ class Scores:
         arrays: Arrays = {name: self.errors + self.targets, f"{name}_targets": self.targets}
         return arrays if self.folds is None else arrays | {f"{name}_folds": self.folds}
 
-    @np.errstate(over="ignore", invalid="ignore")
     def _mean_losses(self, errors: NDArray[np.float64]) -> Losses:
         if self.folds is None:
             return losses_of(errors)
@@ -83,7 +82,6 @@ class Scores:
         )
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def score(weights: Weights, rows: RowSet, constant: float, metric: str) -> Scores:
     """A model on some rows; numbers beyond the range of float64 are infinite."""
     targets = rows.targets.astype(np.float64)
@@ -91,7 +89,6 @@ def score(weights: Weights, rows: RowSet, constant: float, metric: str) -> Score
     return Scores(metric, errors, constant - targets, targets)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def score_out_of_fold(
     models: Sequence[Weights], dataset: Dataset, precision: str, metric: str
 ) -> Scores:
@@ -202,7 +199,6 @@ def measure_test_losses(
     return found
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _losses(models: Sequence[Weights], rows: RowSet) -> list[Losses]:
     """The losses of models with equally many replicates; nothing is kept of a row."""
     weights, bias = (np.stack(arrays) for arrays in zip(*models, strict=True))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.grid import Grid
@@ -62,6 +63,7 @@ class SearchOptions:
     keep_weights: Extent = "best"
 
 
+@np.errstate(all="ignore")  # what leaves the range of float64 is written as not known
 def search(
     config: Config,
     grid: Grid,

@@ -6,6 +6,7 @@ at every update.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -82,7 +83,16 @@ class InverseTime(_Falling):
     name = "inverse_time"
 
     def factor(self, fraction: Floats) -> Floats:
-        return 1.0 / (1.0 + fraction * (1.0 / self.final_factor - 1.0))
+        factors: Floats = 1.0 / (1.0 + fraction * (1.0 / self.final_factor - 1.0))
+        if self._is_inverted.all():
+            return factors
+        final = self.final_factor
+        return np.where(self._is_inverted, factors, final / (final + fraction * (1.0 - final)))
+
+    @cached_property
+    def _is_inverted(self) -> NDArray[np.bool_]:
+        """Whether ``1 / final_factor`` is in the range of float64."""
+        return np.isfinite(np.divide(1.0, self.final_factor))
 
 
 @SCHEDULES.add

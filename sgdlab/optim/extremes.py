@@ -1,0 +1,45 @@
+"""Numbers so large or so small that steps must be made exactly as they are defined.
+
+Fast paths multiply in another order than the definition does, which gives the same digits as long
+as no intermediate result leaves the range of its numbers. Within the limits here none does, with
+room to spare: a learning rate times a residual stays far from both ends.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgdlab.config.model import Train
+from sgdlab.config.objects import matters
+from sgdlab.words.losses import LOSSES
+from sgdlab.words.starts import STARTS
+
+SMALLEST = {"float64": 1e-60, "float32": 1e-10}  # of residuals; a learning rate may be its square
+
+
+def has_extremes(train: Train) -> bool:
+    """Whether a hyperparameter of a cell is extreme in the cell's precision.
+
+    One that is small matters only where residuals are as small by it: L2 may be as near to 0 as it
+    likes.
+    """
+    smallest = SMALLEST[train.precision]
+    numbers = {
+        name: abs(value)
+        for name, value in train
+        if isinstance(value, float) and matters(train, name)
+    }
+    of_residuals = {"initial_bias", *LOSSES.own(train.loss), *STARTS.own(train.initial_weights)}
+    return (
+        max(numbers.values()) > 1 / smallest
+        or train.learning_rate < smallest**2
+        or any(0 < numbers.get(name, 0) < smallest for name in of_residuals)
+    )
+
+
+def are_extreme(targets: NDArray[Any]) -> bool:
+    """Whether targets are extreme in the precision that is their dtype."""
+    smallest = SMALLEST[targets.dtype.name]
+    largest = float(np.abs(targets).max(initial=0.0))
+    return largest > 0 and not smallest <= largest <= 1 / smallest
