@@ -58,7 +58,7 @@ def diverged(number=0):
 
 
 def result(index, *replicates, **values):
-    train = Train(batch_size=10, learning_rate=0.1, epochs=3, l2=0.1, **values)
+    train = Train(**{"batch_size": 10, "learning_rate": 0.1, "epochs": 3, "l2": 0.1} | values)
     return CellResult(Cell(index, train), replicates or (replicate(),))
 
 
@@ -93,12 +93,34 @@ def test_nothing_can_be_selected_where_all_diverged():
         select([result(0, diverged()), result(1, diverged())], "half_mse", "minimum")
 
 
-def test_a_norm_that_overflows_is_infinite_and_null_in_the_log():
-    history = np.ones(1)
-    outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, 1e200))
-    found = replicate_result(outcome, result(0).cell)
-    assert math.isinf(found.weights_squared_norm)
-    assert found.validation_loss_regularized is None
+@pytest.mark.parametrize(
+    ("l2", "weight", "penalty"),  # of three weights
+    [
+        (0.0, 1e200, 0.0),
+        (1e-290, 1e180, 1.5e70),
+        (5e-324, 1e170, None),  # whatever half of the smallest number is
+        (1e300, 1e-180, 1.5e-60),
+        (1.0, 1e-200, 0.0),
+        (0.1, 1e200, np.inf),
+        (0.5, 2.0, 3.0),
+    ],
+)
+def test_l2_times_a_norm_that_is_out_of_range(l2, weight, penalty):
+    penalty = 1.5 * (l2 * 1e170) * 1e170 if penalty is None else penalty
+    history = np.full(1, 1e-65)
+    outcome = Outcome(
+        0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, weight)
+    )
+    cell = result(0, l2=l2, epochs=1).cell
+    found = CellResult(cell, (replicate_result(outcome, cell),))
+    read = CellResult.from_log(json.loads(strict_json.encode(found.to_log(False))))
+    regularized = read.replicates[0].validation_loss_regularized
+    if penalty == np.inf:
+        assert regularized is None
+        assert not math.isfinite(read.penalty)
+    else:
+        assert regularized == pytest.approx(1e-65 + penalty, rel=1e-12, abs=0)
+        assert read.penalty == pytest.approx(penalty, rel=1e-12, abs=1e-80)
 
 
 @pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged(1))])
