@@ -16,6 +16,9 @@ from sgdlab.words.losses import LOSSES
 from sgdlab.words.starts import STARTS
 
 SMALLEST = {"float64": 1e-60, "float32": 1e-10}  # of residuals; a learning rate may be its square
+# Times which a step may multiply the weights: a window of them, in which predictions and targets
+# are multiplied together, loses as many digits.
+LARGEST_DECAY = {"float64": 1e6, "float32": 1e2}
 
 
 def has_extremes(train: Train) -> bool:
@@ -31,8 +34,10 @@ def has_extremes(train: Train) -> bool:
         if isinstance(value, float) and matters(train, name)
     }
     of_residuals = {"initial_bias", *LOSSES.own(train.loss), *STARTS.own(train.initial_weights)}
+    decay_rate = train.learning_rate * (train.l2 + train.weight_decay)
     return (
-        max(numbers.values()) > 1 / smallest
+        decay_rate > LARGEST_DECAY[train.precision]
+        or max(numbers.values()) > 1 / smallest
         or train.learning_rate < smallest**2
         or any(0 < numbers.get(name, 0) < smallest for name in of_residuals)
     )

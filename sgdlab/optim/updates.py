@@ -179,9 +179,7 @@ class LiteralUpdate(AveragingUpdate):
         V[stays] = weights
 
 
-def make_update(
-    trains: Sequence[Train], weights: NDArray[Any], is_literal: bool = False
-) -> Update:
+def make_update(trains: Sequence[Train], weights: NDArray[Any], is_literal: bool = False) -> Update:
     """The steps of trajectories that have the same optimizer and these weights, shape (n, d).
 
     Parameters

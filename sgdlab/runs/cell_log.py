@@ -20,6 +20,7 @@ from sgdlab.runs.replicate_log import (
     contradictions,
     penalty_of,
 )
+from sgdlab.uncertainty.means import standard_error
 
 FOLDS_REMARK = (
     "validation losses of a fold are measured where a training stops, after no other epoch"
@@ -72,7 +73,7 @@ class CellResult:
         values = self._values(name)
         if len(values) < 2:
             return math.nan
-        return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+        return standard_error(values)
 
     def _values(self, name: str) -> NDArray[np.float64]:
         """One of each fold, the mean over its replicates; or one of each replicate."""

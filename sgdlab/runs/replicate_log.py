@@ -117,8 +117,10 @@ def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[st
             yield f"history.{name}", f"{len(values)} numbers of {training.epochs} epochs"
         elif (is_completed or name == "running_loss") and values[-1] != getattr(training, name):
             yield name, f"{getattr(training, name)}, but its history ends with {values[-1]}"
-    if None in training.history["running_loss"][:-1] or (
-        is_completed and training.running_loss is None
+    is_known = training.fold is None  # of rows drawn with replacement a fold may get none
+    if is_known and (
+        None in training.history["running_loss"][:-1]
+        or (is_completed and training.running_loss is None)
     ):
         yield "history.running_loss", "null before the end"
     for half_mse, mae in zip(*(training.history[name] for name in HISTORIES[1:]), strict=True):
@@ -132,9 +134,7 @@ def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[st
         yield from _contradictions_of_l2(training, train)
 
 
-def _contradictions_of_l2(
-    training: ReplicateResult, train: Train
-) -> Iterator[tuple[str, str]]:
+def _contradictions_of_l2(training: ReplicateResult, train: Train) -> Iterator[tuple[str, str]]:
     norm, loss = float(training.weights_squared_norm or 0.0), training.validation_loss
     found, penalty = training.validation_loss_regularized, penalty_of(train.l2, norm)
     if loss is None or penalty is not None:

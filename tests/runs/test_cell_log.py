@@ -108,9 +108,7 @@ def test_nothing_can_be_selected_where_all_diverged():
 def test_l2_times_a_norm_that_is_out_of_range(l2, weight, penalty):
     penalty = 1.5 * (l2 * 1e170) * 1e170 if penalty is None else penalty
     history = np.full(1, 1e-65)
-    outcome = Outcome(
-        0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, weight)
-    )
+    outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, weight))
     cell = result(0, l2=l2, epochs=1).cell
     found = CellResult(cell, (replicate_result(outcome, cell),))
     read = CellResult.from_log(json.loads(strict_json.encode(found.to_log(False))))
