@@ -2,7 +2,8 @@
 
 Fast paths multiply in another order than the definition does, which gives the same digits as long
 as no intermediate result leaves the range of its numbers. Within the limits here none does, with
-room to spare: a learning rate times a residual stays far from both ends.
+room to spare: a learning rate times a residual stays far from both ends. Rows may be of any size,
+since whatever is large or small by them alone is so in the definition, too.
 """
 
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.model import Train
-from sgdlab.config.objects import matters
 from sgdlab.words.losses import LOSSES
 from sgdlab.words.starts import STARTS
 
@@ -27,19 +27,14 @@ def has_extremes(train: Train) -> bool:
     One that is small matters only where residuals are as small by it: L2 may be as near to 0 as it
     likes.
     """
-    smallest = SMALLEST[train.precision]
-    numbers = {
-        name: abs(value)
-        for name, value in train
-        if isinstance(value, float) and matters(train, name)
-    }
-    of_residuals = {"initial_bias", *LOSSES.own(train.loss), *STARTS.own(train.initial_weights)}
-    decay_rate = train.learning_rate * (train.l2 + train.weight_decay)
+    smallest, rate = SMALLEST[train.precision], train.learning_rate
+    names = ("initial_bias", *LOSSES.own(train.loss), *STARTS.own(train.initial_weights))
+    of_residuals = [abs(getattr(train, name)) for name in names]
     return (
-        decay_rate > LARGEST_DECAY[train.precision]
-        or max(numbers.values()) > 1 / smallest
-        or train.learning_rate < smallest**2
-        or any(0 < numbers.get(name, 0) < smallest for name in of_residuals)
+        max(rate, train.l2, train.weight_decay, *of_residuals) > 1 / smallest
+        or rate * (train.l2 + train.weight_decay) > LARGEST_DECAY[train.precision]
+        or rate < smallest**2
+        or any(0 < size < smallest for size in of_residuals)
     )
 
 

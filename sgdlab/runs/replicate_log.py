@@ -13,6 +13,7 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
 from sgdlab.runs.reading import LARGE, ROUNDING, Count, Index, Logged, Sha256, Word, keys
+from sgdlab.words.orders import ORDERS
 
 Status = Literal["completed", "diverged"]
 SMALLEST_NORM = 1e-290  # squared; less may have lost digits, as L2 may have where it is halved
@@ -117,7 +118,7 @@ def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[st
             yield f"history.{name}", f"{len(values)} numbers of {training.epochs} epochs"
         elif (is_completed or name == "running_loss") and values[-1] != getattr(training, name):
             yield name, f"{getattr(training, name)}, but its history ends with {values[-1]}"
-    is_known = training.fold is None  # of rows drawn with replacement a fold may get none
+    is_known = training.fold is None or ORDERS[train.order].sees_all
     if is_known and (
         None in training.history["running_loss"][:-1]
         or (is_completed and training.running_loss is None)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from sgdlab.words.registry import Numbers, Registry, Word, hyperparameter
 
+SMALLEST_INVERTED = 1e-300
+
 Floats = NDArray[np.float64]
 
 
@@ -83,16 +85,21 @@ class InverseTime(_Falling):
     name = "inverse_time"
 
     def factor(self, fraction: Floats) -> Floats:
-        factors: Floats = 1.0 / (1.0 + fraction * (1.0 / self.final_factor - 1.0))
-        if self._is_inverted.all():
-            return factors
-        final = self.final_factor
-        return np.where(self._is_inverted, factors, final / (final + fraction * (1.0 - final)))
+        if self._has_inverse.all():
+            return _inverse_time(fraction, self.final_factor)
+        final = np.where(self._has_inverse, self.final_factor, 1.0)
+        small = self.final_factor / (self.final_factor + fraction * (1.0 - self.final_factor))
+        return np.where(self._has_inverse, _inverse_time(fraction, final), small)
 
     @cached_property
-    def _is_inverted(self) -> NDArray[np.bool_]:
+    def _has_inverse(self) -> NDArray[np.bool_]:
         """Whether ``1 / final_factor`` is in the range of float64."""
-        return np.isfinite(np.divide(1.0, self.final_factor))
+        return np.greater(self.final_factor, SMALLEST_INVERTED)
+
+
+def _inverse_time(fraction: Floats, final_factor: Numbers) -> Floats:
+    factors: Floats = 1.0 / (1.0 + fraction * (1.0 / final_factor - 1.0))
+    return factors
 
 
 @SCHEDULES.add

@@ -192,6 +192,7 @@ def _stirring(precision: str, seed: int):
 
     def stir(value, sizes):
         reach = 2 * float(unit.eps) * sizes + float(unit.smallest_subnormal)
-        return value + rng.uniform(-1, 1, np.shape(value)) * np.where(np.isfinite(reach), reach, 0)
+        moves = (sizes > 0) & np.isfinite(reach)  # a sum of zeros is 0 in any order
+        return value + rng.uniform(-1, 1, np.shape(value)) * np.where(moves, reach, 0)
 
     return stir

@@ -146,3 +146,20 @@ def test_row_has_losses_of_every_kind_and_empty_test_columns_where_not_evaluated
 def test_csv_has_empty_fields_for_what_is_not_known():
     content = csv_bytes([{"a": 1, "b": None}, {"a": -2.5, "b": 1e-7}])
     assert content == b"a,b\n1,\n-2.5,1e-07\n"
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("order", ["with_replacement", "shuffle_each_epoch"])
+def test_a_fold_that_saw_none_of_its_rows_in_an_epoch_has_no_running_loss(order, epochs):
+    running = np.full(epochs, 2.0)
+    running[-1] = np.nan
+    losses = (running, np.ones(epochs), np.ones(epochs))
+    cell = result(0, order=order, epochs=epochs).cell
+    outcome = Outcome(0, 0, "completed", epochs, *losses, 1.0, 0.0, np.ones(2), 0)
+    found = CellResult(cell, (replicate_result(outcome, cell),))
+    log = json.loads(strict_json.encode(found.to_log(False)))
+    if order == "with_replacement":
+        assert CellResult.from_log(log).replicates[0].running_loss is None
+    else:
+        with pytest.raises(ValueError, match=r"running_loss: null before the end"):
+            CellResult.from_log(log)
