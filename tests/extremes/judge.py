@@ -190,7 +190,11 @@ def _stirring(precision: str, seed: int):
     """Moves every number by up to the rounding of a few operations on numbers of these sizes."""
     rng, unit = np.random.default_rng(seed), np.finfo(precision)
 
-    def stir(value, sizes):
+    def stir(value, *terms):
+        sizes = sum(
+            abs(term[0]) @ abs(term[1]) if isinstance(term, tuple) else abs(term) for term in terms
+        )
+        sizes = np.max(sizes) if np.ndim(value) == 0 else sizes
         reach = 2 * float(unit.eps) * sizes + float(unit.smallest_subnormal)
         moves = (sizes > 0) & np.isfinite(reach)  # a sum of zeros is 0 in any order
         return value + rng.uniform(-1, 1, np.shape(value)) * np.where(moves, reach, 0)
