@@ -56,7 +56,7 @@ def plain_sgd(
             done, to_do = epoch + start / len(rows), epoch + (start + len(batch)) / len(rows)
             rate = train.learning_rate * plain_schedule(train, done, to_do)
             gradient = X[batch].T @ psi / len(batch) + train.l2 * w
-            step = steps[0](stir(gradient, (X[batch].T, psi), train.l2 * w))
+            step = steps[0](stir(gradient, (X[batch].T, psi / len(batch)), train.l2 * w))
             step = rate * step if rate else np.zeros_like(w)
             w = stir(w * (1 - rate * train.weight_decay) - step, w, step)
             if train.train_bias:
