@@ -138,8 +138,9 @@ def _compared(
         is_inside = (size + stray) ** root < end
         is_near = abs(found - wanted) <= RELATIVE[precision] * size + stray + tiny
         is_absent = np.isnan(found) & np.isnan(wanted)
-        if not (is_near | ~is_inside | is_absent).all():
-            return kind, f"{name}: {found}, the loop {wanted} ±{stray}"
+        if not (is_right := is_near | ~is_inside | is_absent).all():
+            n = int(np.argmin(is_right))
+            return kind, f"{name}[{n}]: {found[n]}, the loop {wanted[n]} ±{stray[n]}"
         if (stray - tiny > HIDDEN * size)[is_inside].any():
             kind = "hidden"
     return kind, None
