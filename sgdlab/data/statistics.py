@@ -38,10 +38,14 @@ def column_statistics(
     means = [first + deviation for first, deviation in zip(firsts, deviations, strict=True)]
     if not with_scale:
         return [(mean, None) for mean in means]
-    scales = [np.sqrt(variance) for variance in walk.means(means, square=True)]
+    scales = [np.sqrt(variance) / unit for variance, unit in walk.variances(firsts, means)]
     for scale in scales:
         scale[scale == 0] = 1.0
     return list(zip(means, scales, strict=True))
+
+
+SMALLEST = 1e-100  # of a variance or a mean; no deviation that rounding makes of more underflows
+UNIT = 2.0**600  # a power of 2, so that no digit is lost
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,37 @@ class _Walk:
         for fold in range(self.held_out.max() + 1):
             yield self.held_out[numbers] != fold
 
+    def variances(
+        self, firsts: Sequence[NDArray[np.float64]], means: Sequence[NDArray[np.float64]]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Of every fold's rows about their means, and what deviations were multiplied with before.
+
+        That is 1, but for columns whose squares do not fit float64: these are walked through again.
+        """
+        found = self.means(means, square=True)
+        units = [np.ones(self.file.n_features) for _ in means]
+        for variance, unit, first, mean in zip(found, units, firsts, means, strict=True):
+            unit[np.isinf(variance)] = 1 / UNIT
+            could_be_less = (np.abs(mean) < SMALLEST) & ((mean != 0) | (first != 0))
+            unit[(variance < SMALLEST) & ((variance > 0) | could_be_less)] = UNIT
+        if any((unit != 1).any() for unit in units):
+            again = self.means(means, square=True, units=units)
+            found = [
+                np.where(unit == 1, variance, other)
+                for variance, other, unit in zip(found, again, units, strict=True)
+            ]
+        return list(zip(found, units, strict=True))
+
     def means(
-        self, centres: Sequence[NDArray[np.float64]], square: bool
+        self,
+        centres: Sequence[NDArray[np.float64]],
+        square: bool,
+        units: Sequence[NDArray[np.float64]] | None = None,
     ) -> list[NDArray[np.float64]]:
-        """Mean deviations of every fold's rows from its centre, or mean squares of them."""
+        """Mean deviations of every fold's rows from its centre, or mean squares of them.
+
+        Squares are of deviations times a fold's units, if these are given, and may overflow.
+        """
         totals = [np.zeros(self.file.n_features) for _ in centres]
         counts = [0] * len(centres)
         step = rows_in(READ_BYTES, self.file.n_features)
@@ -75,7 +106,13 @@ class _Walk:
                 chosen = rows[is_in]
                 with no_overflow(self.file, np.float64):
                     chosen -= centre
-                    totals[n] += (np.square(chosen, out=chosen) if square else chosen).sum(axis=0)
+                    if not square:
+                        totals[n] += chosen.sum(axis=0)
+                if square:
+                    if units is not None:
+                        chosen *= units[n]
+                    with np.errstate(over="ignore"):
+                        totals[n] += np.square(chosen, out=chosen).sum(axis=0)
                 counts[n] += len(chosen)
             del rows, chosen  # before the next are read
         return [total / count for total, count in zip(totals, counts, strict=True)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sgdlab.config.grid import Cell
 from sgdlab.config.objects import matters
 from sgdlab.uncertainty.differences import Difference
+from sgdlab.uncertainty.means import standard_error
 from sgdlab.words.metrics import METRICS
 
 ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
@@ -40,7 +41,7 @@ def paired_difference(
     differences[np.abs(differences) < ROUNDING * (losses + baseline)] = 0.0
     n_rows, error = len(differences), math.nan
     if n_rows > 1:
-        error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
+        error = standard_error(differences)
     return Difference(metric, float(np.mean(differences)), error if math.isfinite(error) else None)
 
 

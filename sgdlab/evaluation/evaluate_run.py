@@ -51,6 +51,7 @@ class EvaluationResult:
     warnings: tuple[str, ...]
 
 
+@np.errstate(all="ignore")  # predictions may leave the range of float64
 def evaluate_run(
     directory: RunDirectory,
     cell: int | None = None,
@@ -160,7 +161,6 @@ class _Evaluation:
         return EvaluationResult(*about, evaluated, warnings)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _step(weights: Weights, rows: RowSet, learning_rate: float) -> MaeStep:
     """One step on the mean absolute error, from the weights of the first replicate."""
     return steps.mae_step(weights[0][0], float(weights[1][0]), rows.walk(), learning_rate)

@@ -72,7 +72,6 @@ class Scores:
         arrays: Arrays = {name: self.errors + self.targets, f"{name}_targets": self.targets}
         return arrays if self.folds is None else arrays | {f"{name}_folds": self.folds}
 
-    @np.errstate(over="ignore", invalid="ignore")
     def _mean_losses(self, errors: NDArray[np.float64]) -> Losses:
         if self.folds is None:
             return losses_of(errors)
@@ -83,7 +82,6 @@ class Scores:
         )
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def score(
     weights: Weights,
     rows: RowSet,
@@ -104,7 +102,6 @@ def score(
     return Scores(metric, errors, constant - targets, targets)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def score_out_of_fold(
     models: Sequence[Weights],
     dataset: Dataset,
@@ -237,7 +234,6 @@ def measure_test_losses(
     return found
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _losses(models: Sequence[Weights], rows: RowSet) -> list[Losses]:
     """The losses of models with equally many replicates; nothing is kept of a row."""
     weights, bias = (np.stack(arrays) for arrays in zip(*models, strict=True))

@@ -1,5 +1,6 @@
 """The exact minimum of the regularised squared loss of a linear model, for any L2 at once."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -221,4 +222,4 @@ def stability_limit(curvature: float) -> float:
     The curvature is the largest eigenvalue of the Hessian, L2 included. Minibatches diverge from
     there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
     """
-    return 2 / curvature
+    return 2 / curvature if curvature > 0 else math.inf

@@ -1,8 +1,8 @@
 """An evaluated model, as tables and documents."""
 
+import math
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -46,7 +46,7 @@ def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
         "bias after\none step",
     )  # fmt: skip
     for name, step in steps.items():
-        norm = float(np.linalg.norm(step.weights_subgradient))
+        norm = math.hypot(*step.weights_subgradient.tolist())
         counts = (str(step.n_above), str(step.n_below))
         values = (step.bias_subgradient, norm, step.bias)
         steps_table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")

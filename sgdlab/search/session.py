@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell, Grid
@@ -62,6 +63,7 @@ class SearchOptions:
     keep_weights: Extent = "best"
 
 
+@np.errstate(all="ignore")  # what leaves the range of float64 is written as not known
 def search(
     config: Config,
     grid: Grid,

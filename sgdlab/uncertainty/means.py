@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
 
+SMALLEST_SPREAD = 1e-140  # whose square has all of its digits
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -23,7 +25,17 @@ def differ(one: Mean, other: Mean) -> bool:
     return abs(one.value - other.value) > CLEAR_DIFFERENCE * error
 
 
+def standard_error(values: NDArray[np.float64]) -> float:
+    """That of the mean of at least two numbers of any size; NaN if one of them is not finite."""
+    with np.errstate(all="ignore"):
+        spread = np.std(values, ddof=1)
+        if not SMALLEST_SPREAD < spread < np.inf and np.isfinite(values).all():
+            # Squares of deviations do not fit float64, but those in another unit do.
+            _, exponent = np.frexp(np.abs(values).max())
+            spread = np.ldexp(np.std(np.ldexp(values, -exponent), ddof=1), exponent)
+    return float(spread / math.sqrt(len(values)))
+
+
 def mean_of(values: NDArray[np.float64]) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    spread = np.std(values, ddof=1) / math.sqrt(len(values))
-    return Mean(float(np.mean(values)), float(spread))
+    return Mean(float(np.mean(values)), standard_error(values))

@@ -61,6 +61,19 @@ def test_the_error_of_losses_beyond_the_range_is_not_known():
     assert (found.mean, found.verdict) == (math.inf, "not known")
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e-90, 1e120])
+@pytest.mark.parametrize(("share", "word"), [(1.0, "no clear difference"), (0.5, "better")])
+def test_errors_of_any_size_are_told_from_noise(size, share, word):
+    """Squares of differences between squared errors leave the range of float64."""
+    rng = np.random.default_rng(5)
+    baseline, errors = rng.standard_normal((2, 200))
+    errors *= share
+    usual = paired_difference("half_mse", errors[None, :], baseline)
+    found = paired_difference("half_mse", errors[None, :] * size, baseline * size)
+    assert (usual.verdict, found.verdict) == (word, word)
+    assert found.standard_error == pytest.approx(size**2 * usual.standard_error, rel=1e-9, abs=0)
+
+
 @pytest.mark.parametrize(
     ("mean", "standard_error", "text"),
     [
@@ -73,6 +86,8 @@ def test_the_error_of_losses_beyond_the_range_is_not_known():
         (2.5e300, 1.234e299, "+2.50e+300 ±1.2e+299"),
         (1.0e7, 3.21e9, "+1e+07 ±3.2e+09"),
         (1.2345e-7, 2.2e-9, "+1.235e-07 ±2.2e-09"),
+        (0.0, 1.79e308, "+0e+00 ±1.8e+308"),
+        (1e300, 1e-5, "+1.00000000000000005e+300 ±1.0e-05"),
         (0.25, 0.0, "+0.25 ±0"),
         (0.0, 0.0, "+0 ±0"),
     ],

@@ -123,6 +123,7 @@ class Descent:
     bias: float
 
 
+@np.errstate(all="ignore")
 def excess_histories(
     problem: Problem, descents: Sequence[Descent], order: str, seed: int, replicate: int
 ) -> NDArray[np.float64]:
@@ -139,9 +140,7 @@ def excess_histories(
         kernel.start_epoch(n_rows)
         kernel.step(np.take(problem.X, rows, axis=0), problem.y[rows])
         is_on = epochs > epoch
-        with np.errstate(over="ignore", invalid="ignore"):
-            excess = problem.excess(kernel.weights[is_on], kernel.bias[is_on])
-        histories[is_on, epoch] = excess
+        histories[is_on, epoch] = problem.excess(kernel.weights[is_on], kernel.bias[is_on])
     return histories
 
 
