@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config.grid import Grid
 from sgdlab.config.model import Config
+from sgdlab.data.beginning_to_vary import remarks_on_columns
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
@@ -226,6 +227,8 @@ def _complete(
         ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
         conclusion, files = ending.finish(results)
         run.write(files)
+        for remark in remarks_on_columns(wanted.dataset):
+            observer.note(remark)
         record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
     if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")
