@@ -16,6 +16,7 @@ from sgdlab.data.folds import Fold, assign_folds
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
+from sgdlab.data.row_shape import flatten_alike, remark_on_shapes
 from sgdlab.data.rows import RowSet
 from sgdlab.data.shape import Shape, shape_of
 from sgdlab.data.statistics import Statistics, column_statistics
@@ -122,6 +123,12 @@ class Dataset:
         return {part: array.sha256 for part, array in self.arrays.items()}
 
     @property
+    def remarks(self) -> list[str]:
+        """Sentences on what looks like a mistake, and need not be one."""
+        train, test = self.arrays["Xtr"], self.arrays["Xte"]
+        return remark_on_shapes("Xtr", train.row_shape, "Xte", test.row_shape)
+
+    @property
     def fingerprint(self) -> str:
         """sha256 of the four files' hashes."""
         return fingerprint_of(self.arrays)
@@ -165,6 +172,10 @@ class Dataset:
         if train.n_features != test.n_features:
             found = f"shapes {train.shape} and {test.shape}"
             raise DataError(f"{train.name}, {test.name}", found, "rows of equal size")
+        if not flatten_alike(train.row_shape, test.row_shape):
+            found = f"shapes {train.shape} and {test.shape}"
+            hint = "transpose one of them"
+            raise DataError(f"{train.name}, {test.name}", found, "rows of equal shape", hint)
 
 
 @contextmanager

@@ -81,6 +81,8 @@ def search(
         observer.note(f"repeated points of the grid: {grid.n_duplicates}; each is trained once")
     synthesize_if_missing(config.data, observer)
     with open_dataset(config.data, arrays) as dataset:
+        for remark in dataset.remarks:
+            observer.note(remark)
         is_synthetic = is_stand_in(dataset.arrays)
         name = run_name(config, dataset.fingerprint, is_synthetic)
         directory = RunDirectory(Path(options.runs_dir) / name)
