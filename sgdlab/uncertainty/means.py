@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
+from sgdlab.uncertainty.rounding import EPSILON, differences, without_rounding
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,21 @@ class Mean:
 def differ(one: Mean, other: Mean) -> bool:
     """Whether two independent means lie more than two standard errors of their difference apart."""
     error = math.hypot(one.standard_error, other.standard_error)
-    return abs(one.value - other.value) > CLEAR_DIFFERENCE * error
+    return bool(abs(differences(one.value, other.value)) > CLEAR_DIFFERENCE * error)
 
 
-def mean_of(values: NDArray[np.float64]) -> Mean:
+def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> float:
+    """That of the mean of at least two numbers; 0 where they are equal but for rounding.
+
+    Parameters
+    ----------
+    epsilon
+        Of the precision in which the numbers were computed.
+    """
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    return float(without_rounding(error, np.max(np.abs(values)), epsilon))
+
+
+def mean_of(values: NDArray[np.float64], epsilon: float = EPSILON) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    spread = np.std(values, ddof=1) / math.sqrt(len(values))
-    return Mean(float(np.mean(values)), float(spread))
+    return Mean(float(np.mean(values)), standard_error(values, epsilon))
