@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset, array_paths, open_dataset
 from sgdlab.data.in_memory import in_memory
-from sgdlab.data.pairs import open_pairs, pairs_in_memory, rows_of_pairs
+from sgdlab.data.pairs import open_pairs, pairs_in_memory, remarks_on_pairs, rows_of_pairs
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
@@ -126,11 +126,13 @@ class _Evaluation:
 
     def on_other_rows(self, arrays: Mapping[str, RowArray]) -> EvaluationResult:
         """Evaluated on rows that the run knows nothing of."""
-        transform, n_features = self.model.transform, self.model.weights[None][0].shape[-1]
-        precision = self.model.result.cell.train.precision
-        named = rows_of_pairs(arrays, transform, precision, n_features)
+        model = self.model
+        transform, row_shape = model.transform, model.experiment.data.row_shape
+        precision = model.result.cell.train.precision
+        named = rows_of_pairs(arrays, transform, precision, row_shape)
         evaluated = [self._evaluated(name, rows, NOT_LOGGED) for name, rows in named.items()]
-        return self._outcome(evaluated, is_stand_in(arrays), tuple(_doubts(evaluated, named)))
+        warnings = (*remarks_on_pairs(arrays, row_shape), *_doubts(evaluated, named))
+        return self._outcome(evaluated, is_stand_in(arrays), warnings)
 
     def _evaluated(self, name: str, rows: RowSet, logged: Losses) -> EvaluatedRows:
         weights, norms = self.model.weights[None], np.empty(rows.n_rows)

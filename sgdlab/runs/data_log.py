@@ -1,7 +1,10 @@
 """Which arrays a run is trained on, and whether others are the same."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
+
+from pydantic import Field, model_validator
 
 from sgdlab.data.dataset import PARTS, Dataset, fingerprint_of
 from sgdlab.data.row_array import FileStamp, RowArray
@@ -33,6 +36,8 @@ class DataLog(Log):
 
     Attributes
     ----------
+    row_shape
+        Of a row of Xtr, before it is flattened.
     sha256
         Of the files, by part; beyond 1 GB, of pieces of them.
     whole
@@ -50,6 +55,7 @@ class DataLog(Log):
             itemsize=Count,
         ),
     ]
+    row_shape: Annotated[tuple[Count, ...], Field(strict=False)]
     fingerprint: Sha256
     sha256: Annotated[dict[str, Sha256], keys(*PARTS)]
     whole: dict[str, WholeFile]
@@ -64,10 +70,18 @@ class DataLog(Log):
         }
         return cls(
             shape=dataset.shape,
+            row_shape=dataset.arrays["Xtr"].row_shape,
             fingerprint=dataset.fingerprint,
             sha256=dataset.file_hashes,
             whole=whole,
         )
+
+    @model_validator(mode="after")
+    def _shapes_agree(self) -> "DataLog":
+        if math.prod(self.row_shape) != self.shape.n_features:
+            found = f"{list(self.row_shape)}, but shape.n_features is {self.shape.n_features}"
+            raise ValueError(f"row_shape: {found}")
+        return self
 
     def is_of(self, arrays: Mapping[str, RowArray], observer: Observer) -> bool:
         """Whether these are the same arrays, to the last byte, wherever they stand now.

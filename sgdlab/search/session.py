@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell, Grid
 from sgdlab.config.model import Config
+from sgdlab.data.beginning_to_vary import remarks_on_columns
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
@@ -82,6 +83,8 @@ def search(
         observer.note(f"repeated points of the grid: {grid.n_duplicates}; each is trained once")
     synthesize_if_missing(config.data, observer)
     with open_dataset(config.data, arrays) as dataset:
+        for remark in dataset.remarks:
+            observer.note(remark)
         is_synthetic = is_stand_in(dataset.arrays)
         name = run_name(config, dataset.fingerprint, is_synthetic)
         choose = fresh_directory if options.fresh else run_directory
@@ -242,6 +245,8 @@ def _complete(
         wanted.dataset.check_unchanged()
         run.write(files)
         _tell_of_other_bits(run, experiment.conclusion, conclusion, observer)
+        for remark in remarks_on_columns(wanted.dataset):
+            observer.note(remark)
         record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
     if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
+from sgdlab.uncertainty.rounding import EPSILON, differences, without_rounding
 
 SMALLEST_SPREAD = 1e-140  # whose square has all of its digits
 
@@ -22,20 +23,29 @@ class Mean:
 def differ(one: Mean, other: Mean) -> bool:
     """Whether two independent means lie more than two standard errors of their difference apart."""
     error = math.hypot(one.standard_error, other.standard_error)
-    return abs(one.value - other.value) > CLEAR_DIFFERENCE * error
+    return bool(abs(differences(one.value, other.value)) > CLEAR_DIFFERENCE * error)
 
 
-def standard_error(values: NDArray[np.float64]) -> float:
-    """That of the mean of at least two numbers of any size; NaN if one of them is not finite."""
+def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> float:
+    """That of the mean of at least two numbers of any size; NaN if one of them is not finite.
+
+    0 where they are equal but for rounding.
+
+    Parameters
+    ----------
+    epsilon
+        Of the precision in which the numbers were computed.
+    """
     with np.errstate(all="ignore"):
         spread = np.std(values, ddof=1)
         if not SMALLEST_SPREAD < spread < np.inf and np.isfinite(values).all():
             # Squares of deviations do not fit float64, but those in another unit do.
             _, exponent = np.frexp(np.abs(values).max())
             spread = np.ldexp(np.std(np.ldexp(values, -exponent), ddof=1), exponent)
-    return float(spread / math.sqrt(len(values)))
+    error = spread / math.sqrt(len(values))
+    return float(without_rounding(error, np.max(np.abs(values)), epsilon))
 
 
-def mean_of(values: NDArray[np.float64]) -> Mean:
+def mean_of(values: NDArray[np.float64], epsilon: float = EPSILON) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    return Mean(float(np.mean(values)), standard_error(values))
+    return Mean(float(np.mean(values)), standard_error(values, epsilon))

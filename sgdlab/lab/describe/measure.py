@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.data.constant import is_constant
 from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_shape import flatten_alike, in_words, remark_on_shapes
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.stand_in import stand_in_parts
 from sgdlab.data.transform import check_finite
 from sgdlab.errors import DataError, UsageError
+from sgdlab.evaluation.comparison import constant_prediction
 from sgdlab.optim.losses import Losses, losses_of
 
 # The files of the homework, by their sha256.
@@ -137,9 +140,15 @@ def _remarks(files: dict[str, NpyFile], synthetic: Sequence[str]) -> Iterator[st
         others = ", ".join(part for part in files if part not in synthetic)
         yield f"synthetic: {', '.join(synthetic)}; not synthetic: {others}"
     if "Xtr" in files and "Xte" in files:
-        sizes = [files[part].n_features for part in ("Xtr", "Xte")]
-        if sizes[0] != sizes[1]:
-            yield f"Xtr has {sizes[0]} values a row, Xte {sizes[1]}; a run needs equally many"
+        train, test = files["Xtr"], files["Xte"]
+        if train.n_features != test.n_features:
+            counts = f"Xtr has {train.n_features} values a row, Xte {test.n_features}"
+            yield f"{counts}; a run needs equally many"
+        elif not flatten_alike(train.row_shape, test.row_shape):
+            shapes = f"Xtr has {in_words(train.row_shape)} values a row"
+            yield f"{shapes}, Xte {in_words(test.row_shape)}; a run needs them in the same order"
+        else:
+            yield from remark_on_shapes("Xtr", train.row_shape, "Xte", test.row_shape)
 
 
 def _is(name: str, part: str) -> bool:
@@ -164,7 +173,7 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
         minimum=float(minimum),
         maximum=float(maximum),
         mean=float(mean),
-        std=float(np.sqrt(squares / n_values)),
+        std=_deviation(squares / n_values, mean, n_values),
         sha256=file.sha256,
         is_stand_in=is_stand_in,
         published_as=PUBLISHED.get(file.sha256),
@@ -182,14 +191,21 @@ def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
 
 def _describe_labels(part: str, targets: dict[str, NDArray[np.float64]]) -> LabelDescription:
     y = targets[part]
-    constant = losses_of(targets["ytr"].mean() - y) if "ytr" in targets else None
+    constant = (
+        losses_of(constant_prediction("half_mse", targets["ytr"]) - y) if "ytr" in targets else None
+    )
     return LabelDescription(
         part=part,
         n_rows=len(y),
-        mean=float(y.mean()),
-        std=float(y.std()),
+        mean=constant_prediction("half_mse", y),
+        std=_deviation(float(y.var()), float(y.mean()), len(y)),
         minimum=float(y.min()),
         median=float(np.median(y)),
         maximum=float(y.max()),
         constant_losses=constant,
     )
+
+
+def _deviation(variance: float, mean: float, n_values: int) -> float:
+    """0 where values are equal but for rounding."""
+    return 0.0 if is_constant(variance, mean, n_values) else float(np.sqrt(variance))

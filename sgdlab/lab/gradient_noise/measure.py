@@ -10,7 +10,7 @@ from sgdlab.errors import UsageError
 from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gradient_deviations
 from sgdlab.lab.gradient_noise.noise_scale import NoiseScales, measure_noise_scales
 from sgdlab.lab.gradient_noise.power_law import Growth, Slope, fit_slope, measure_growth
-from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
+from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
 
 
@@ -103,9 +103,7 @@ def measure_gradient_noise(
     moments = gradients.moments()
 
     def measure(with_replacement: bool) -> Sampling:
-        return _measure_sampling(
-            gradients, moments.trace, batch_sizes, n_trials, seed, with_replacement
-        )
+        return _measure_sampling(gradients, moments, batch_sizes, n_trials, seed, with_replacement)
 
     return GradientNoise(
         n_rows=gradients.n_rows,
@@ -120,7 +118,7 @@ def measure_gradient_noise(
 
 def _measure_sampling(
     gradients: RowGradients,
-    trace: float,
+    moments: Moments,
     batch_sizes: Sequence[int],
     n_trials: int,
     seed: int,
@@ -132,9 +130,9 @@ def _measure_sampling(
         for m in batch_sizes
         for random in [generator(seed, Purpose.GRADIENT_NOISE, kind, m)]
     ]
-    samples = list(_squared_distances(gradients, families))
+    samples = list(_squared_distances(gradients, moments, families))
     equivalents = [m if with_replacement else _equivalent(m, n_rows) for m in batch_sizes]
-    exact = [trace / equivalent for equivalent in equivalents]
+    exact = [moments.trace / equivalent for equivalent in equivalents]
     variances = tuple(map(_variance, families, samples, exact))
     random = generator(seed, Purpose.BOOTSTRAP, kind)
     varied = [pair for pair in zip(equivalents, samples, strict=True) if math.isfinite(pair[0])]
@@ -159,9 +157,15 @@ def _equivalent(batch_size: int, n_rows: int) -> float:
     return batch_size * (n_rows - 1) / (n_rows - batch_size)
 
 
-def _squared_distances(gradients: RowGradients, families: Sequence[IndexSets]) -> Iterator[Vector]:
-    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows."""
+def _squared_distances(
+    gradients: RowGradients, moments: Moments, families: Sequence[IndexSets]
+) -> Iterator[Vector]:
+    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows.
+
+    Where gradients are alike but for rounding, they do not deviate.
+    """
     per_pass = families_a_pass(gradients, families[0].n_sets)
     for start in range(0, len(families), per_pass):
         for deviations in gradient_deviations(gradients, families[start : start + per_pass]):
+            deviations[:, moments.variance == 0] = 0.0
             yield np.einsum("ij,ij->i", deviations, deviations)
