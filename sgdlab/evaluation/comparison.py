@@ -13,6 +13,8 @@ from sgdlab.words.metrics import METRICS
 
 ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
 
+FOLDS_SHARE_ROWS = "validation takes rows as independent, although folds share training rows"
+
 
 @np.errstate(over="ignore", invalid="ignore")
 def constant_prediction(metric: str, targets: NDArray[np.float64]) -> float:
@@ -41,17 +43,26 @@ def paired_difference(
     n_rows, error = len(differences), math.nan
     if n_rows > 1:
         error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
-    return Difference(metric, float(np.mean(differences)), error if math.isfinite(error) else None)
+    mean, known = float(np.mean(differences)), error if math.isfinite(error) else None
+    return Difference(metric, mean, known, n_rows)
 
 
-def compared_with_constant(model: str, differences: Mapping[str, Difference]) -> str:
-    """One sentence on a model and the constant predictor, for every set of rows."""
+def compared_with_constant(
+    model: str, differences: Mapping[str, Difference], has_folds: bool = False
+) -> str:
+    """One sentence on a model and the constant predictor, for every set of rows.
+
+    With folds it says what the error leaves out: models that predict different rows were trained on
+    rows that they share, and the variance of that cannot be estimated without bias (Bengio and
+    Grandvalet 2004, jmlr.org/papers/v5/grandvalet04a.html).
+    """
     metric = METRICS[next(iter(differences.values())).metric].label
     parts = [
         f"{rows} {difference} ({difference.verdict})" for rows, difference in differences.items()
     ]
     what = f"{model} minus the constant predictor in {metric}, paired by row"
-    return f"{what}, ± standard error: {', '.join(parts)}"
+    sentence = f"{what}, ± standard error: {', '.join(parts)}"
+    return f"{sentence}; {FOLDS_SHARE_ROWS}" if has_folds else sentence
 
 
 def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[str]:

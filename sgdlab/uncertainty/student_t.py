@@ -56,6 +56,11 @@ def critical_value(degrees_of_freedom: float, confidence: float = CONFIDENCE) ->
     return high
 
 
+def is_clear(value: float, standard_error: float, degrees_of_freedom: float) -> bool:
+    """Whether a value differs from 0 at the level of 5 %; one without an error, if it is not 0."""
+    return abs(value) > critical_value(degrees_of_freedom) * standard_error
+
+
 def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:
     """I_x(a, b), one of a and b being 1/2; x = 1 - rest, below (a + 1)/(a + b + 2)."""
     if x == 0:

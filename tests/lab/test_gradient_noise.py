@@ -56,7 +56,7 @@ def test_noise_along_the_curvature_is_that_of_plain_matrices(
     scales = measure_noise_scales(gradients, moments)
     assert scales.simple == pytest.approx(np.trace(covariance) / (G @ G))
     assert scales.curved == pytest.approx(np.trace(H @ covariance) / (G @ H @ G))
-    assert scales.standard_error == pytest.approx(math.sqrt(np.trace(covariance) / len(rows)))
+    assert scales.standard_error == pytest.approx(math.sqrt(np.trace(covariance) / (len(rows) - 1)))
 
 
 def test_a_batch_size_is_suggested_only_where_it_can_be_trusted():
@@ -67,15 +67,15 @@ def test_a_batch_size_is_suggested_only_where_it_can_be_trusted():
         G[0] = norm
         return measure_noise_scales(gradients, Moments(G, np.full(5, trace / 5)))
 
-    clear = scales(norm=1.0, trace=9.2)  # |G| is 2.09 standard errors from 0
+    clear = scales(norm=1.0, trace=9.2)  # |G| is 2.06 standard errors from 0
     assert clear.suggested_batch_size == 9
     assert (clear.curved, clear.no_curved_because) == (
         None,
         "the Hessian is known for the squared loss alone",
     )
-    unclear = scales(norm=1.0, trace=10.2)  # 1.98 standard errors
+    unclear = scales(norm=1.0, trace=9.6)  # 2.016 standard errors
     assert unclear.suggested_batch_size is None
-    assert "within 2 standard errors of 0" in unclear.verdict
+    assert "within 2.02 standard errors of 0" in unclear.verdict
     assert scales(norm=1.0, trace=0.3).suggested_batch_size == 1
     assert scales(norm=0.0, trace=1.0).simple is None
 

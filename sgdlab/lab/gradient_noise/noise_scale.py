@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
-from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
+from sgdlab.uncertainty.student_t import critical_value, is_clear
 
 MAX_HESSIAN_BYTES = 10**9
 
@@ -21,7 +21,7 @@ class NoiseScales:
     Attributes
     ----------
     gradient_norm, standard_error
-        \\|G\\|, and ``sqrt(tr(Sigma) / n)``: how far that of n other rows would lie from it.
+        \\|G\\|, and ``sqrt(tr(Sigma) / (n - 1))``: how far G is from that of the population.
     simple
         ``tr(Sigma) / G.G``: the batch size at which a gradient is as much noise as signal.
     curved
@@ -45,7 +45,7 @@ class NoiseScales:
 def measure_noise_scales(gradients: RowGradients, moments: Moments) -> NoiseScales:
     """Exactly, by passes over the rows."""
     norm = math.sqrt(moments.squared_norm)
-    standard_error = math.sqrt(moments.trace / gradients.n_rows)
+    standard_error = math.sqrt(moments.trace / (gradients.n_rows - 1))
     simple, curved, reason = _ratio(moments.trace, moments.squared_norm), None, None
     if gradients.has_known_hessian:
         noise = trace_of_hessian_times_covariance(gradients, moments)
@@ -53,8 +53,9 @@ def measure_noise_scales(gradients: RowGradients, moments: Moments) -> NoiseScal
     if curved is None:
         known = gradients.has_known_hessian
         reason = "the gradient is 0" if known else "the Hessian is known for the squared loss alone"
-    is_clear = norm > CLEAR_DIFFERENCE * standard_error
-    suggested, verdict = _suggestion(simple if curved is None else curved, is_clear, gradients)
+    suggested, verdict = _suggestion(
+        simple if curved is None else curved, norm, standard_error, gradients
+    )
     return NoiseScales(norm, standard_error, simple, curved, reason, suggested, verdict)
 
 
@@ -109,11 +110,18 @@ def _ratio(noise: float, signal: float) -> float | None:
 
 
 def _suggestion(
-    scale: float | None, is_clear: bool, gradients: RowGradients
+    scale: float | None, norm: float, standard_error: float, gradients: RowGradients
 ) -> tuple[int | None, str]:
-    no = "no batch size is suggested"
-    if scale is None or not is_clear:
-        found = f"|G| is within {CLEAR_DIFFERENCE:g} standard errors of 0"
+    """What a scale suggests, if \\|G\\| is clearly above 0.
+
+    It never is where one of a single parameter with this trace were not: of all covariances that
+    have the same trace, one along a single direction makes \\|G\\| look large most easily (Szekely
+    and Bakirov 2003, doi:10.1007/s00440-003-0262-6).
+    """
+    no, degrees_of_freedom = "no batch size is suggested", gradients.n_rows - 1
+    if scale is None or not is_clear(norm, standard_error, degrees_of_freedom):
+        threshold = critical_value(degrees_of_freedom)
+        found = f"|G| is within {threshold:.3g} standard errors of 0"
         return None, f"{no}: {found}, so other rows might turn it around"
     if scale >= gradients.n_rows:
         return None, f"{no}: the noise scale is not below the {gradients.n_rows} rows there are"

@@ -139,7 +139,7 @@ def _scales(noise: GradientNoise) -> Table:
     scales = noise.scales
     table = new_table("at these weights, exactly", "")
     norm = f"{scales.gradient_norm:.4g} ±{scales.standard_error:.4g}"
-    table.add_row("|G|, ± sqrt(tr(Sigma)/n)", norm)
+    table.add_row("|G|, ± sqrt(tr(Sigma)/(n - 1))", norm)
     table.add_row("tr(Sigma)", _four_digits(noise.trace))
     table.add_row("noise scale tr(Sigma) / G.G, rows", _four_digits(scales.simple))
     table.add_row("noise scale tr(H Sigma) / G.H G, rows", _four_digits(scales.curved))
