@@ -42,8 +42,12 @@ class RowArray(ABC):
         return self.shape[0]
 
     @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+    @property
     def n_features(self) -> int:
-        return math.prod(self.shape[1:])
+        return math.prod(self.row_shape)
 
     @abstractmethod
     def read_rows(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:

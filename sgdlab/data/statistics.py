@@ -2,13 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from sgdlab.data.constant import constant_spread, is_constant
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.transform import Transform, check_finite, no_overflow, transform_rows
+
+
+class Statistics(NamedTuple):
+    """Of columns, shapes (n_features,); None where they are not wanted.
+
+    Attributes
+    ----------
+    scale
+        The population's standard deviation. Of a constant column 1, so that dividing by it changes
+        nothing; or what rounding alone may make of its deviation, where that is more.
+    is_constant
+        Which columns hold one value, but for rounding.
+    """
+
+    mean: NDArray[np.float64] | None = None
+    scale: NDArray[np.float64] | None = None
+    is_constant: NDArray[np.bool_] | None = None
 
 
 def column_statistics(
@@ -17,11 +36,8 @@ def column_statistics(
     divide_by: float,
     with_scale: bool,
     held_out: NDArray[np.int64] | None = None,
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-    """Mean and population standard deviation of the columns of ``x / divide_by``.
-
-    The deviation of a constant column is given as 1, so that dividing by it changes nothing.
-    Shapes (n_features,); two walks through the rows, the second only ``with_scale``.
+) -> list[Statistics]:
+    """Of the columns of ``x / divide_by``: two walks, the second only ``with_scale``.
 
     Parameters
     ----------
@@ -37,11 +53,20 @@ def column_statistics(
     deviations = walk.means(firsts, square=False)
     means = [first + deviation for first, deviation in zip(firsts, deviations, strict=True)]
     if not with_scale:
-        return [(mean, None) for mean in means]
-    scales = [np.sqrt(variance) for variance in walk.means(means, square=True)]
-    for scale in scales:
-        scale[scale == 0] = 1.0
-    return list(zip(means, scales, strict=True))
+        return [Statistics(mean) for mean in means]
+    variances = walk.means(means, square=True)
+    counts = [int(is_in.sum()) for is_in in walk.members(walk.numbers)]
+    columns = zip(means, variances, counts, strict=True)
+    return [_scaled(mean, variance, count, file.dtype) for mean, variance, count in columns]
+
+
+def _scaled(
+    mean: NDArray[np.float64], variance: NDArray[np.float64], n_rows: int, dtype: DTypeLike
+) -> Statistics:
+    where = is_constant(variance, mean, n_rows, dtype)
+    rounding = np.maximum(1.0, constant_spread(mean, n_rows, dtype))
+    of_constant = np.where(variance > 0, rounding, 1.0)
+    return Statistics(mean, np.where(where, of_constant, np.sqrt(variance)), where)
 
 
 @dataclass(frozen=True)

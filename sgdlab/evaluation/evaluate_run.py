@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
 from sgdlab.data.in_memory import in_memory
-from sgdlab.data.pairs import open_pairs, pairs_in_memory, rows_of_pairs
+from sgdlab.data.pairs import open_pairs, pairs_in_memory, remarks_on_pairs, rows_of_pairs
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
@@ -131,11 +131,12 @@ class _Model:
 
     def on_other_rows(self, arrays: Mapping[str, RowArray]) -> EvaluationResult:
         """Evaluated on rows that the run knows nothing of."""
-        transform, n_features = kept_transform(self.directory), self.weights[None][0].shape[-1]
+        transform, row_shape = kept_transform(self.directory), self.experiment.data.row_shape
         precision = self.result.cell.train.precision
-        named = rows_of_pairs(arrays, transform, precision, n_features)
+        named = rows_of_pairs(arrays, transform, precision, row_shape)
         evaluated = self._evaluated(named, {})
-        return self._outcome(evaluated, is_stand_in(arrays), tuple(_doubts(evaluated, named)))
+        warnings = (*remarks_on_pairs(arrays, row_shape), *_doubts(evaluated, named))
+        return self._outcome(evaluated, is_stand_in(arrays), warnings)
 
     def _evaluated(
         self, named: NamedRows, logged: Mapping[str, float | None]

@@ -1,5 +1,6 @@
 """``experiment.json`` as one frozen object: what is read once, passed along, and written."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ Status = Literal["running", "interrupted", "failed", "completed"]
 
 
 class DataLog(Log):
-    """Which arrays a run is trained on."""
+    """Which arrays a run is trained on; ``row_shape`` is that of a row of Xtr before flattening."""
 
     shape: Annotated[
         Shape,
@@ -48,12 +49,25 @@ class DataLog(Log):
             itemsize=Count,
         ),
     ]
+    row_shape: Annotated[tuple[Count, ...], Field(strict=False)]
     fingerprint: Sha256
     sha256: Annotated[dict[str, Sha256], keys(*PARTS)]
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataLog":
-        return cls(shape=dataset.shape, fingerprint=dataset.fingerprint, sha256=dataset.file_hashes)
+        return cls(
+            shape=dataset.shape,
+            row_shape=dataset.arrays["Xtr"].row_shape,
+            fingerprint=dataset.fingerprint,
+            sha256=dataset.file_hashes,
+        )
+
+    @model_validator(mode="after")
+    def _shapes_agree(self) -> "DataLog":
+        if math.prod(self.row_shape) != self.shape.n_features:
+            found = f"{list(self.row_shape)}, but shape.n_features is {self.shape.n_features}"
+            raise ValueError(f"row_shape: {found}")
+        return self
 
 
 class BlasLog(Log):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sgdlab.config.grid import Grid
 from sgdlab.config.model import Config
+from sgdlab.data.beginning_to_vary import remarks_on_columns
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
@@ -80,6 +81,8 @@ def search(
         observer.note(f"repeated points of the grid: {grid.n_duplicates}; each is trained once")
     synthesize_if_missing(config.data, observer)
     with open_dataset(config.data, arrays) as dataset:
+        for remark in dataset.remarks:
+            observer.note(remark)
         is_synthetic = is_stand_in(dataset.arrays)
         name = run_name(config, dataset.fingerprint, is_synthetic)
         directory = RunDirectory(Path(options.runs_dir) / name)
@@ -226,6 +229,8 @@ def _complete(
         ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
         conclusion, files = ending.finish(results)
         run.write(files)
+        for remark in remarks_on_columns(wanted.dataset):
+            observer.note(remark)
         record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
     if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")

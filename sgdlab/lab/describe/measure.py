@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_shape import flatten_alike, in_words, remark_on_shapes
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.stand_in import stand_in_parts
 from sgdlab.data.transform import check_finite
@@ -137,9 +138,15 @@ def _remarks(files: dict[str, NpyFile], synthetic: Sequence[str]) -> Iterator[st
         others = ", ".join(part for part in files if part not in synthetic)
         yield f"synthetic: {', '.join(synthetic)}; not synthetic: {others}"
     if "Xtr" in files and "Xte" in files:
-        sizes = [files[part].n_features for part in ("Xtr", "Xte")]
-        if sizes[0] != sizes[1]:
-            yield f"Xtr has {sizes[0]} values a row, Xte {sizes[1]}; a run needs equally many"
+        train, test = files["Xtr"], files["Xte"]
+        if train.n_features != test.n_features:
+            counts = f"Xtr has {train.n_features} values a row, Xte {test.n_features}"
+            yield f"{counts}; a run needs equally many"
+        elif not flatten_alike(train.row_shape, test.row_shape):
+            shapes = f"Xtr has {in_words(train.row_shape)} values a row"
+            yield f"{shapes}, Xte {in_words(test.row_shape)}; a run needs them in the same order"
+        else:
+            yield from remark_on_shapes("Xtr", train.row_shape, "Xte", test.row_shape)
 
 
 def _is(name: str, part: str) -> bool:

@@ -70,39 +70,34 @@ def curvature_along(gradients: RowGradients, direction: Vector) -> float:
 def trace_of_hessian_times_covariance(gradients: RowGradients, moments: Moments) -> float:
     """tr(H Sigma) of the squared loss, where H is the mean of x x.T, plus l2.
 
-    Since Sigma is the mean of ``psi**2 x x.T`` minus the outer product of the mean gradient with
-    itself, the trace is the mean over rows i of ``psi_i**2 x_i.H x_i``, minus that of the mean.
+    Since Sigma is the mean of ``(g_i - G) (g_i - G).T``, the trace is the mean over rows i of
+    ``(g_i - G).H (g_i - G)``.
     """
     n_parameters = gradients.n_parameters
     is_small = 8 * n_parameters**2 <= MAX_HESSIAN_BYTES and n_parameters <= gradients.n_rows
-    total = _with_hessian(gradients) if is_small else _with_products_of_rows(gradients)
-    mean = moments.gradient - gradients.penalty
-    along_mean = sum(float(np.square(inputs @ mean).sum()) for inputs, _ in gradients.chunks())
-    unpenalised = (total - along_mean) / gradients.n_rows
+    along = _with_hessian if is_small else _with_products_of_rows
     penalised = float(gradients.is_penalised @ moments.variance)
-    return max(0.0, unpenalised) + gradients.l2 * penalised
+    return along(gradients) / gradients.n_rows + gradients.l2 * penalised
 
 
 def _with_hessian(gradients: RowGradients) -> float:
-    """The sum over i of ``psi_i**2 x_i.H x_i``; memory for H alone."""
+    """The sum over i of ``(g_i - G).H (g_i - G)``; memory for H alone."""
     hessian = np.zeros((gradients.n_parameters, gradients.n_parameters))
     for inputs, _ in gradients.chunks():
         hessian += inputs.T @ inputs / gradients.n_rows
-    total = 0.0
-    for inputs, derivatives in gradients.chunks():
-        curvatures = np.einsum("ij,ij->i", inputs @ hessian, inputs)
-        total += float(np.square(derivatives) @ curvatures)
-    return total
+    return sum(
+        float(np.einsum("ij,ij->", deviations @ hessian, deviations))
+        for deviations in gradients.deviations()
+    )
 
 
 def _with_products_of_rows(gradients: RowGradients) -> float:
-    """The same from ``x_i.H x_i = mean_j (x_i.x_j)**2``, where H has more entries than X."""
-    total = 0.0
-    for inputs, derivatives in gradients.chunks():
-        for others, _ in gradients.chunks():
-            curvatures = np.square(inputs @ others.T).sum(axis=1) / gradients.n_rows
-            total += float(np.square(derivatives) @ curvatures)
-    return total
+    """The same from ``v.H v = mean_j (v.x_j)**2``, where H has more entries than X."""
+    return sum(
+        float(np.square(deviations @ others.T).sum()) / gradients.n_rows
+        for deviations in gradients.deviations()
+        for others, _ in gradients.chunks()
+    )
 
 
 def _ratio(noise: float, signal: float) -> float | None:

@@ -152,13 +152,15 @@ def _run_chains(
     random: np.random.Generator,
 ) -> list[UpdateSums]:
     """Let every rule see the same minibatches."""
-    sums = [UpdateSums(N_CHAINS, gradients.n_parameters) for _ in plans]
+    sums: list[UpdateSums] = []
     steps = _minibatch_gradients(gradients, moments, batch_size, random)
     for step, minibatches in enumerate(steps):
-        for plan, total in zip(plans, sums, strict=True):
+        for n, plan in enumerate(plans):
             updates = plan.rule(minibatches)
+            if step == N_FIRST_UPDATES:
+                sums.append(UpdateSums(N_CHAINS, updates[0].copy()))
             if step >= N_FIRST_UPDATES:
-                total.add(updates, 1 / N_UPDATES)
+                sums[n].add(updates, 1 / N_UPDATES)
     return sums
 
 
@@ -181,7 +183,7 @@ def _run_dropout(gradients: RowGradients, random: np.random.Generator) -> Update
     Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html. Each sweep over the rows is a
     chain of its own.
     """
-    sums = UpdateSums(N_SWEEPS, gradients.n_parameters)
+    sums = UpdateSums(N_SWEEPS, gradients.mean + gradients.penalty)
     n_features = len(gradients.weights)
     for sweep in range(N_SWEEPS):
         for inputs, targets in gradients.inputs():
@@ -190,7 +192,7 @@ def _run_dropout(gradients: RowGradients, random: np.random.Generator) -> Update
                 random.random((len(inputs), n_features), dtype=np.float32) < KEEP
             ) / KEEP
             rows = gradients.derivatives(dropped, targets)[:, None] * dropped
-            rows += gradients.penalty
+            rows -= gradients.mean
             sums.mean[sweep] += rows.sum(axis=0) / gradients.n_rows
             sums.mean_square[sweep] += np.square(rows).sum() / gradients.n_rows
     return sums

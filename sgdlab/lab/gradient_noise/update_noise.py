@@ -42,23 +42,27 @@ class NoiseFactors:
 
 
 class UpdateSums:
-    """The moments of each chain's updates.
+    """The moments of each chain's updates about an origin: they may be far longer than their noise.
 
     Attributes
     ----------
+    origin : float64 array, shape (n_parameters,)
+        Somewhere among the updates.
     mean : float64 array, shape (n_chains, n_parameters)
     mean_square : float64 array, shape (n_chains,)
-        Of the updates' norms.
+        Of the updates' distances from the origin.
     """
 
-    def __init__(self, n_chains: int, n_parameters: int) -> None:
-        self.mean = np.zeros((n_chains, n_parameters))
+    def __init__(self, n_chains: int, origin: Vector) -> None:
+        self.origin = origin
+        self.mean = np.zeros((n_chains, len(origin)))
         self.mean_square = np.zeros(n_chains)
 
     def add(self, updates: Vector, share: float) -> None:
         """An update of every chain, of which there are 1/share in all."""
-        self.mean += share * updates
-        self.mean_square += share * np.einsum("ij,ij->i", updates, updates)
+        apart = updates - self.origin
+        self.mean += share * apart
+        self.mean_square += share * np.einsum("ij,ij->i", apart, apart)
 
 
 def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> NoiseFactors:
@@ -69,11 +73,12 @@ def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> 
     plain_noise, plain_signal
         ``tr(Sigma)/m`` and ``G.G``, both positive.
     """
-    whole = _factors(sums.mean, sums.mean_square, plain_noise, plain_signal)
+    whole = _factors(sums.origin, sums.mean, sums.mean_square, plain_noise, plain_signal)
     n_chains = len(sums.mean)
     without_one = np.array(
         [
             _factors(
+                sums.origin,
                 np.delete(sums.mean, n, axis=0),
                 np.delete(sums.mean_square, n),
                 plain_noise,
@@ -91,14 +96,19 @@ def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> 
 
 
 def _factors(
-    mean: Vector, mean_square: Vector, plain_noise: float, plain_signal: float
+    origin: Vector, mean: Vector, mean_square: Vector, plain_noise: float, plain_signal: float
 ) -> tuple[float, float]:
-    """Noise at the same learning rate, and at the same mean step (NaN if that is not seen).
+    """Noise at the same learning rate, and at the same mean step (NaN if that is not seen)."""
+    signal = _squared_length(mean + origin)
+    noise = (float(mean_square.mean()) - _squared_length(mean)) / plain_noise
+    return noise, noise * plain_signal / signal if signal > 0 else np.nan
 
-    The squared length of the mean update is taken from products of different chains, whose noise
-    is independent, so that it is not biased upward.
+
+def _squared_length(mean: Vector) -> float:
+    """That of the chains' common mean, shape (n_chains, n_parameters).
+
+    It is taken from products of different chains, whose noise is independent, so that it is not
+    biased upward.
     """
     n_chains, total = len(mean), mean.sum(axis=0)
-    signal = float(total @ total - np.square(mean).sum()) / (n_chains * (n_chains - 1))
-    noise = (float(mean_square.mean()) - signal) / plain_noise
-    return noise, noise * plain_signal / signal if signal > 0 else np.nan
+    return float(total @ total - np.square(mean).sum()) / (n_chains * (n_chains - 1))

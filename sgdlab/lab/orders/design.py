@@ -20,7 +20,6 @@ PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
 # Up to this pace an epoch is short, and reshuffling cancels most of its noise.
 SHORT_EPOCH = 1.0
 USUAL_CONDITION = 30.0  # where no L2 is given, eigenvalues of the Hessian from 1 to about this
-SMALLEST_NOISE = 1e-12  # relative to that at zero weights
 TIME_CONSTANTS = 60  # of the steepest direction, which every training lasts
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 10_000
 
@@ -80,8 +79,7 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
 
 def _check_noise(problem: Problem) -> None:
     """Where the minimum fits every row, all gradients vanish there and nothing keeps SGD away."""
-    scale = np.mean(np.square(problem.y)) * np.mean(np.sum(np.square(problem.X), axis=1))
-    if not problem.noise > SMALLEST_NOISE * scale:
+    if not problem.noise > problem.smallest_noise:
         hint = "give a larger `l2`, or more `rows`"
         raise UsageError(f"l2 {problem.l2:g}", "fits every row", "noise at the minimum", hint)
     if not problem.minimum.is_trusted:

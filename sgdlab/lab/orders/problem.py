@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.engine.direct import DirectKernel
-from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise
+from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise, rounding_of_fit
 from sgdlab.optim.moments import check_range, moments
 from sgdlab.words.orders import ORDERS
+
+SMALLEST_NOISE = 1e-12  # relative to that of the best constant
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Problem:
         The largest eigenvalue of the Hessian, L2 included.
     noise
         Trace of the covariance of a single row's gradient at the minimum.
+    smallest_noise
+        A smaller one is none: it is what rounding leaves, or little beside that of the best
+        constant.
     """
 
     X: NDArray[np.float64]
@@ -40,6 +45,7 @@ class Problem:
     minimum: Minimum
     curvature: float
     noise: float
+    smallest_noise: float
 
     @property
     def n_batches(self) -> int:
@@ -108,9 +114,17 @@ def make_problem(
     l2 = max(l2, eigenvalue / largest_condition)
     minimum = minimise(sums, l2, bias)
     inputs = X if bias is not None else np.column_stack([X, np.ones(len(X))])
-    residuals = X @ minimum.weights + minimum.bias - y
-    noise = float(np.sum(np.var(residuals[:, None] * inputs, axis=0)))
-    return Problem(X, y, batch_size, l2, bias is None, minimum, eigenvalue + l2, noise)
+    noise = _gradient_noise(X @ minimum.weights + minimum.bias - y, inputs)
+    of_constant = _gradient_noise((y.mean() if bias is None else bias) - y, inputs)
+    sizes = np.sqrt(np.mean(np.square(inputs), axis=0))
+    rounding = rounding_of_fit(minimum, sizes[: X.shape[1]], y) * np.linalg.norm(sizes)
+    smallest = max(SMALLEST_NOISE * of_constant, float(rounding) ** 2)
+    return Problem(X, y, batch_size, l2, bias is None, minimum, eigenvalue + l2, noise, smallest)
+
+
+def _gradient_noise(residuals: NDArray[np.float64], inputs: NDArray[np.float64]) -> float:
+    """Trace of the covariance of the rows' gradients."""
+    return float(np.sum(np.var(residuals[:, None] * inputs, axis=0)))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sgdlab.data.constant import EPSILON
 from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
-from sgdlab.optim.closed_form import EPSILON, stability_limit
+from sgdlab.optim.closed_form import stability_limit
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, number, plain, setting
 
@@ -95,13 +96,9 @@ def _how_solved(solution: Solution) -> str:
     if spectrum.from_moments:
         digits = math.floor(-math.log10(EPSILON * spectrum.condition_number()))
         return f"solved with X.T X, whose condition number leaves about {digits} digits of 16"
-    if factors.refused_condition is None:
+    if factors.refused_because is None:
         return f"{shortest} (from a factorisation of the rows)"
-    refused = "X.T X is not to be trusted: "
-    if math.isinf(factors.refused_condition):
-        refused += "it is singular in float64"
-    else:
-        refused += f"its condition number, {factors.refused_condition:.1e}, leaves too few digits"
+    refused = f"X.T X is not to be trusted: {factors.refused_because}"
     refused += "; the rows themselves were factorised (QR)"
     return refused if spectrum.rank == spectrum.n_features else f"{refused}; {shortest}"
 
