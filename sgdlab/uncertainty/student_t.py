@@ -26,6 +26,8 @@ def two_sided_p(t: float, degrees_of_freedom: float) -> float:
         return math.nan
     if math.isinf(t):
         return 0.0
+    if math.isinf(degrees_of_freedom):
+        return math.erfc(abs(t) / math.sqrt(2))  # the normal distribution
     angle = math.atan2(abs(t), math.sqrt(degrees_of_freedom))
     x, rest = math.cos(angle) ** 2, math.sin(angle) ** 2  # t*t never overflows
     half = degrees_of_freedom / 2

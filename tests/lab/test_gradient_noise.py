@@ -8,15 +8,11 @@ import pytest
 
 from sgdlab.config.model import Train
 from sgdlab.errors import UsageError
-from sgdlab.lab.gradient_noise import measure, noise_scale
+from sgdlab.lab.gradient_noise import measure, row_gradients
+from sgdlab.lab.gradient_noise.curvatures import curvature_along, row_curvatures
 from sgdlab.lab.gradient_noise.measure import check_batch_sizes, measure_gradient_noise
 from sgdlab.lab.gradient_noise.minibatches import IndexSets, gradient_deviations
-from sgdlab.lab.gradient_noise.noise_scale import (
-    curvature_along,
-    measure_noise_scales,
-    trace_of_hessian_times_covariance,
-)
-from sgdlab.lab.gradient_noise.power_law import fit_slope, measure_growth
+from sgdlab.lab.gradient_noise.noise_scale import measure_noise_scales
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients
 from tests.oracles.row_gradients import Rows, problem
 
@@ -45,12 +41,19 @@ def plain_hessian(gradients):
 def test_noise_along_the_curvature_is_that_of_plain_matrices(
     max_bytes, shape, train_bias, monkeypatch
 ):
-    monkeypatch.setattr(noise_scale, "MAX_HESSIAN_BYTES", max_bytes)
+    monkeypatch.setattr(row_gradients, "MAX_MATRIX_BYTES", max_bytes)
     gradients, rows = problem(*shape, train_bias=train_bias, l2=0.7)
     H, covariance = plain_hessian(gradients), np.cov(rows.T, bias=True)
     moments = gradients.moments()
-    found = trace_of_hessian_times_covariance(gradients, moments)
-    assert found == pytest.approx(np.trace(H @ covariance), rel=1e-12)
+    found = row_curvatures(gradients, moments)
+    assert found.of_gradients.mean() == pytest.approx(np.trace(H @ covariance), rel=1e-12)
+    deviations = rows - rows.mean(axis=0)
+    along = np.einsum("ij,jk,ik->i", deviations, H, deviations)
+    np.testing.assert_allclose(found.of_gradients, along, rtol=1e-10)
+    X = np.concatenate([inputs for inputs, _ in gradients.inputs()])
+    penalty = gradients.l2 * (np.diag(covariance) @ gradients.is_penalised)
+    across = np.einsum("ij,jk,ik->i", X, covariance, X) + penalty
+    np.testing.assert_allclose(found.of_inputs, across, rtol=1e-10)
     G = rows.mean(axis=0)
     assert curvature_along(gradients, G) == pytest.approx(G @ H @ G, rel=1e-12)
     scales = measure_noise_scales(gradients, moments)
@@ -138,6 +141,7 @@ def test_variance_is_sigma_squared_over_m_at_every_size(loss):
         assert each.exact == pytest.approx(exact)
         assert abs(each.measured - exact) < 4 * each.standard_error
     for sampling in (noise.independent, noise.distinct):
+        assert sampling.slope.batch_sizes == tuple(SIZES[: len(sampling.slope.batch_sizes)])
         assert abs(sampling.slope.value + 1) < 4 * sampling.slope.standard_error
         assert sampling.slope.standard_error < 0.02
         assert sampling.slope.low < sampling.slope.value < sampling.slope.high
@@ -173,35 +177,6 @@ def test_every_size_and_kind_draws_for_itself(monkeypatch):
     monkeypatch.setattr(measure, "IndexSets", record)
     measure_gradient_noise(problem()[0], SIZES, n_trials=2, seed=0)
     assert len(set(states)) == len(states) == 2 * len(SIZES)
-
-
-def test_slope_and_its_error_on_a_power_law():
-    rng, sizes = np.random.default_rng(4), [1, 2, 4, 8, 16]
-    samples = [(size, rng.exponential(size**-1.5, 500)) for size in sizes]
-    slope = fit_slope(samples, np.random.default_rng(5))
-    spread = np.log(sizes) - np.log(sizes).mean()
-    error = 1 / math.sqrt(500 * (spread @ spread))  # the relative error of each mean is 500**-0.5
-    assert abs(slope.value + 1.5) < 4 * error
-    assert slope.standard_error == pytest.approx(error, rel=0.15)
-    assert slope.high - slope.low == pytest.approx(2 * 1.96 * error, rel=0.2)
-    pair = [rng.exponential(size, 500) for size in (3, 6)]
-    [growth] = measure_growth([3, 6], pair, np.random.default_rng(6))
-    assert growth.ratio == pytest.approx(pair[1].mean() / pair[0].mean())
-    assert growth.standard_error == pytest.approx(growth.ratio * math.sqrt(2 / 500), rel=0.15)
-
-
-def test_slope_leans_on_the_precise_means():
-    rng = np.random.default_rng(7)
-    precise = [(size, size**-1.0 * rng.normal(1, 0.001, 100)) for size in (1, 2, 4)]
-    vague = [(8, rng.exponential(1.0, 100))]  # eight times too high
-    assert fit_slope(precise + vague, rng).value == pytest.approx(-1, abs=0.01)
-
-
-def test_slope_needs_two_sizes_and_some_variance():
-    rng = np.random.default_rng(8)
-    assert fit_slope([(2, np.ones(5))], rng) is None
-    assert fit_slope([(2, np.ones(5)), (4, np.zeros(5))], rng) is None
-    assert measure_growth([2, 4], [np.ones(5), np.zeros(5)], rng) == ()
 
 
 def test_batch_sizes():
