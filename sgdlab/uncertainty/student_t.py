@@ -5,6 +5,7 @@ incomplete beta function (DLMF 8.17, https://dlmf.nist.gov/8.17), here by its co
 """
 
 import math
+from functools import lru_cache
 
 CONFIDENCE = 0.95
 MOST_TERMS = 100_000  # of the fraction, which needs about the root of the degrees of freedom
@@ -36,6 +37,7 @@ def two_sided_p(t: float, degrees_of_freedom: float) -> float:
     return 1.0 - _incomplete_beta(rest, x, 0.5, half)
 
 
+@lru_cache(maxsize=128)  # a bisection, of the same few numbers of rows or trials again and again
 def critical_value(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:
     """How many standard errors either side of a mean an interval needs to cover the truth.
 

@@ -96,6 +96,78 @@ def test_a_noise_scale_beyond_the_rows_suggests_nothing(n_rows, suggested):
     assert suggested or "not below the 1000 rows" in found.verdict
 
 
+@pytest.mark.parametrize(
+    ("norm", "trace", "simple", "of_population"),
+    [(1.0, 8.0, 8.0, 10.0), (1.0, 20.0, 20.0, 40.0), (2.0, 4.0, 1.0, 40 / 39)],
+)
+def test_the_population_has_a_larger_noise_scale(norm, trace, simple, of_population):
+    gradients, _ = problem(n=40, loss="absolute", train_bias=False)
+    G = norm * np.eye(5)[0]
+    scales = measure_noise_scales(gradients, Moments(G, np.full(5, trace / 5)))
+    assert scales.simple == pytest.approx(simple)
+    assert scales.simple_of_population.value == pytest.approx(of_population)
+    assert "so few rows" in scales.simple_of_population.no_interval_because
+    if scales.suggested_batch_size not in (None, 1):
+        assert f"around {simple:.0f} suits these weights on these rows" in scales.verdict
+        assert f"around {of_population:.0f} on the population" in scales.verdict
+
+
+@pytest.mark.parametrize("trace", [40.0, 55.0])
+def test_a_population_s_noise_scale_beyond_the_rows_is_not_known(trace):
+    gradients, _ = problem(n=40, loss="absolute", train_bias=False)
+    scales = measure_noise_scales(gradients, Moments(np.eye(5)[1], np.full(5, trace / 5)))
+    assert scales.simple == pytest.approx(trace)
+    found = scales.simple_of_population
+    assert (found.value, found.low, found.high) == (None, None, None)
+    assert "not below the 40 rows" in found.no_interval_because
+
+
+def rows_of(law, n, seed, weight=0.4):
+    """Gradients at zero weights of rows whose targets are their sum times the weight, and noise."""
+    rng = np.random.default_rng(seed)
+    X = {"normal": rng.normal(size=(n, 3)), "uniform": rng.uniform(-1, 2, size=(n, 3))}.get(
+        law, rng.lognormal(sigma=1.2, size=(n, 3))
+    )
+    y = weight * X.sum(axis=1) + rng.normal(size=n)
+    train = Train(batch_size=4, learning_rate=0.1, epochs=1, train_bias=False)
+    return RowGradients(Rows(X, y, n), train, np.zeros(3), 0.0)
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform"])
+def test_intervals_of_noise_scales_cover_those_of_the_population(law):
+    many = rows_of(law, 400_000, 99)
+    truth = measure_noise_scales(many, many.moments())
+    covered = []
+    for seed in range(200):
+        gradients = rows_of(law, 1000, seed)
+        found = measure_noise_scales(gradients, gradients.moments())
+        for scale, true in (
+            (found.simple_of_population, truth.simple_of_population.value),
+            (found.curved_of_population, truth.curved_of_population.value),
+        ):
+            if scale.low is not None:
+                covered.append(scale.low < true < (scale.high or math.inf))
+                assert scale.low < scale.value < (scale.high or math.inf)
+    assert len(covered) > 380
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_rows_with_long_tails_have_no_interval(seed):
+    gradients = rows_of("lognormal", 300, seed)
+    scales = measure_noise_scales(gradients, gradients.moments())
+    for found in (scales.simple_of_population, scales.curved_of_population):
+        assert (found.low, found.high) == (None, None)
+        assert "gradients vary so much" in found.no_interval_because
+
+
+def test_an_interval_may_have_no_upper_end():
+    gradients = rows_of("normal", 1000, 5, weight=0.05)
+    found = measure_noise_scales(gradients, gradients.moments()).simple_of_population
+    assert found.high is None
+    assert 0 < found.low < found.value
+
+
 @pytest.mark.parametrize("pieces", [[4], [1, 3], [2, 1, 1]])
 def test_every_set_without_replacement_is_equally_likely(pieces):
     sets = IndexSets(60_000, 2, False, 4, np.random.default_rng(1))

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.curvatures import curvature_along, row_curvatures
-from sgdlab.lab.gradient_noise.power_law import LARGEST_ERROR
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.uncertainty.student_t import critical_value, is_clear
 
 FEWEST_ROWS = 100  # fewer give no interval
+# Of tr(Sigma), relative: where it looks larger, rows that were not drawn may rule it. Rows show
+# less of a long tail than there is, so that this is stricter than what an interval needs.
+LARGEST_ERROR = 0.1
 
 
 @dataclass(frozen=True)
