@@ -82,18 +82,25 @@ def _slope_document(slope: Slope | None) -> dict[str, Any] | None:
 
 def _notes(noise: GradientNoise) -> Iterator[str]:
     """Which sizes a slope is fitted to, if not to all, and why it has no interval."""
+    kinds: dict[str, list[str]] = {}
     for kind, attribute in KINDS.items():
-        sampling: Sampling = getattr(noise, attribute)
-        if (slope := sampling.slope) is None:
-            continue
-        if slope.no_interval_because is not None:
-            yield f"{kind}: {slope.no_interval_because}"
-        sizes = [variance.batch_size for variance in sampling.variances if variance.exact > 0]
-        if omitted := [str(size) for size in sizes if size not in slope.batch_sizes]:
-            yield (
-                f"{kind}: not fitted to m = {', '.join(omitted)}, where squared distances vary so "
-                f"much that a mean of {noise.n_trials} is off by more than {LARGEST_ERROR:.0%}"
-            )
+        for note in _notes_on(getattr(noise, attribute), noise.n_trials):
+            kinds.setdefault(note, []).append(kind)
+    for note, of_kinds in kinds.items():
+        yield note if len(of_kinds) == len(KINDS) else f"{', '.join(of_kinds)}: {note}"
+
+
+def _notes_on(sampling: Sampling, n_trials: int) -> Iterator[str]:
+    if (slope := sampling.slope) is None:
+        return
+    if slope.no_interval_because is not None:
+        yield slope.no_interval_because
+    sizes = [variance.batch_size for variance in sampling.variances if variance.exact > 0]
+    if omitted := [str(size) for size in sizes if size not in slope.batch_sizes]:
+        yield (
+            f"not fitted to m = {', '.join(omitted)}, where squared distances vary so much that a "
+            f"mean of {n_trials} is off by more than {LARGEST_ERROR:.0%}"
+        )
 
 
 def _variances(noise: GradientNoise) -> Table:
