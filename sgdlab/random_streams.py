@@ -14,7 +14,6 @@ class Purpose(IntEnum):
     SAMPLING = 3
     XOR_RESTARTS = 4
     GRADIENT_NOISE = 5
-    BOOTSTRAP = 6
     RESAMPLING = 7
 
 

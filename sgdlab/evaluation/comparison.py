@@ -13,6 +13,8 @@ from sgdlab.uncertainty.means import standard_error
 from sgdlab.uncertainty.rounding import EPSILON, is_rounding, without_rounding
 from sgdlab.words.metrics import METRICS
 
+FOLDS_SHARE_ROWS = "validation takes rows as independent, although folds share training rows"
+
 
 @np.errstate(over="ignore", invalid="ignore")
 def constant_prediction(metric: str, targets: NDArray[np.float64]) -> float:
@@ -52,17 +54,25 @@ def paired_difference(
     if n_rows > 1:
         error = float(without_rounding(standard_error(differences), size))
     mean = float(without_rounding(np.mean(differences), size))
-    return Difference(metric, mean, error if math.isfinite(error) else None)
+    return Difference(metric, mean, error if math.isfinite(error) else None, n_rows)
 
 
-def compared_with_constant(model: str, differences: Mapping[str, Difference]) -> str:
-    """One sentence on a model and the constant predictor, for every set of rows."""
+def compared_with_constant(
+    model: str, differences: Mapping[str, Difference], has_folds: bool = False
+) -> str:
+    """One sentence on a model and the constant predictor, for every set of rows.
+
+    With folds it says what the error leaves out: models that predict different rows were trained on
+    rows that they share, and the variance of that cannot be estimated without bias (Bengio and
+    Grandvalet 2004, jmlr.org/papers/v5/grandvalet04a.html).
+    """
     metric = METRICS[next(iter(differences.values())).metric].label
     parts = [
         f"{rows} {difference} ({difference.verdict})" for rows, difference in differences.items()
     ]
     what = f"{model} minus the constant predictor in {metric}, paired by row"
-    return f"{what}, ± standard error: {', '.join(parts)}"
+    sentence = f"{what}, ± standard error: {', '.join(parts)}"
+    return f"{sentence}; {FOLDS_SHARE_ROWS}" if has_folds else sentence
 
 
 def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[str]:

@@ -39,7 +39,8 @@ def table(result: SearchResult, n_cells: int) -> RenderableType:
     note = f"* of {which}; the test rows played no part in the selection"
     if result.shape.folds:
         note = f"* of {which}, trained on all rows; the test rows played no part in the selection"
-        note += "\nvalid.: mean over folds ± standard error, by models that had not seen the rows"
+        note += "\nvalid.: mean over folds ± standard error, by models that had not seen the rows;"
+        note += "\n  the error takes folds as independent, although they share training rows"
     return Group(title_of(result), cells, Text(note, style="dim"), *explanations(result))
 
 

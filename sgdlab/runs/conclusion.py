@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from sgdlab.optim.losses import Losses
-from sgdlab.runs.reading import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
+from sgdlab.runs.reading import (
+    LARGE,
+    CellName,
+    Count,
+    Index,
+    Log,
+    Logged,
+    Number,
+    Sha256,
+    Word,
+    keys,
+)
 from sgdlab.uncertainty.differences import Difference
 from sgdlab.words.metrics import METRICS
 
@@ -44,7 +55,7 @@ def _check_names(files: Mapping[str, str], cells: Counts, *tables: str) -> None:
 
 LossesLog = Annotated[Losses, Logged(half_mse=Number, mae=Number)]
 DifferenceLog = Annotated[
-    Difference, Logged(metric=Literal[METRICS.names_for_config()], mean=Number)
+    Difference, Logged(metric=Literal[METRICS.names_for_config()], mean=Number, n_rows=Count)
 ]
 
 

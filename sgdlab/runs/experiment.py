@@ -207,6 +207,8 @@ class Experiment(Log):
                 raise ValueError(
                     f"{place}.metric: {difference.metric}, but the config has {metric}"
                 )
+            if difference.n_rows != n_rows[name]:
+                raise ValueError(f"{place}.n_rows: {difference.n_rows} instead of {n_rows[name]}")
             if (
                 difference.standard_error is None
                 and n_rows[name] > 1

@@ -134,7 +134,8 @@ def findings(
     rule: Select,
 ) -> tuple[str, ...]:
     """What the numbers mean, a sentence each."""
-    compared = comparison.compared_with_constant(f"cell {best.cell.name}", differences)
+    name, has_folds = f"cell {best.cell.name}", best.folds is not None
+    compared = comparison.compared_with_constant(name, differences, has_folds)
     edge = comparison.on_the_edge(best.cell, grid.cells, grid.axes)
     return (compared, *edge, *_why_selected(results, rule))
 

@@ -32,7 +32,8 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
     ----------
     rule
         ``minimum``, or ``one_standard_error`` of the smallest mean over folds (Breiman et al. 1984,
-        Classification and Regression Trees, section 3.4.3).
+        Classification and Regression Trees, section 3.4.3): a rule that prefers what is simple, and
+        no test of whether cells differ.
 
     Raises
     ------

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
 from sgdlab.uncertainty.rounding import EPSILON, differences, without_rounding
+from sgdlab.uncertainty.student_t import is_clear
 
 SMALLEST_SPREAD = 1e-140  # whose square has all of its digits
 
@@ -18,12 +18,19 @@ class Mean:
 
     value: float
     standard_error: float
+    n_replicates: int
 
 
 def differ(one: Mean, other: Mean) -> bool:
-    """Whether two independent means lie more than two standard errors of their difference apart."""
+    """Whether two independent means differ, at a level of at most 5 %.
+
+    Student's t with the degrees of freedom of the fewer replicates, which is enough however much
+    their spreads differ (Mickey and Brown 1966, Annals of Mathematical Statistics 37, 639-642).
+    Replicates that are all alike have no error, and every difference between two such means counts.
+    """
     error = math.hypot(one.standard_error, other.standard_error)
-    return bool(abs(differences(one.value, other.value)) > CLEAR_DIFFERENCE * error)
+    fewer = min(one.n_replicates, other.n_replicates)
+    return is_clear(float(differences(one.value, other.value)), error, fewer - 1)
 
 
 def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> float:
@@ -48,4 +55,4 @@ def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> flo
 
 def mean_of(values: NDArray[np.float64], epsilon: float = EPSILON) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    return Mean(float(np.mean(values)), standard_error(values, epsilon))
+    return Mean(float(np.mean(values)), standard_error(values, epsilon), len(values))

@@ -71,6 +71,18 @@ def test_an_altered_table_is_noticed(config, options, finished):
     assert "sha256" in message
 
 
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_difference_is_of_all_rows(name, config, options, finished):
+    """Its verdict depends on their number."""
+    log = json.loads(finished.experiment_file.read_bytes())
+    log["differences"][name]["n_rows"] += 1
+    edit(finished.experiment_file, differences=log["differences"])
+    message = complaint(
+        lambda: workflows.grid_search(config, options=options), finished.experiment_file
+    )
+    assert f"differences.{name}.n_rows" in message
+
+
 BROKEN_EXPERIMENTS = [
     {"best": "zz"},
     {"best": None},

@@ -28,6 +28,7 @@ class IndexSets:
         random: np.random.Generator,
     ) -> None:
         self.n_sets = n_sets
+        self.n_rows = n_rows
         self.batch_size = batch_size
         self._with_replacement = with_replacement
         self._rows_left = n_rows

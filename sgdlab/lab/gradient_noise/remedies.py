@@ -15,7 +15,6 @@ from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vecto
 from sgdlab.lab.gradient_noise.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
 from sgdlab.lab.gradient_noise.update_rules import Rule, averaged, of_optimizer, scaled, shifted
 from sgdlab.random_streams import Purpose, generator
-from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
 from sgdlab.words.optimizers import Adam, Momentum
 
 N_CHAINS, N_UPDATES = 32, 140
@@ -51,7 +50,7 @@ class Remedy:
         found: Estimate | None = getattr(self.exact or self.measured, factor)
         if found is None:
             return 0
-        margin = NOTABLE_CHANGE + CLEAR_DIFFERENCE * found.standard_error
+        margin = NOTABLE_CHANGE + found.margin
         return int(found.value > 1 + margin) - int(found.value < 1 - margin)
 
 

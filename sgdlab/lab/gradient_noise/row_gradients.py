@@ -16,6 +16,8 @@ from sgdlab.uncertainty.rounding import differences
 
 Vector = NDArray[np.float64]
 
+MAX_MATRIX_BYTES = 10**9
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -72,6 +74,12 @@ class RowGradients:
     def has_known_hessian(self) -> bool:
         """Whether it is the mean of x x.T, plus l2: for the squared loss alone."""
         return self._loss.is_linear
+
+    @property
+    def has_small_matrices(self) -> bool:
+        """Whether a matrix of all parameters is smaller than X, and fits into memory."""
+        n_bytes = 8 * self.n_parameters**2
+        return n_bytes <= MAX_MATRIX_BYTES and self.n_parameters <= self.n_rows
 
     @property
     def parameters(self) -> Vector:

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.row_gradients import Vector
+from sgdlab.uncertainty.student_t import critical_value
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard error, which is 0 where the number is exact."""
+    """A number and its standard error over some chains; without chains it is exact."""
 
     value: float
     standard_error: float = 0.0
+    n_chains: int = 0
+
+    @property
+    def margin(self) -> float:
+        """How far it may be off, at a confidence of 95 % (Student's t)."""
+        if not self.n_chains:
+            return 0.0
+        return critical_value(self.n_chains - 1) * self.standard_error
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,10 @@ def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> 
         ]
     )
     errors = np.sqrt((n_chains - 1) * without_one.var(axis=0))
-    noise, same_step = map(Estimate, whole, errors.tolist())
+    noise, same_step = (
+        Estimate(value, error, n_chains)
+        for value, error in zip(whole, errors.tolist(), strict=True)
+    )
     return NoiseFactors(noise, same_step if np.isfinite(without_one).all() else None)
 
 
