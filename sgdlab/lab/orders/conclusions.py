@@ -113,5 +113,6 @@ def _answer(own: OwnTraining, missed: float) -> str:
     return (
         f"{question} {verdict}: {what}, leaves {left[0]} above the minimum of its objective with "
         f"replacement and {left[1]} shuffled each epoch. Repeats and misses together change that "
-        f"by {low:+.2g} to {high:+.2g} (95 % interval); up to {small:.2g}, a tenth, it hardly matters."
+        f"by {low:+.2g} to {high:+.2g} (95 % interval); less than a tenth, {small:.2g}, hardly "
+        "matters."
     )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,32 +125,26 @@ def _train_all(
     observer: Observer,
 ) -> dict[str, Histories]:
     """The trainings of all orders, a job for every order and replicate."""
-    zero = np.zeros_like(problem.minimum.weights)
-    from_minimum, from_zero = (
-        [
-            Descent(rate, epochs_needed(problem, rate) * problem.n_batches, weights, bias)
-            for rate in rates
-        ]
-        for weights, bias in (
-            (problem.minimum.weights, problem.minimum.bias),
-            (zero, train.initial_bias),
-        )
-    )
-    marks = sorted({mark for one in from_zero for mark in approach_steps(problem, one.n_steps)})
+    minimum = problem.minimum
+    n_steps = [epochs_needed(problem, rate) * problem.n_batches for rate in rates]
+    from_minimum = [
+        Descent(rate, n, minimum.weights, minimum.bias)
+        for rate, n in zip(rates, n_steps, strict=True)
+    ]
+    zero = np.zeros_like(minimum.weights)
+    from_zero = [replace(one, weights=zero, bias=train.initial_bias) for one in from_minimum]
+    marks = sorted({mark for n in n_steps for mark in approach_steps(problem, n)})
     looked_at = {order: stops(problem, order, marks) for order in COMPARED}
     descents = [*from_minimum, *from_zero]
     found = _work(problem, descents, looked_at, train.seed, replicates, threads, observer)
-    return {
-        order: Histories(
-            problem,
-            order,
-            from_minimum,
-            looked_at[order],
-            *np.moveaxis(np.array(histories), 0, 1).reshape(2, len(rates), replicates, -1),
-            largest=DIVERGED_FACTOR * problem.objective_at_zero(train.initial_bias),
+    largest = DIVERGED_FACTOR * problem.objective_at_zero(train.initial_bias)
+    of_order = {}
+    for order, histories in found.items():
+        halves = np.split(np.stack(histories, axis=1), 2)
+        of_order[order] = Histories(
+            problem, order, from_minimum, looked_at[order], halves[0], halves[1], largest
         )
-        for order, histories in found.items()
-    }
+    return of_order
 
 
 def _work(

@@ -123,9 +123,7 @@ def _least_objective(rows: RowSet, l2: float, bias: float | None) -> float | Non
     return objective if math.isfinite(objective) else None
 
 
-def _interval(
-    some: NDArray[np.float64], others: NDArray[np.float64]
-) -> tuple[float, float]:
+def _interval(some: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, float]:
     """Of a difference of two means of as many independent values each."""
     squares = np.array([np.var(values, ddof=1) / len(values) for values in (some, others)])
     difference = float(some.mean() - others.mean())
