@@ -6,7 +6,7 @@ give a list of values for any of them but two, so both are derived from ``Train`
 hyperparameter is written down once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -130,18 +130,28 @@ WORDS: dict[str, Registry[Any]] = {
 }
 
 
-def _hyperparameters() -> Iterator[tuple[str, Any]]:
-    """Every key of ``train`` with its field; a word's own keys follow the key of the word."""
+def hyperparameters(words: Mapping[str, Registry[Any]]) -> dict[str, Any]:
+    """Every key of ``train`` with its type and field; a word's own keys follow the word's key.
+
+    Raises
+    ------
+    ValueError
+        If a word has a hyperparameter whose name is a key of something else.
+    """
+    keys: dict[str, Any] = {}
     for name, plain in _Train.model_fields.items():
-        if name not in WORDS:
-            yield name, (plain.annotation, plain)
+        if name not in words:
+            keys[name] = (plain.annotation, plain)
             continue
-        names = WORDS[name].names_for_config()
-        yield name, (Literal[names], plain)
-        for own, declared in WORDS[name].hyperparameters().items():
+        names = words[name].names_for_config()
+        keys[name] = (Literal[names], plain)
+        for own, declared in words[name].hyperparameters().items():
+            if own in keys or own in _Train.model_fields or own == "zip" or hasattr(Model, own):
+                raise ValueError(f"{own} of a word of train.{name}: is another key of a config")
             bounds: dict[str, Any] = dict(declared.bounds)
             field = Field(declared.default, description=declared.description, **bounds)
-            yield own, (type(declared.default), field)
+            keys[own] = (type(declared.default), field)
+    return keys
 
 
 if TYPE_CHECKING:
@@ -151,7 +161,7 @@ else:
         "Train",
         __base__=Model,
         __doc__="Every hyperparameter of one cell.",
-        **dict(_hyperparameters()),
+        **hyperparameters(WORDS),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.model import WORDS, Train
+from sgdlab.errors import UsageError
 from sgdlab.words.losses import LOSSES, Loss
 from sgdlab.words.optimizers import OPTIMIZERS, Optimizer
 from sgdlab.words.orders import ORDERS, Order
@@ -52,8 +53,19 @@ def loss_of_stack(trains: Sequence[Train], put: Callable[[NDArray[Any]], NDArray
     put
         Makes of a number for every trajectory, shape (n_trajectories,), what broadcasts against the
         residuals.
+
+    Raises
+    ------
+    UsageError
+        If the loss or its derivative has another shape than the residuals.
     """
-    return LOSSES.make(trains[0].loss, lambda name: put(column(trains, name)))
+    loss = LOSSES.make(trains[0].loss, lambda name: put(column(trains, name)))
+    residuals = np.zeros((2, *put(np.zeros(len(trains))).shape))
+    for method in (loss.value, loss.derivative):
+        if np.shape(method(residuals)) != residuals.shape:
+            found = f"{method.__name__} of shape {np.shape(method(residuals))}"
+            raise UsageError(f"train.loss {loss.name}", found, f"{residuals.shape}, as residuals")
+    return loss
 
 
 def optimizer_of(trains: Sequence[Train]) -> Optimizer:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import Chunk
 from sgdlab.engine.running_block import RunningBlock
+from sgdlab.errors import UsageError
 from sgdlab.planning.memory import Work
 from sgdlab.planning.plan import Block
 
@@ -34,7 +35,7 @@ class PassRows:
         self._n_rows = dataset.shape.n_train
         self._folds = dataset.folds if plan.is_folded else ()
         precision = plan.train.precision
-        order = self._order.positions(self._n_rows, 0) if self._order.repeats else None
+        order = self._positions(0) if self._order.repeats else None
         take = dataset.pooled if plan.is_folded else dataset.training
         self.training = take(precision, order)
         self.validation = dataset.validation(precision) if dataset.shape.n_validation else None
@@ -45,7 +46,27 @@ class PassRows:
 
     def order(self, epoch: int) -> NDArray[np.int64] | None:
         """The positions that an epoch, from 0, goes through; None: all, one after the other."""
-        return None if self._order.repeats else self._order.positions(self._n_rows, epoch)
+        return None if self._order.repeats else self._positions(epoch)
+
+    def _positions(self, epoch: int) -> NDArray[np.int64]:
+        """What the order says of an epoch; words are anyone's, and a wrong one trains on nonsense.
+
+        Raises
+        ------
+        UsageError
+            If that is no order of the rows.
+        """
+        positions, n_rows = self._order.positions(self._n_rows, epoch), self._n_rows
+        if not isinstance(positions, np.ndarray) or positions.dtype != np.int64:
+            found = f"gives {getattr(positions, 'dtype', type(positions).__name__)}"
+        elif positions.shape != (n_rows,):
+            found = f"gives positions of shape {positions.shape}"
+        elif positions.min() < 0 or positions.max() >= n_rows:
+            found = f"gives positions from {positions.min()} to {positions.max()}"
+        else:
+            return positions
+        place = f"train.order {self._order.name}, epoch {epoch + 1}"
+        raise UsageError(place, found, f"{n_rows} int64 from 0 to {n_rows - 1}")
 
     def ends(self, epoch: int) -> NDArray[np.int64] | None:
         """Where what is best read as a whole ends, in an epoch's order; None: chunk by chunk."""

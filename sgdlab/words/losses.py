@@ -26,7 +26,7 @@ class Loss(Word):
         """What the loss grows by with the residual, in its shape; may be ``residuals`` itself."""
 
 
-LOSSES: Registry[Loss] = Registry("train.loss")
+LOSSES: Registry[Loss] = Registry("train.loss", Loss)
 
 
 @LOSSES.add

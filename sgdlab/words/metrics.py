@@ -34,7 +34,7 @@ class Metric(Word):
         return getattr(losses, self.name)
 
 
-METRICS: Registry[Metric] = Registry("select.metric")
+METRICS: Registry[Metric] = Registry("select.metric", Metric)
 
 
 @METRICS.add

@@ -56,7 +56,7 @@ def as_column(values: Numbers, like: NDArray[Any]) -> NDArray[Any]:
     return np.reshape(values, (-1, 1)).astype(like.dtype)
 
 
-OPTIMIZERS: Registry[Optimizer] = Registry("train.optimizer")
+OPTIMIZERS: Registry[Optimizer] = Registry("train.optimizer", Optimizer)
 
 
 @OPTIMIZERS.add

@@ -65,7 +65,7 @@ class Order(Word):
         return generator(self.seed, Purpose.ORDER, self.replicate, epoch)
 
 
-ORDERS: Registry[Order] = Registry("train.order")
+ORDERS: Registry[Order] = Registry("train.order", Order)
 
 
 @ORDERS.add

@@ -5,6 +5,8 @@ A word is a small frozen dataclass. Hyperparameters that belong to it alone are 
 one cell, or columns of a whole stack of trajectories, are put into them by :meth:`Registry.make`.
 """
 
+import operator
+import re
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -21,6 +23,7 @@ class Word(ABC):
     name: ClassVar[str]
 
 
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 AnyWord = TypeVar("AnyWord", bound=Word)
 Numbers = float | NDArray[Any]  # one cell's, or columns that broadcast against what they act on
 
@@ -44,8 +47,18 @@ class Hyperparameter:
     bounds: Mapping[str, float]
 
 
-def hyperparameter(default: float, description: str, **bounds: float) -> Any:
+def hyperparameter(
+    default: float,
+    description: str,
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+) -> Any:
     """A field of a word that is a key of ``train``; see :class:`Hyperparameter`."""
+    given = {"gt": gt, "ge": ge, "lt": lt, "le": le}
+    bounds = {name: bound for name, bound in given.items() if bound is not None}
     declared = Hyperparameter(default, description, bounds)
     return field(default=default, metadata={"hyperparameter": declared})
 
@@ -57,10 +70,13 @@ class Registry(Generic[AnyWord]):
     ----------
     key
         Of the config, for example ``train.loss``.
+    base
+        What every word of it is.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, base: type) -> None:
         self.key = key
+        self._base = base
         self._words: dict[str, type[AnyWord]] = {}
         self._own: dict[str, dict[str, Hyperparameter]] = {}
         self._is_read = False
@@ -74,15 +90,19 @@ class Registry(Generic[AnyWord]):
             If the name is taken, the config's models have been made without it, or the class is not
             what a word must be.
         """
-        name = word.name
-        if found := self._refusal(word):
+        name = getattr(word, "name", None)
+        if found := self._refusal(name, word):
             raise ValueError(f"{self.key} {name!r}: {found}")
-        self._words[name], self._own[name] = word, hyperparameters_of(word)
+        self._words[word.name], self._own[word.name] = word, hyperparameters_of(word)
         return word
 
-    def _refusal(self, word: type[AnyWord]) -> str | None:
+    def _refusal(self, name: object, word: type[AnyWord]) -> str | None:
         """Why a class cannot be a word here; None if it can."""
-        if word.name in self._words:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            return "no name; expected lower-case letters, digits and underscores"
+        if not issubclass(word, self._base):
+            return f"no {self._base.__name__}; expected a class that is derived from it"
+        if name in self._words:
             return "is there already"
         if self._is_read:
             return "added after sgdlab.config.model was imported"
@@ -91,9 +111,17 @@ class Registry(Generic[AnyWord]):
         if missing := sorted(getattr(word, "__abstractmethods__", ())):
             return f"has no {', '.join(missing)}"
         known, own = self.hyperparameters(), hyperparameters_of(word)
+        for key, declared in own.items():
+            if found := _mistake_in(key, declared) or self._taken(key):
+                return f"{key} {found}"
         if differing := [key for key in own if known.get(key, own[key]) != own[key]]:
             return f"{', '.join(differing)} is declared otherwise by another word"
         return None
+
+    def _taken(self, key: str) -> str | None:
+        """Whether every word of this kind has something else by that name."""
+        taken = {*dir(self._base), *(own.name for own in fields(self._base))}
+        return "is what every word of this kind has" if key in taken else None
 
     def names_for_config(self) -> tuple[str, ...]:
         """All names, for the config's models; words can be added no more."""
@@ -145,6 +173,19 @@ class Registry(Generic[AnyWord]):
     def own(self, name: str) -> dict[str, Hyperparameter]:
         """Those of one word, by name; see ``[]`` for what is raised."""
         return self._own[self[name].name]
+
+
+def _mistake_in(key: str, declared: Hyperparameter) -> str | None:
+    """What is wrong with a declaration; None if nothing is."""
+    default, bounds = declared.default, declared.bounds
+    if not _NAME.fullmatch(key):
+        return "is no name; expected lower-case letters, digits and underscores"
+    if type(default) not in (int, float):
+        return f"is {default!r} by default; expected an int or a float"
+    is_within = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+    if not all(is_within[name](default, bound) for name, bound in bounds.items()):
+        return f"is {default!r} by default, which is out of its bounds"
+    return None
 
 
 def hyperparameters_of(word: type[Any]) -> dict[str, Hyperparameter]:

@@ -28,7 +28,7 @@ class Schedule(Word):
         """What the learning rate is multiplied with, in the shape of ``fraction``."""
 
 
-SCHEDULES: Registry[Schedule] = Registry("train.schedule")
+SCHEDULES: Registry[Schedule] = Registry("train.schedule", Schedule)
 
 
 @SCHEDULES.add

@@ -26,7 +26,7 @@ class Start(Word):
         """Shape (n_features,)."""
 
 
-STARTS: Registry[Start] = Registry("train.initial_weights")
+STARTS: Registry[Start] = Registry("train.initial_weights", Start)
 
 
 @STARTS.add

@@ -103,13 +103,19 @@ def _with_what_it_prints(block: Block, folder: Path) -> str:
 
 
 def run(command: str, folder: Path) -> str:
-    """stdout of a shell command in a folder, 80 columns wide; it must succeed."""
-    variables = {"COLUMNS": "80", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    """stdout of a shell command in a folder, 80 columns wide; it must succeed.
+
+    In a pipe it is as wide as it is for whoever types that.
+    """
+    variables = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     variables["PYTHONPATH"] = str(PROJECT)  # for the benchmarks, which are not installed
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    if " | " not in command:
+        variables["COLUMNS"] = "80"
     done = subprocess.run(
         ["bash", "-eu", "-c", command],
         cwd=folder,
-        env=os.environ | variables,
+        env=inherited | variables,
         capture_output=True,
         text=True,
     )

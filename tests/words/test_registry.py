@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from sgdlab.config.model import WORDS
+from sgdlab.config.model import WORDS, hyperparameters
 from sgdlab.errors import UsageError
+from sgdlab.words.losses import Loss, Squared
 from sgdlab.words.registry import Hyperparameter, Registry, Word, hyperparameter
 
 LENGTH = Hyperparameter(1.5, "of ropes", {"gt": 0})
@@ -41,7 +42,7 @@ class Wire(Tool):
 
 @pytest.fixture
 def tools():
-    registry = Registry("train.tool")
+    registry = Registry("train.tool", Tool)
     assert registry.add(Wire) is Wire  # as a decorator
     registry.add(Rope)
     return registry
@@ -141,3 +142,59 @@ def test_words_that_share_a_hyperparameter_declare_it_alike(tools):
 
     with pytest.raises(ValueError, match=r"^train\.tool 'chain': length is declared otherwise"):
         tools.add(Chain)
+
+
+@pytest.mark.parametrize("name", ["", "Rope", "a rope", "a\nb", 3, None, ["rope"]])
+def test_a_name_is_an_identifier(name, tools):
+    @dataclass(frozen=True)
+    class Odd(Wire):
+        pass
+
+    Odd.name = name
+    with pytest.raises(ValueError, match=r"^train\.tool .*: no name; expected lower-case letters"):
+        tools.add(Odd)
+    assert len(tools) == 2
+
+
+def test_a_class_of_another_kind_is_refused(tools):
+    @dataclass(frozen=True)
+    class Spoon(Word):
+        name = "spoon"
+
+    with pytest.raises(ValueError, match=r"^train\.tool 'spoon': no Tool; expected a class that"):
+        tools.add(Spoon)
+
+
+@pytest.mark.parametrize(
+    ("key", "declared", "found"),
+    [
+        ("width", hyperparameter(5, "too wide", lt=1), "width is 5 by default, which is out of"),
+        ("width", hyperparameter(0.0, "too thin", gt=0), "width is 0.0 by default, which is out"),
+        ("width", hyperparameter(float("nan"), "none", ge=0), "width is nan by default, which is"),
+        ("width", hyperparameter(True, "a flag"), "width is True by default; expected an int or"),
+        ("width", hyperparameter("wide", "a text"), "width is 'wide' by default; expected an int"),
+        ("_width", hyperparameter(1, "hidden"), "_width is no name; expected lower-case letters"),
+        ("seed", hyperparameter(1, "of all"), "seed is what every word of this kind has"),
+        ("use", hyperparameter(1, "a method"), "use is what every word of this kind has"),
+    ],
+)
+def test_a_hyperparameter_without_sense_is_refused(key, declared, found, tools):
+    odd = type("Odd", (Wire,), {"name": "odd", "__annotations__": {key: float}, key: declared})
+    with pytest.raises(ValueError, match=rf"^train\.tool 'odd': {found}"):
+        tools.add(dataclass(frozen=True)(odd))
+
+
+def test_an_unknown_bound_is_refused():
+    with pytest.raises(TypeError, match="min"):
+        hyperparameter(1.0, "of losses", min=0)
+
+
+@pytest.mark.parametrize("name", ["epochs", "loss", "momentum", "warmup", "zip", "model_dump"])
+def test_a_hyperparameter_that_is_a_key_of_something_else_is_refused(name):
+    """Of every cell, a word itself, another word, or a key that stands behind that of the word."""
+    taken = type("Taken", (Squared,), {"name": "taken", name: hyperparameter(1.0, "of losses")})
+    taken.__annotations__ = {name: float}
+    losses = Registry("train.loss", Loss)
+    losses.add(dataclass(frozen=True)(taken))
+    with pytest.raises(ValueError, match=f"^{name} of a word of train"):
+        hyperparameters({**WORDS, "loss": losses})
