@@ -87,21 +87,16 @@ def _check_range(problem: Problem, bias: float) -> None:
         found = f"values up to {np.max(np.abs(problem.y)):.2g}"
         raise DataError("y", found, "moderate ones, whose fourth powers fit float64")
     with np.errstate(over="ignore"):
-        scale = _noise_scale(problem)
+        scale = float(np.max(np.square(problem.y)) * np.max(np.square(problem.X)))
     if objective and not (0 < scale < np.inf and np.isfinite(problem.noise)):
         found = "products whose squares do not fit float64"
         raise DataError("X * y", found, "moderate ones", "see data.divide_by")
 
 
-def _noise_scale(problem: Problem) -> float:
-    """About the noise at zero weights."""
-    X, y = problem.X, problem.y
-    return float(np.mean(np.square(y)) * np.mean(np.sum(np.square(X), axis=1)))
-
-
 def _check_noise(problem: Problem) -> None:
     """Where the minimum fits every row, all gradients vanish there and nothing keeps SGD away."""
-    if not problem.noise > SMALLEST_NOISE * _noise_scale(problem):
+    scale = np.mean(np.square(problem.y)) * np.mean(np.sum(np.square(problem.X), axis=1))
+    if not problem.noise > SMALLEST_NOISE * scale:
         hint = "give a larger `l2`, or more `rows`"
         raise UsageError(f"l2 {problem.l2:g}", "fits every row", "noise at the minimum", hint)
     if not problem.minimum.is_trusted:
