@@ -25,12 +25,16 @@ def setting(value: object) -> str:
 
 
 def measured(mean: Mean, sign: str = "") -> str:
-    """With one digit of the standard error, and as many places of the mean; sign may be "+"."""
-    error = mean.standard_error
+    """A mean and its standard error as :func:`with_error` writes them."""
+    return with_error(mean.value, mean.standard_error, sign)
+
+
+def with_error(value: float, error: float, sign: str = "") -> str:
+    """With one digit of the standard error, and as many places of the value; sign may be "+"."""
     places = math.ceil(-math.log10(error)) if 1e-5 <= error < 1 else None
     if places is None:
-        return f"{mean.value:{sign}.3g} ±{error:.1g}"
-    return f"{mean.value:{sign}.{places}f} ±{error:.{places}f}"
+        return f"{value:{sign}.3g} ±{error:.1g}"
+    return f"{value:{sign}.{places}f} ±{error:.{places}f}"
 
 
 def finite(value: float) -> float | None:
