@@ -52,9 +52,9 @@ def test_a_small_error_stays_one():
 
 
 def test_means_that_are_equal_but_for_rounding_do_not_differ():
-    assert not differ(Mean(0.3, 0.0), Mean(0.1 + 0.2, 0.0))
-    assert not differ(Mean(7e9, 0.0), Mean(7e9 + 1e-6, 0.0))
-    assert differ(Mean(0.3, 0.0), Mean(0.3 + 1e-12, 0.0))
+    assert not differ(Mean(0.3, 0.0, 3), Mean(0.1 + 0.2, 0.0, 3))
+    assert not differ(Mean(7e9, 0.0, 3), Mean(7e9 + 1e-6, 0.0, 3))
+    assert differ(Mean(0.3, 0.0, 3), Mean(0.3 + 1e-12, 0.0, 3))
 
 
 @pytest.mark.parametrize("metric", ["half_mse", "mae"])
