@@ -72,6 +72,8 @@ def trace_of_hessian_times_covariance(gradients: RowGradients, moments: Moments)
     Since Sigma is the mean of ``(g_i - G) (g_i - G).T``, the trace is the mean over rows i of
     ``(g_i - G).H (g_i - G)``.
     """
+    if moments.trace == 0:
+        return 0.0
     n_parameters = gradients.n_parameters
     is_small = 8 * n_parameters**2 <= MAX_HESSIAN_BYTES and n_parameters <= gradients.n_rows
     along = _with_hessian if is_small else _with_products_of_rows
