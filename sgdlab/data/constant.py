@@ -42,5 +42,5 @@ def is_constant(
     variances = np.asarray(variances)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         largest = n_rows * EPSILON * variances + np.square(constant_spread(means, n_rows, dtype))
-        found: NDArray[np.bool_] = (variances <= largest) & np.isfinite(largest)
+        found: NDArray[np.bool_] = (variances <= largest) & np.isfinite(variances)
     return found
