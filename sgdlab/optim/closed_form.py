@@ -92,7 +92,8 @@ class Spectrum:
         """The minimiser for one ``l2``, at least 0."""
         squares, penalty = np.square(self.singular_values), self.n_rows * l2
         weights = self.directions @ (self.singular_values * self.coordinates / (squares + penalty))
-        unfitted = self.misfit + np.sum(self.coordinates**2 * penalty / (squares + penalty))
+        shares = penalty / (squares + penalty)  # before it is multiplied: products may overflow
+        unfitted = self.misfit + np.sum(self.coordinates**2 * shares)
         condition = self.condition_number(l2)
         return Minimum(
             weights=weights,
