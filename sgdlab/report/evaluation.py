@@ -1,6 +1,5 @@
 """An evaluated model, as tables and documents."""
 
-import math
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,7 +8,7 @@ from rich.text import Text
 from sgdlab.evaluation.evaluate_run import EvaluationResult
 from sgdlab.evaluation.mae_step import MaeStep
 from sgdlab.report.layout import new_table
-from sgdlab.report.numbers import finite, number, setting
+from sgdlab.report.numbers import finite, length, number, setting
 from sgdlab.system.safe_text import printable
 
 
@@ -46,7 +45,7 @@ def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
         "bias after\none step",
     )  # fmt: skip
     for name, step in steps.items():
-        norm = math.hypot(*step.weights_subgradient.tolist())
+        norm = length(step.weights_subgradient)
         counts = (str(step.n_above), str(step.n_below))
         values = (step.bias_subgradient, norm, step.bias)
         steps_table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")

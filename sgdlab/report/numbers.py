@@ -1,6 +1,10 @@
 """How single values look in tables, and results as plain documents for JSON."""
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sgdlab.uncertainty.means import Mean
 
@@ -27,6 +31,13 @@ def setting(value: object) -> str:
 def measured(mean: Mean, sign: str = "") -> str:
     """A mean and its standard error as :func:`with_error` writes them."""
     return with_error(mean.value, mean.standard_error, sign)
+
+
+def length(vector: NDArray[Any]) -> float:
+    """The Euclidean norm, also where squares leave float64: in a unit that is a power of two."""
+    unit = np.frexp(np.max(np.abs(vector), initial=0.0))[1]
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(np.linalg.norm(np.ldexp(vector, -unit)), unit))
 
 
 def with_error(value: float, error: float, sign: str = "") -> str:

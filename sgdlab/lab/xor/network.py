@@ -164,10 +164,8 @@ def _hidden(weights: Weights) -> Floats:
 def _are_finite(weights: Weights) -> NDArray[np.bool_]:
     """Which networks have no weight that overflowed, shape (n,): a unit of NaN is not inactive."""
     parts = (weights.W.reshape(-1, len(weights.b)), weights.c, weights.v, weights.b[None])
-    are_finite: NDArray[np.bool_] = np.all(
-        [np.isfinite(part).all(axis=0) for part in parts], axis=0
-    )
-    return are_finite
+    finite: NDArray[np.bool_] = np.all([np.isfinite(part).all(axis=0) for part in parts], axis=0)
+    return finite
 
 
 def _levels(
