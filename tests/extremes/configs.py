@@ -124,7 +124,7 @@ def _hyperparameters(rng, n_rows, x_size, y_size, n_columns):
         train["initial_scale"] = _valid(train["initial_scale"])
     curvature = float(np.float64(x_size) ** 2) * n_columns
     rate = _learning(train, x_size, y_size, curvature)
-    rates = [rate * 10 ** rng.uniform(-1, 0), rate * 10 ** rng.uniform(0, 9), rng.choice(EXTREMES)]
+    rates = [rate * 10 ** rng.uniform(-1, 0), rate * 10 ** rng.uniform(0, 15), rng.choice(EXTREMES)]
     l2 = [0.0, curvature * 10 ** rng.uniform(-3, 0), rng.choice(EXTREMES)]
     batch_sizes = {1, int(rng.integers(2, 6)), n_rows}
     grid = {

@@ -11,6 +11,7 @@ from tests.extremes.judge import judge_training
 from tests.extremes.rows import rows_of
 
 SEED, N_CONFIGS, TOGETHER = 1, 40, 8
+BOLD = [322, 673]  # configs of the whole proof, with plain steps and a fixed bias
 LEARNS = 14  # a config whose trainings come to something
 
 
@@ -20,6 +21,14 @@ def test_every_training_is_right_or_diverged(first):
         kinds, complaints = judged(SEED, number)
         assert complaints == []
         assert sum(kinds.values()) > 0
+
+
+@pytest.mark.parametrize("number", BOLD)
+def test_a_learning_rate_whose_powers_overflow_ends_no_other_cell(number):
+    kinds, complaints = judged(0, number)
+    assert complaints == []
+    assert kinds["diverged"] > 0
+    assert kinds["right"] > 0
 
 
 def test_every_word_is_among_the_configs():
