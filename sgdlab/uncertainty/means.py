@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
-from sgdlab.uncertainty.rounding import EPSILON, differences, without_rounding
+from sgdlab.uncertainty.rounding import differences, without_rounding
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,12 @@ def differ(one: Mean, other: Mean) -> bool:
     return bool(abs(differences(one.value, other.value)) > CLEAR_DIFFERENCE * error)
 
 
-def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> float:
-    """That of the mean of at least two numbers; 0 where they are equal but for rounding.
-
-    Parameters
-    ----------
-    epsilon
-        Of the precision in which the numbers were computed.
-    """
+def standard_error(values: NDArray[np.float64]) -> float:
+    """That of the mean of at least two numbers; 0 where they are equal but for rounding."""
     error = np.std(values, ddof=1) / math.sqrt(len(values))
-    return float(without_rounding(error, np.max(np.abs(values)), epsilon))
+    return float(without_rounding(error, np.max(np.abs(values))))
 
 
-def mean_of(values: NDArray[np.float64], epsilon: float = EPSILON) -> Mean:
+def mean_of(values: NDArray[np.float64]) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    return Mean(float(np.mean(values)), standard_error(values, epsilon))
+    return Mean(float(np.mean(values)), standard_error(values))
