@@ -73,7 +73,7 @@ class CellResult:
         values = self._values(name)
         if len(values) < 2:
             return math.nan
-        return standard_error(values, float(np.finfo(self.cell.train.precision).eps))
+        return standard_error(values)
 
     def _values(self, name: str) -> NDArray[np.float64]:
         """One of each fold, the mean over its replicates; or one of each replicate."""

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from sgdlab.errors import NothingToSelectError
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.uncertainty.rounding import differences
@@ -54,13 +52,8 @@ def within_one_standard_error(results: Iterable[CellResult], metric: str) -> lis
     """The cells whose validation metric is at most the smallest plus its standard error, ranked."""
     ranked, name = rank(results, metric), METRICS[metric].logged_as
     best, error = ranked[0].mean(name), ranked[0].standard_error(name)
-    return [result for result in ranked if _excess(result, best, name) <= error]
-
-
-def _excess(result: CellResult, best: float, name: str) -> float:
-    """0 where a cell is as good as the best but for rounding."""
-    epsilon = float(np.finfo(result.cell.train.precision).eps)
-    return float(differences(result.mean(name), best, epsilon))
+    # Those that are as good as the best but for rounding are within an error of 0.
+    return [result for result in ranked if differences(result.mean(name), best) <= error]
 
 
 def _complexity(result: CellResult) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.uncertainty.rounding import EPSILON, differences, without_rounding
+from sgdlab.uncertainty.rounding import differences, without_rounding
 from sgdlab.uncertainty.student_t import is_clear
 
 SMALLEST_SPREAD = 1e-140  # whose square has all of its digits
@@ -33,15 +33,10 @@ def differ(one: Mean, other: Mean) -> bool:
     return is_clear(float(differences(one.value, other.value)), error, fewer - 1)
 
 
-def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> float:
+def standard_error(values: NDArray[np.float64]) -> float:
     """That of the mean of at least two numbers of any size; NaN if one of them is not finite.
 
     0 where they are equal but for rounding.
-
-    Parameters
-    ----------
-    epsilon
-        Of the precision in which the numbers were computed.
     """
     with np.errstate(all="ignore"):
         spread = np.std(values, ddof=1)
@@ -50,9 +45,9 @@ def standard_error(values: NDArray[np.float64], epsilon: float = EPSILON) -> flo
             _, exponent = np.frexp(np.abs(values).max())
             spread = np.ldexp(np.std(np.ldexp(values, -exponent), ddof=1), exponent)
     error = spread / math.sqrt(len(values))
-    return float(without_rounding(error, np.max(np.abs(values)), epsilon))
+    return float(without_rounding(error, np.max(np.abs(values))))
 
 
-def mean_of(values: NDArray[np.float64], epsilon: float = EPSILON) -> Mean:
+def mean_of(values: NDArray[np.float64]) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    return Mean(float(np.mean(values)), standard_error(values, epsilon), len(values))
+    return Mean(float(np.mean(values)), standard_error(values), len(values))

@@ -30,8 +30,8 @@ def without_rounding(
     return np.where(is_rounding(values, sizes, epsilon), 0.0, values)
 
 
-def differences(one: ArrayLike, other: ArrayLike, epsilon: float = EPSILON) -> NDArray[np.float64]:
-    """``one - other`` of numbers computed apart; 0 where they are equal but for rounding."""
+def differences(one: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
+    """``one - other`` of float64 numbers; 0 where they are equal but for rounding."""
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        return without_rounding(one - other, np.maximum(np.abs(one), np.abs(other)), epsilon)
+        return without_rounding(one - other, np.maximum(np.abs(one), np.abs(other)))

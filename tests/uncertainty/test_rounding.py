@@ -47,7 +47,6 @@ def test_equal_replicates_have_no_error(value, n):
 def test_a_small_error_stays_one():
     values = 5 + np.array([1.0, 2.0, 4.0]) * 1e-12
     assert standard_error(values) == pytest.approx(np.std([1, 2, 4], ddof=1) / 3**0.5 * 1e-12, 1e-2)
-    assert standard_error(values, float(np.finfo(np.float32).eps)) == 0
     assert math.isnan(standard_error(np.array([1.0, math.nan])))
 
 

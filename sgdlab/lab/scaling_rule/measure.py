@@ -112,7 +112,7 @@ def _compare(
     reference = trained[BUDGETS[0], 1, "x 1"][1]
     spread = distance_between(_models(reference))
     size = float(np.linalg.norm(_models(reference), axis=1).max())
-    if is_rounding(spread, size, _epsilon(base)):
+    if is_rounding(spread, size):
         hint = "is y constant, or every row the same?"
         raise DataError("k = 1", "all replicates end alike", "noise to compare with", hint)
     return tuple(
@@ -145,14 +145,10 @@ def _scaled(
         share_of_limit=train.learning_rate / base.limit,
         epochs=train.epochs,
         n_steps=train.epochs * base.n_rows // train.batch_size,
-        difference=mean_of(differences(losses, others, _epsilon(base))),
+        difference=mean_of(differences(losses, others)),
         distance=float(np.mean(apart)) / spread,
         diverged_epoch=min(diverged, default=None),
     )
-
-
-def _epsilon(base: Base) -> float:
-    return float(np.finfo(base.train.precision).eps)
 
 
 def _models(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
