@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sgdlab.uncertainty.rounding import EPSILON
+
 Floats = NDArray[np.float64]
 
-EPSILON = float(np.finfo(np.float64).eps)
 FEW = 4  # units in the last place, by which values that were computed alike may differ
 
 
@@ -41,5 +42,5 @@ def is_constant(
     variances = np.asarray(variances)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         largest = n_rows * EPSILON * variances + np.square(constant_spread(means, n_rows, dtype))
-        found: NDArray[np.bool_] = variances <= largest
+        found: NDArray[np.bool_] = (variances <= largest) & np.isfinite(variances)
     return found

@@ -37,6 +37,8 @@ class Scores:
     constant_errors : float64 array, shape (n_rows,)
         Of the constant predictor, which knows the training rows; of those of each fold.
     targets : float64 array, shape (n_rows,)
+    epsilon
+        Of the precision of the predictions.
     folds : int64 array, shape (n_rows,)
         Which fold holds out each row; then losses are means over folds, as they are selected by.
     """
@@ -45,6 +47,7 @@ class Scores:
     errors: NDArray[np.float64]
     constant_errors: NDArray[np.float64]
     targets: NDArray[np.float64]
+    epsilon: float
     folds: NDArray[np.int64] | None = None
 
     @property
@@ -58,7 +61,8 @@ class Scores:
     @property
     def difference(self) -> Difference:
         """How far the model is from the constant predictor."""
-        return paired_difference(self.metric, self.errors, self.constant_errors)
+        errors, constant_errors = self.errors, self.constant_errors
+        return paired_difference(self.metric, errors, constant_errors, self.targets, self.epsilon)
 
     @cached_property
     def large_errors(self) -> tuple[float, float]:
@@ -88,7 +92,7 @@ def score(weights: Weights, rows: RowSet, constant: float, metric: str) -> Score
     """A model on some rows; numbers beyond the range of float64 are infinite."""
     targets = rows.targets.astype(np.float64)
     errors = prediction_errors(*weights, rows.walk())
-    return Scores(metric, errors, constant - targets, targets)
+    return Scores(metric, errors, constant - targets, targets, _epsilon(rows))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -119,7 +123,11 @@ def score_out_of_fold(
     constants = np.array(
         [constant_prediction(metric, exact[folds != n]) for n in range(len(models))]
     )
-    return Scores(metric, errors, constants[folds] - targets, targets, folds)
+    return Scores(metric, errors, constants[folds] - targets, targets, _epsilon(rows), folds)
+
+
+def _epsilon(rows: RowSet) -> float:
+    return float(np.finfo(rows.dtype).eps)
 
 
 def held_out_rows(dataset: Dataset, precision: str) -> dict[str, RowSet]:

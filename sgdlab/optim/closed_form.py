@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.constant import EPSILON, FEW, is_constant
+from sgdlab.data.constant import FEW, is_constant
 from sgdlab.optim.decomposition import decompose
 from sgdlab.optim.lanczos import lanczos_largest
 from sgdlab.optim.moments import Moments
 from sgdlab.optim.triangle import Triangle
+from sgdlab.uncertainty.rounding import EPSILON
 
 # Solving with X.T X loses about log10(condition number) of float64's 16 digits of the weights
 # (Higham 2002, chapter 7). Up to this bound six are left, one more than tables show.

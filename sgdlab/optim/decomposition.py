@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.data.constant import EPSILON, FEW
+from sgdlab.data.constant import FEW
+from sgdlab.uncertainty.rounding import EPSILON
 
 Floats = NDArray[np.float64]
 

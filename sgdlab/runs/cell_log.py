@@ -13,6 +13,7 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.runs.reading import SCHEMA_VERSION, CellName, Count, Log, Number, Word, check_same
 from sgdlab.runs.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions
+from sgdlab.uncertainty.means import standard_error
 
 FOLDS_REMARK = (
     "validation losses of a fold are measured where a training stops, after no other epoch"
@@ -58,7 +59,7 @@ class CellResult:
         values = self._values(name)
         if len(values) < 2:
             return math.nan
-        return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+        return standard_error(values)
 
     def _values(self, name: str) -> NDArray[np.float64]:
         """One of each fold, the mean over its replicates; or one of each replicate."""

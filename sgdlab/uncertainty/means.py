@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.uncertainty.rounding import differences, without_rounding
 from sgdlab.uncertainty.student_t import is_clear
 
 
@@ -27,10 +28,15 @@ def differ(one: Mean, other: Mean) -> bool:
     """
     error = math.hypot(one.standard_error, other.standard_error)
     fewer = min(one.n_replicates, other.n_replicates)
-    return is_clear(one.value - other.value, error, fewer - 1)
+    return is_clear(float(differences(one.value, other.value)), error, fewer - 1)
+
+
+def standard_error(values: NDArray[np.float64]) -> float:
+    """That of the mean of at least two numbers; 0 where they are equal but for rounding."""
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    return float(without_rounding(error, np.max(np.abs(values))))
 
 
 def mean_of(values: NDArray[np.float64]) -> Mean:
     """The mean of a number of at least two replicates, shape (n_replicates,)."""
-    spread = np.std(values, ddof=1) / math.sqrt(len(values))
-    return Mean(float(np.mean(values)), float(spread), len(values))
+    return Mean(float(np.mean(values)), standard_error(values), len(values))

@@ -8,9 +8,9 @@ import pytest
 from sgdlab.config.model import Data, Train
 from sgdlab.data.dataset import open_dataset
 from sgdlab.errors import UsageError
-from sgdlab.lab.gradient_noise import noise_scale, remedies
+from sgdlab.lab.gradient_noise import remedies, row_gradients
+from sgdlab.lab.gradient_noise.curvatures import row_curvatures
 from sgdlab.lab.gradient_noise.measure import measure_gradient_noise
-from sgdlab.lab.gradient_noise.noise_scale import trace_of_hessian_times_covariance
 from sgdlab.lab.gradient_noise.remedies import measure_remedies
 from sgdlab.lab.gradient_noise.row_gradients import RowGradients
 from sgdlab.lab.gradient_noise.update_noise import UpdateSums, noise_factors
@@ -63,7 +63,7 @@ def test_variances_of_gradients_that_are_nearly_alike(offset, spread):
 @pytest.mark.parametrize("max_bytes", [10**9, 0], ids=["with H", "with products of rows"])
 @pytest.mark.parametrize(("offset", "spread"), FAR)
 def test_noise_along_the_curvature(offset, spread, max_bytes, monkeypatch):
-    monkeypatch.setattr(noise_scale, "MAX_HESSIAN_BYTES", max_bytes)
+    monkeypatch.setattr(row_gradients, "MAX_MATRIX_BYTES", max_bytes)
     X, y = far_rows(offset, spread)
     inputs = [[*exactly(row), Fraction(1)] for row in X]
     deviations = exact_deviations(X, y)
@@ -74,8 +74,9 @@ def test_noise_along_the_curvature(offset, spread, max_bytes, monkeypatch):
         ]
     )
     gradients = at_zero(X, y)
-    found = trace_of_hessian_times_covariance(gradients, gradients.moments())
-    assert found == pytest.approx(float(total), rel=1e-4)
+    found = row_curvatures(gradients, gradients.moments())
+    assert found.of_gradients.mean() == pytest.approx(float(total), rel=1e-4)
+    assert found.of_inputs.mean() == pytest.approx(float(total), rel=1e-4)
 
 
 @pytest.mark.parametrize(("offset", "spread"), FAR)

@@ -52,7 +52,9 @@ def test_a_few_rows_tell_nothing(n_rows):
 
 def share_called(metric, n_rows, draw):
     """How often one of two models is called better or worse; ``draw`` gives both models' errors."""
-    found = (paired_difference(metric, *draw(n_rows)).verdict for _ in range(COUNT))
+    found = (
+        paired_difference(metric, *draw(n_rows), np.zeros(n_rows)).verdict for _ in range(COUNT)
+    )
     return sum(verdict in ("better", "worse") for verdict in found) / COUNT
 
 

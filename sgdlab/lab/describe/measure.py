@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.data.constant import is_constant
 from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_shape import flatten_alike, in_words, remark_on_shapes
@@ -16,6 +17,7 @@ from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.stand_in import stand_in_parts
 from sgdlab.data.transform import check_finite
 from sgdlab.errors import DataError, UsageError
+from sgdlab.evaluation.comparison import constant_prediction
 from sgdlab.optim.losses import Losses, losses_of
 
 # The files of the homework, by their sha256.
@@ -171,7 +173,7 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
         minimum=float(minimum),
         maximum=float(maximum),
         mean=float(mean),
-        std=float(np.sqrt(squares / n_values)),
+        std=_deviation(squares / n_values, mean, n_values),
         sha256=file.sha256,
         is_stand_in=is_stand_in,
         published_as=PUBLISHED.get(file.sha256),
@@ -189,14 +191,21 @@ def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
 
 def _describe_labels(part: str, targets: dict[str, NDArray[np.float64]]) -> LabelDescription:
     y = targets[part]
-    constant = losses_of(targets["ytr"].mean() - y) if "ytr" in targets else None
+    constant = (
+        losses_of(constant_prediction("half_mse", targets["ytr"]) - y) if "ytr" in targets else None
+    )
     return LabelDescription(
         part=part,
         n_rows=len(y),
-        mean=float(y.mean()),
-        std=float(y.std()),
+        mean=constant_prediction("half_mse", y),
+        std=_deviation(float(y.var()), float(y.mean()), len(y)),
         minimum=float(y.min()),
         median=float(np.median(y)),
         maximum=float(y.max()),
         constant_losses=constant,
     )
+
+
+def _deviation(variance: float, mean: float, n_values: int) -> float:
+    """0 where values are equal but for rounding."""
+    return 0.0 if is_constant(variance, mean, n_values) else float(np.sqrt(variance))

@@ -17,7 +17,7 @@ from sgdlab.lab.gradient_noise.power_law import (
     fit_slope,
     measure_growth,
 )
-from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
+from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
 
 
@@ -114,7 +114,7 @@ def measure_gradient_noise(
 
     def measure(with_replacement: bool) -> Sampling:
         families = _families(batch_sizes, n_trials, seed, with_replacement, gradients.n_rows)
-        samples = list(_squared_distances(gradients, families))
+        samples = list(_squared_distances(gradients, moments, families))
         return _sampling(families, samples, moments.trace, fourth, with_replacement)
 
     return GradientNoise(
@@ -170,9 +170,15 @@ def _equivalent(batch_size: int, n_rows: int) -> float:
     return batch_size * (n_rows - 1) / (n_rows - batch_size)
 
 
-def _squared_distances(gradients: RowGradients, families: Sequence[IndexSets]) -> Iterator[Vector]:
-    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows."""
+def _squared_distances(
+    gradients: RowGradients, moments: Moments, families: Sequence[IndexSets]
+) -> Iterator[Vector]:
+    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows.
+
+    Where gradients are alike but for rounding, they do not deviate.
+    """
     per_pass = families_a_pass(gradients, families[0].n_sets)
     for start in range(0, len(families), per_pass):
         for deviations in gradient_deviations(gradients, families[start : start + per_pass]):
+            deviations[:, moments.variance == 0] = 0.0
             yield np.einsum("ij,ij->i", deviations, deviations)

@@ -118,7 +118,7 @@ def _curved(gradients: RowGradients, moments: Moments, no_interval: str | None) 
     if not signal > 0:
         return None, None
     rows = row_curvatures(gradients, moments)
-    noise = float(rows.of_gradients.mean())
+    noise = float(rows.of_gradients.mean()) if moments.trace > 0 else 0.0
     slope = gradients.l2 * gradients.is_penalised * moments.gradient  # H G
     squares = []
     for inputs, _ in gradients.chunks():

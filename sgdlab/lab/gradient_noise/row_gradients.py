@@ -12,6 +12,7 @@ from sgdlab.config.model import Train
 from sgdlab.config.objects import loss_of
 from sgdlab.data.constant import is_constant
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.uncertainty.rounding import differences
 
 Vector = NDArray[np.float64]
 
@@ -111,8 +112,8 @@ class RowGradients:
 
     def derivatives(self, inputs: Vector, targets: Vector) -> Vector:
         """psi of rows that may have been changed since they were handed out, shape (rows,)."""
-        residuals = inputs[:, : len(self.weights)] @ self.weights + self._bias - targets
-        return self._loss.derivative(residuals)
+        predictions = inputs[:, : len(self.weights)] @ self.weights + self._bias
+        return self._loss.derivative(differences(predictions, targets))
 
     def moments(self) -> Moments:
         """In two passes, since a mean may be far larger than what rows deviate from it."""

@@ -17,6 +17,7 @@ from sgdlab.lab.scaling_rule.tuning import Tuning, learning_rates, tune
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
 from sgdlab.uncertainty.means import Mean, mean_of
+from sgdlab.uncertainty.rounding import differences, is_rounding
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def _compare(
     """Every rule at k > 1 against k = 1, whose rules and budgets are all the same."""
     reference = trained[BUDGETS[0], 1, "x 1"][1]
     spread = distance_between(_models(reference))
-    if spread == 0:
+    size = float(np.linalg.norm(_models(reference), axis=1).max())
+    if is_rounding(spread, size):
         hint = "is y constant, or every row the same?"
         raise DataError("k = 1", "all replicates end alike", "noise to compare with", hint)
     return tuple(
@@ -129,8 +131,9 @@ def _scaled(
     spread: float,
 ) -> Scaled:
     train = variant.train(base)
-    pairs = zip(outcomes, reference, strict=True)
-    differences = [outcome.validation_loss - other.validation_loss for outcome, other in pairs]
+    losses, others = (
+        [outcome.validation_loss for outcome in some] for some in (outcomes, reference)
+    )
     apart = np.linalg.norm(_models(outcomes) - _models(reference), axis=1)
     diverged = [outcome.epochs for outcome in outcomes if outcome.status == "diverged"]
     return Scaled(
@@ -142,7 +145,7 @@ def _scaled(
         share_of_limit=train.learning_rate / base.limit,
         epochs=train.epochs,
         n_steps=train.epochs * base.n_rows // train.batch_size,
-        difference=mean_of(np.array(differences)),
+        difference=mean_of(differences(losses, others)),
         distance=float(np.mean(apart)) / spread,
         diverged_epoch=min(diverged, default=None),
     )

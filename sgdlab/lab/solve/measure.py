@@ -212,7 +212,8 @@ def _baseline(
         from_constant = constant - rows.targets
         losses[name] = losses_of(from_constant)
         of_likelihood, of_best = (
-            paired_difference("half_mse", of_model[None], from_constant) for of_model in errors
+            paired_difference("half_mse", of_model[None], from_constant, rows.targets)
+            for of_model in errors
         )
         differences[name] = (of_likelihood, of_best)
     return Baseline(constant, losses, differences)

@@ -10,13 +10,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.data.constant import EPSILON
 from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
 from sgdlab.optim.closed_form import stability_limit
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, number, plain, setting
+from sgdlab.uncertainty.rounding import EPSILON
 
 NOTE = "* L2 is selected on the validation rows; the test rows play no part in it"
 SETS = ("training", "validation", "test")
