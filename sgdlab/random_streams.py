@@ -15,6 +15,7 @@ class Purpose(IntEnum):
     XOR_RESTARTS = 4
     GRADIENT_NOISE = 5
     RESAMPLING = 7
+    FRESH_SUBSET = 8
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:

@@ -133,6 +133,14 @@ class Dataset:
         """sha256 of the four files' hashes."""
         return fingerprint_of(self.arrays)
 
+    def check_unchanged(self) -> None:
+        """Raise DataError if one of the files was changed since it was opened.
+
+        Whatever is stored under the fingerprint is computed before, and stored afterwards.
+        """
+        for array in self.arrays.values():
+            array.check_unchanged()
+
     @cached_property
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row numbers of the training file that train and that validate, both ascending."""

@@ -101,9 +101,10 @@ class Spectrum:
         if l2 == 0 and self.without_l2 is not None:
             weights = self.without_l2
         else:
-            shares = self.singular_values * self.coordinates / (squares + penalty)
-            weights = self.directions @ shares
-        unfitted = self.misfit + np.sum(self.coordinates**2 * penalty / (squares + penalty))
+            along = self.singular_values * self.coordinates / (squares + penalty)
+            weights = self.directions @ along
+        shares = penalty / (squares + penalty)  # before it is multiplied: products may overflow
+        unfitted = self.misfit + np.sum(self.coordinates**2 * shares)
         condition = self.condition_number(l2)
         return Minimum(
             weights=weights,
@@ -258,4 +259,4 @@ def stability_limit(curvature: float) -> float:
     The curvature is the largest eigenvalue of the Hessian, L2 included. Minibatches diverge from
     there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
     """
-    return 2 / curvature
+    return 2 / curvature if curvature > 0 else math.inf

@@ -12,7 +12,14 @@ from pydantic import Field
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.runs.reading import SCHEMA_VERSION, CellName, Count, Log, Number, Word, check_same
-from sgdlab.runs.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions
+from sgdlab.runs.replicate_log import (
+    SMALLEST_NORM,
+    ReplicateLog,
+    ReplicateResult,
+    Status,
+    contradictions,
+    penalty_of,
+)
 from sgdlab.uncertainty.means import standard_error
 
 FOLDS_REMARK = (
@@ -43,7 +50,14 @@ class CellResult:
     @property
     def penalty(self) -> float:
         """The part of L2 in the objective."""
-        return self.cell.train.l2 / 2 * self.mean("weights_squared_norm")
+        l2, norm = self.cell.train.l2, self.mean("weights_squared_norm")
+        penalty = penalty_of(l2, norm)
+        if penalty is not None:
+            return penalty
+        beside = self.mean("validation_loss_regularized") - self.mean("validation_loss")
+        if math.isnan(beside) and norm < SMALLEST_NORM:
+            return l2 / 2 * norm
+        return beside
 
     def mean(self, name: str) -> float:
         """Over replicates and folds, of a number that each training has."""

@@ -26,9 +26,9 @@ class Difference:
         if not error:
             return f"{self.mean:+.3g} ±{'?' if error is None else 0}"
         exponent = int(f"{error:.1e}".partition("e")[2])
-        if exponent < -5 or abs(self.mean) >= 1e7:
+        if exponent < -5 or exponent > 15 or abs(self.mean) >= 1e7:
             digits = max(0, int(f"{self.mean:e}".partition("e")[2]) - exponent + 1)
-            return f"{self.mean:+.{digits}e} ±{error:.1e}"
+            return f"{self.mean:+.{min(digits, 17)}e} ±{error:.1e}"
         places = 1 - exponent
         mean, error = round(self.mean, places), round(error, places)
         return f"{mean:+.{max(0, places)}f} ±{error:.{max(0, places)}f}"

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sgdlab.uncertainty.rounding import differences, without_rounding
 from sgdlab.uncertainty.student_t import is_clear
 
+SMALLEST_SPREAD = 1e-140  # whose square has all of its digits
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -32,8 +34,17 @@ def differ(one: Mean, other: Mean) -> bool:
 
 
 def standard_error(values: NDArray[np.float64]) -> float:
-    """That of the mean of at least two numbers; 0 where they are equal but for rounding."""
-    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    """That of the mean of at least two numbers of any size; NaN if one of them is not finite.
+
+    0 where they are equal but for rounding.
+    """
+    with np.errstate(all="ignore"):
+        spread = np.std(values, ddof=1)
+        if not SMALLEST_SPREAD < spread < np.inf and np.isfinite(values).all():
+            # Squares of deviations do not fit float64, but those in another unit do.
+            _, exponent = np.frexp(np.abs(values).max())
+            spread = np.ldexp(np.std(np.ldexp(values, -exponent), ddof=1), exponent)
+    error = spread / math.sqrt(len(values))
     return float(without_rounding(error, np.max(np.abs(values))))
 
 

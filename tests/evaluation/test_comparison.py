@@ -61,6 +61,19 @@ def test_the_error_of_losses_beyond_the_range_is_not_known():
     assert (found.mean, found.verdict) == (math.inf, "not known")
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e-90, 1e120])
+@pytest.mark.parametrize(("share", "word"), [(1.0, "no clear difference"), (0.5, "better")])
+def test_errors_of_any_size_are_told_from_noise(size, share, word):
+    """Squares of differences between squared errors leave the range of float64."""
+    rng = np.random.default_rng(5)
+    baseline, errors = rng.standard_normal((2, 200))
+    errors *= share
+    usual = paired_difference("half_mse", errors[None, :], baseline, np.zeros(200))
+    found = paired_difference("half_mse", errors[None, :] * size, baseline * size, np.zeros(200))
+    assert (usual.verdict, found.verdict) == (word, word)
+    assert found.standard_error == pytest.approx(size**2 * usual.standard_error, rel=1e-9, abs=0)
+
+
 @pytest.mark.parametrize(("folds", "end"), [(None, "(better)"), (3, "folds share training rows")])
 def test_cross_validation_says_what_its_error_leaves_out(folds, end, write_config, tmp_path):
     validation = {"folds": folds} if folds else {"fraction": 0.25}

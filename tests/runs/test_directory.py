@@ -138,7 +138,7 @@ def test_what_an_older_sgdlab_wrote_is_refused_with_what_to_do(config, options, 
         assert sgdlab("grid-search", config, *runs, "--quiet") == (
             4,
             "",
-            f"sgdlab: error: {file}: schema_version 1, which an older sgdlab wrote; expected 2"
+            f"sgdlab: error: {file}: schema_version 1, which an older sgdlab wrote; expected 3"
             " (move the run's folder away, or start over with --fresh)\n",
         )
         file.write_bytes(good)

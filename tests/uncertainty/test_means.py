@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgdlab.uncertainty.means import Mean, differ, mean_of
+from sgdlab.uncertainty.means import Mean, differ, mean_of, standard_error
 
 
 def test_means_and_when_they_differ():
@@ -38,3 +38,16 @@ def test_replicates_that_are_alike_differ_if_they_are_not_the_same():
     assert not differ(same, same)
     assert not differ(same, Mean(math.nan, math.nan, 3))
     assert not differ(same, Mean(1e300, math.inf, 3))
+
+
+@pytest.mark.parametrize("size", [1e300, 1e200, 1e-200, 1e-300])
+def test_a_standard_error_of_numbers_of_any_size(size):
+    found = standard_error(size * np.array([1.0, 2.0, 6.0]))
+    assert found == pytest.approx(size * np.sqrt(7 / 3), rel=1e-14, abs=0)
+
+
+def test_a_standard_error_of_equal_numbers_and_of_none():
+    assert standard_error(np.full(3, 0.1)) < 1e-16
+    assert standard_error(np.zeros(2)) == 0.0
+    assert np.isnan(standard_error(np.array([1.0, np.inf])))
+    assert np.isnan(standard_error(np.array([np.nan, 1.0])))

@@ -20,6 +20,8 @@ from sgdlab.errors import DataError, UsageError
 from sgdlab.evaluation.comparison import constant_prediction
 from sgdlab.optim.losses import Losses, losses_of
 
+HEADROOM = 40  # as a power of two, which rounds nothing: more than values are ever added up
+
 # The files of the homework, by their sha256.
 PUBLISHED = {
     "1b36355263268eb4a00032854887377a54f91e83398c28345880e1214f6273ef": "Xtr, 5000 rows",
@@ -88,7 +90,7 @@ class Description:
 
 
 def describe(folder: Path, prefix: str | None = None) -> Description:
-    """Read all arrays of a folder; a figure beyond the range of float64 is infinite or NaN.
+    """Read all arrays of a folder; a figure beyond the range of float64 is infinite.
 
     Parameters
     ----------
@@ -162,8 +164,12 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
         minimum, maximum = min(minimum, values.min()), max(maximum, values.max())
         total += values.sum()
     mean = total / n_values
+    if not np.isfinite(mean):
+        total = sum(np.ldexp(values, -HEADROOM).sum() for values in _chunks(file))
+        mean = np.ldexp(total / n_values, HEADROOM)
+    unit = _unit(minimum, maximum)
     for values in _chunks(file):
-        squares += np.square(values - mean).sum()
+        squares += np.square(np.ldexp(values, -unit) - np.ldexp(mean, -unit)).sum()
     return FileDescription(
         part=part,
         path=file.path,
@@ -173,11 +179,16 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
         minimum=float(minimum),
         maximum=float(maximum),
         mean=float(mean),
-        std=_deviation(squares / n_values, mean, n_values),
+        std=float(np.ldexp(_deviation(squares / n_values, np.ldexp(mean, -unit), n_values), unit)),
         sha256=file.sha256,
         is_stand_in=is_stand_in,
         published_as=PUBLISHED.get(file.sha256),
     )
+
+
+def _unit(minimum: float, maximum: float) -> int:
+    """The power of two in which squares of such values stay within float64; it rounds nothing."""
+    return int(np.frexp(max(abs(minimum), abs(maximum)))[1]) + 1
 
 
 def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
@@ -191,19 +202,28 @@ def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
 
 def _describe_labels(part: str, targets: dict[str, NDArray[np.float64]]) -> LabelDescription:
     y = targets[part]
-    constant = (
-        losses_of(constant_prediction("half_mse", targets["ytr"]) - y) if "ytr" in targets else None
-    )
+    constant = losses_of(_mean_and_std(targets["ytr"])[0] - y) if "ytr" in targets else None
+    mean, std = _mean_and_std(y)
     return LabelDescription(
         part=part,
         n_rows=len(y),
-        mean=constant_prediction("half_mse", y),
-        std=_deviation(float(y.var()), float(y.mean()), len(y)),
+        mean=mean,
+        std=std,
         minimum=float(y.min()),
-        median=float(np.median(y)),
+        median=float(np.ldexp(np.median(np.ldexp(y, -2)), 2)),
         maximum=float(y.max()),
         constant_losses=constant,
     )
+
+
+def _mean_and_std(y: NDArray[np.float64]) -> tuple[float, float]:
+    unit = _unit(y.min(), y.max()) + HEADROOM
+    scaled = np.ldexp(y, -unit)
+    mean, std = (
+        constant_prediction("half_mse", scaled),
+        _deviation(float(scaled.var()), float(scaled.mean()), len(y)),
+    )
+    return float(np.ldexp(mean, unit)), float(np.ldexp(std, unit))
 
 
 def _deviation(variance: float, mean: float, n_values: int) -> float:

@@ -117,8 +117,11 @@ def _curved(gradients: RowGradients, moments: Moments, no_interval: str | None) 
     signal = curvature_along(gradients, moments.gradient)
     if not signal > 0:
         return None, None
+    if moments.trace == 0:
+        alike = np.zeros(gradients.n_rows)
+        return 0.0, _of_population(signal, 0.0, alike, alike, no_interval)
     rows = row_curvatures(gradients, moments)
-    noise = float(rows.of_gradients.mean()) if moments.trace > 0 else 0.0
+    noise = float(rows.of_gradients.mean())
     slope = gradients.l2 * gradients.is_penalised * moments.gradient  # H G
     squares = []
     for inputs, _ in gradients.chunks():

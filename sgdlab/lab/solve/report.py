@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +14,7 @@ from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
 from sgdlab.optim.closed_form import stability_limit
 from sgdlab.report.layout import new_table, new_title
-from sgdlab.report.numbers import ABSENT, number, plain, setting
+from sgdlab.report.numbers import ABSENT, length, number, plain, setting
 from sgdlab.uncertainty.rounding import EPSILON
 
 NOTE = "* L2 is selected on the validation rows; the test rows play no part in it"
@@ -196,4 +195,4 @@ def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:
 
 
 def _norm(fit: Fit) -> float:
-    return float(np.linalg.norm(fit.minimum.weights))
+    return length(fit.minimum.weights)
