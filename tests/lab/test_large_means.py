@@ -74,8 +74,9 @@ def test_noise_along_the_curvature(offset, spread, max_bytes, monkeypatch):
         ]
     )
     gradients = at_zero(X, y)
-    found = row_curvatures(gradients, gradients.moments()).of_gradients.mean()
-    assert found == pytest.approx(float(total), rel=1e-4)
+    found = row_curvatures(gradients, gradients.moments())
+    assert found.of_gradients.mean() == pytest.approx(float(total), rel=1e-4)
+    assert found.of_inputs.mean() == pytest.approx(float(total), rel=1e-4)
 
 
 @pytest.mark.parametrize(("offset", "spread"), FAR)
