@@ -219,10 +219,8 @@ def _describe_labels(part: str, targets: dict[str, NDArray[np.float64]]) -> Labe
 def _mean_and_std(y: NDArray[np.float64]) -> tuple[float, float]:
     unit = _unit(y.min(), y.max()) + HEADROOM
     scaled = np.ldexp(y, -unit)
-    mean, std = (
-        constant_prediction("half_mse", scaled),
-        _deviation(float(scaled.var()), float(scaled.mean()), len(y)),
-    )
+    mean = constant_prediction("half_mse", scaled)
+    std = _deviation(float(scaled.var()), float(scaled.mean()), len(y))
     return float(np.ldexp(mean, unit)), float(np.ldexp(std, unit))
 
 

@@ -46,6 +46,7 @@ def stops(problem: Problem, order: str, marks: Sequence[int]) -> Stops:
     return Stops(steps, steps % length == 0)
 
 
+@np.errstate(all="ignore")  # what diverges leaves the range of float64
 def excess_histories(
     problem: Problem,
     descents: Sequence[Descent],
@@ -72,8 +73,7 @@ def excess_histories(
             kernel.start_epoch(epoch_rows)
         kernel.step(np.take(problem.X, rows, axis=0), problem.y[rows])
         is_on = last_steps >= step
-        with np.errstate(over="ignore", invalid="ignore"):
-            histories[is_on, n] = problem.excess(kernel.weights[is_on], kernel.bias[is_on])
+        histories[is_on, n] = problem.excess(kernel.weights[is_on], kernel.bias[is_on])
     return histories
 
 

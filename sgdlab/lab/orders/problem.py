@@ -112,7 +112,7 @@ def make_problem(
     of_constant = _gradient_noise((y.mean() if bias is None else bias) - y, inputs)
     sizes = np.sqrt(np.mean(np.square(inputs), axis=0))
     rounding = rounding_of_fit(minimum, sizes[: X.shape[1]], y) * np.linalg.norm(sizes)
-    smallest = max(SMALLEST_NOISE * of_constant, float(rounding) ** 2)
+    smallest = max(SMALLEST_NOISE * of_constant, float(np.square(rounding)))
     return Problem(X, y, batch_size, l2, bias is None, minimum, eigenvalue + l2, noise, smallest)
 
 
