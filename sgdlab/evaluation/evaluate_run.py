@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights
 from sgdlab.system.blas import blas_threads
+from sgdlab.words.metrics import METRICS
 
 NamedRows = dict[str, RowSet]
 Arrays = Mapping[str, NDArray[Any]]
@@ -121,7 +123,7 @@ class _Evaluation:
             evaluated = [self._evaluated(name, rows, logged[name]) for name, rows in named.items()]
             if dataset.shape.folds is not None:
                 evaluated.insert(1, self._out_of_fold(dataset, logged["validation"]))
-            doubts = tuple(map(_unlike_the_log, filter(_is_unlike_the_log, evaluated)))
+            doubts = tuple(chain.from_iterable(map(_unlike_the_log, evaluated)))
             return self._outcome(evaluated, is_stand_in(dataset.arrays), doubts)
 
     def on_other_rows(self, arrays: Mapping[str, RowArray]) -> EvaluationResult:
@@ -229,16 +231,12 @@ def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experimen
         raise DataError(str(folder), found, "them unchanged", hint)
 
 
-def _is_unlike_the_log(found: EvaluatedRows) -> bool:
-    return found.is_as_logged is False
-
-
-def _unlike_the_log(found: EvaluatedRows) -> str:
-    """One sentence on losses that the run's log has otherwise."""
-    names = (("half-MSE", "half_mse"), ("MAE", "mae"))
-    pairs = [
-        f"{label} {getattr(found.losses, name):.9g} instead of {logged:.9g}"
-        for label, name in names
-        if math.isfinite(logged := getattr(found.logged, name))
-    ]
-    return f"{found.rows}: not what was logged, beyond rounding: {', '.join(pairs)}"
+def _unlike_the_log(found: EvaluatedRows) -> Iterator[str]:
+    """A sentence on losses that the run's log has otherwise."""
+    if found.unlike_log:
+        pairs = [
+            f"{METRICS[name].label} {getattr(found.losses, name):.9g}"
+            f" instead of {getattr(found.logged, name):.9g}"
+            for name in found.unlike_log
+        ]
+        yield f"{found.rows}: not what was logged, beyond rounding: {', '.join(pairs)}"

@@ -29,8 +29,8 @@ class EvaluatedRows:
         Absolute errors, of all replicates together: nine in ten are at most the first.
     logged
         The losses as the run's log has them; NaN where it has not.
-    is_as_logged
-        Whether they are the same but for rounding; None if nothing was logged.
+    unlike_log
+        Which of them, ``half_mse`` or ``mae``, are others than were logged, beyond rounding.
     step
         From the weights of replicate 0; None if it is not wanted, or each fold has its own weights.
     """
@@ -43,13 +43,20 @@ class EvaluatedRows:
     constant_losses: Losses
     difference: Difference
     logged: Losses
-    is_as_logged: bool | None
+    unlike_log: tuple[str, ...]
     step: MaeStep | None
 
     @property
     def logged_loss(self) -> float | None:
         """``losses.half_mse`` as the run's log has it; None if it has not."""
         return None if math.isnan(self.logged.half_mse) else self.logged.half_mse
+
+    @property
+    def is_as_logged(self) -> bool | None:
+        """Whether the losses are those of the log but for rounding; None if it has none."""
+        if math.isnan(self.logged.half_mse) and math.isnan(self.logged.mae):
+            return None
+        return not self.unlike_log
 
     @classmethod
     def of(
@@ -61,7 +68,6 @@ class EvaluatedRows:
         step: MaeStep | None = None,
     ) -> "EvaluatedRows":
         """What is reported of some scores."""
-        was_logged = not (math.isnan(logged.half_mse) and math.isnan(logged.mae))
         return cls(
             rows,
             len(scores.targets),
@@ -70,6 +76,6 @@ class EvaluatedRows:
             scores.constant_losses,
             scores.difference,
             logged,
-            rounding.explains(scores.losses, logged) if was_logged else None,
+            rounding.unexplained(scores.losses, logged),
             step,
         )

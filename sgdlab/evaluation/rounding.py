@@ -58,10 +58,12 @@ class Rounding:
             float(np.mean(rounding)),
         )
 
-    def explains(self, found: Losses, logged: Losses) -> bool:
-        """Whether what is found is what was logged; what was not logged is not compared."""
-        return _is_near(found.half_mse, logged.half_mse, self.half_mse) and _is_near(
-            found.mae, logged.mae, self.mae
+    def unexplained(self, found: Losses, logged: Losses) -> tuple[str, ...]:
+        """Which of the losses are not what was logged; what was not logged is not compared."""
+        return tuple(
+            name
+            for name in ("half_mse", "mae")
+            if not _is_near(getattr(found, name), getattr(logged, name), getattr(self, name))
         )
 
 

@@ -119,7 +119,8 @@ def test_a_loss_that_was_logged_otherwise_is_told_in_one_line(
     (warning,) = result.warnings
     assert warning.startswith(f"{rows}: not what was logged, beyond rounding: ")
     assert f"instead of {logged:.9g}" in warning
-    assert label in warning
+    assert warning.split(": ")[2].startswith(f"{label} ")
+    assert warning.count("instead of") == 1
     flat = " ".join(shown(result).split())
     assert warning in flat
     assert warning not in " ".join(shown(good).split())
