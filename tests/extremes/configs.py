@@ -11,6 +11,7 @@ ORDERS = ["in_order", "shuffle_once", "shuffle_each_epoch", "with_replacement", 
 SCHEDULES = ["constant", "constant", "exponential", "step", "inverse_time", "cosine"]
 EXTREMES = [5e-324, 1e-320, 1e-300, 1e-200, 1e-100, 1e-30, 1e30, 1e100, 1e200, 1e300, 1.7e308]
 SMALLEST_STANDARDIZED = 1e-290  # below, float64 has fewer digits, and so has the deviation
+LARGEST_SQUARED = 1e15  # a gradient of which float32 holds the square, as adam remembers it
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ def extreme(seed: int, number: int) -> Extreme:
     if rng.random() < 0.5:
         run["trajectories_per_block"] = int(rng.integers(1, 5))
     train, grid = _hyperparameters(rng, n_rows, divided, y_size, n_columns)
+    gradient = divided * max(1.0, y_size)
+    if train["optimizer"] == "adam" and not 1 / LARGEST_SQUARED < gradient < LARGEST_SQUARED:
+        precision = "float64"
     train["precision"] = precision
     config = {"data": data, "train": train, "grid": grid, "run": run}
     if rng.random() < 0.3:
