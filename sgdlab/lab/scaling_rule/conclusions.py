@@ -51,10 +51,10 @@ def _part(result: ScalingRule, verdict: str, found: list[Scaled]) -> str:
             return f"diverges {where} ({last.n_diverged} of {n_replicates} replicates)"
         case Exactly() as exactly if verdict == "same":
             rounding = "but for rounding" if exactly.apart else "in every bit"
-            return f"holds {where}: without chance every model ends where k = 1 does, {rounding}"
+            return f"holds {where}: without chance the model ends where k = 1 does, {rounding}"
         case Exactly() as exactly:
-            far = f"{exactly.apart:.2g} of the model's length away at k = {last.factor}"
-            return f"fails {where}: without chance every model ends elsewhere than k = 1, {far}"
+            far = f"{exactly.apart:.2g} of its length from that of k = 1 at k = {last.factor}"
+            return f"does not hold exactly {where}: without chance the model ends {far}"
         case Law() as law if verdict == "holds":
             within = f"within {result.margin:g} of the spread at k = 1"
             return f"holds here {where}: energy distance, means and spread stay {within}"

@@ -138,7 +138,7 @@ def train_at_one(base: Base, dataset: Dataset, run: Run, observer: Observer) -> 
         rate = f"learning rate {train.learning_rate:.3g}, {train.learning_rate / base.limit:.2g}"
         found = (
             f"{len(diverged)} of {len(outcomes)} replicates diverged, the first in epoch "
-            f"{min(diverged)} ({rate} of the stability limit)"
+            f"{min(diverged)} ({rate} times the stability limit)"
         )
         raise NothingToSelectError(
             "k = 1", found, "a training to compare with", "give a smaller `learning_rate`"
