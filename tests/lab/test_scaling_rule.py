@@ -132,7 +132,7 @@ def test_a_rule_breaks_where_the_curvature_says(config, arrays):
     row = next(row for row in report.rows(found) if row["rule"] == "x k")
     assert row["validation_loss_difference"] is row["distance"] is row["p"] is None
     said = " ".join(report.sentences(result))
-    assert said.count("diverges at k = 8 (4 of 4 replicates)") == 2
+    assert said.count("breaks down at k = 8: 4 of 4 replicates diverge") == 2
     assert "diverged here: times k at k = 8." in said
 
 
@@ -280,7 +280,7 @@ def test_a_rule_that_diverges_leaves_the_others_their_verdicts(config, result):
         "unclear",
     }
     text = json.dumps(table, allow_nan=False)
-    assert "diverges at k = 8 (12 of 12 replicates)" in text
+    assert "breaks down at k = 8: 12 of 12 replicates diverge" in text
 
 
 def test_far_too_few_replicates_give_no_verdict(config):

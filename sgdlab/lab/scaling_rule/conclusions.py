@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 
-from sgdlab.lab.scaling_rule.comparison import FEWEST_FOR_A_VERDICT, Exactly, Law
+from sgdlab.lab.scaling_rule.comparison import FEWEST_FOR_A_VERDICT, MOST_TO_TELL, Exactly, Law
 from sgdlab.lab.scaling_rule.design import BUDGETS, RULES
 from sgdlab.lab.scaling_rule.measure import Scaled, ScalingRule
 from sgdlab.lab.scaling_rule.tuning import Tuning
@@ -48,7 +48,7 @@ def _part(result: ScalingRule, verdict: str, found: list[Scaled]) -> str:
     where = f"at k = {', '.join(str(scaled.factor) for scaled in found)}"
     match last.against_one:
         case None:
-            return f"diverges {where} ({last.n_diverged} of {n_replicates} replicates)"
+            return f"breaks down {where}: {last.n_diverged} of {n_replicates} replicates diverge"
         case Exactly() as exactly if verdict == "same":
             rounding = "but for rounding" if exactly.apart else "in every bit"
             return f"holds {where}: without chance the model ends where k = 1 does, {rounding}"
@@ -72,7 +72,7 @@ def _how_many(result: ScalingRule, found: list[Scaled]) -> str:
     needed = [law.replicates_to_tell(result.margin) for law in laws]
     known = [number for number in needed if number is not None]
     if len(known) < len(needed):
-        return ", nor with any number up to 10,000 that these let expect"
+        return f"; more than {MOST_TO_TELL:,} would be needed"
     return f"; about {max(known)} would tell"
 
 

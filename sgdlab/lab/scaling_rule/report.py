@@ -114,7 +114,7 @@ def _notes(result: ScalingRule) -> Iterator[str]:
         return
     yield "between 95 % bounds, in spreads: mean distances of two replicates of k = 1"
     yield "distance: energy distance of weights and bias from k = 1, independent replicates"
-    yield "means: distance of the means; spread: more or less of it; paired replicates"
+    yield "means: how far apart they are; spread: its change; both from paired replicates"
     yield "p: of equal laws, by relabelling replicates, for all rows together (Holm)"
     yield f"holds: all bounds within {result.margin:g}; fails: p < 0.05, and one beyond"
 
