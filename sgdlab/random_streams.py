@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     GRADIENT_NOISE = 5
     RESAMPLING = 7
     FRESH_SUBSET = 8
+    PERMUTATION = 9
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:
