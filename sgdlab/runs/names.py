@@ -15,7 +15,7 @@ from sgdlab.observer import Observer
 from sgdlab.runs.directory import Arrays, RunDirectory
 
 # Raised whenever the results of some config change in any bit.
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 
 
 def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:
