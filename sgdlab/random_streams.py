@@ -14,8 +14,9 @@ class Purpose(IntEnum):
     SAMPLING = 3
     XOR_RESTARTS = 4
     GRADIENT_NOISE = 5
-    BOOTSTRAP = 6
     RESAMPLING = 7
+    FRESH_SUBSET = 8
+    PERMUTATION = 9
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:

@@ -37,7 +37,6 @@ from sgdlab.lab.subject import Answer, open_subject
 from sgdlab.lab.xor.measure import XorStudy, study_xor
 from sgdlab.lab.xor.network import train_restarts
 from sgdlab.observer import Observer
-from sgdlab.planning.plan import n_threads
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.names import find_run
 from sgdlab.search import planned
@@ -231,11 +230,11 @@ def orders(
     options: OrdersOptions | None = None,
     observer: Observer | None = None,
 ) -> Answer[OrdersResult]:
-    """Noise floors with replacement, shuffled once and reshuffled, over learning rates."""
+    """Noise floors by the order of the rows, over learning rates, and what a training leaves."""
     observer = observer or Observer()
     with open_subject(Path(config_path), overrides, cell, observer) as subject:
-        threads, options = n_threads(subject.config.run), options or OrdersOptions()
-        result = measure_orders(subject.train, subject.dataset, threads, options, observer)
+        run, options = subject.config.run, options or OrdersOptions()
+        result = measure_orders(subject.train, subject.dataset, run, options, observer)
         return Answer(subject.about, result)
 
 

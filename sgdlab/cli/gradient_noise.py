@@ -27,7 +27,10 @@ def gradient_noise(
         ),
     ] = None,
     trials: Annotated[
-        int, typer.Option(min=2, max=10_000, help="Minibatches of each size and kind.")
+        int,
+        typer.Option(
+            min=2, max=10_000, help="Minibatches of each size and kind; 100 give an interval."
+        ),
     ] = 500,
     seed: Seed = 0,
     remedies: Annotated[

@@ -22,7 +22,12 @@ def scaling_rule(
             help="Values of k, from 1 upwards; by default 1,2,4,8.",
         ),
     ] = None,
-    replicates: Annotated[int, typer.Option(min=2, max=1000, help="Of every training.")] = 10,
+    replicates: Annotated[
+        int, typer.Option(min=4, max=10_000, help="Of every training; a verdict needs 10.")
+    ] = 30,
+    margin: Annotated[
+        float, typer.Option(help="Of the spread at k = 1: a smaller difference does not matter.")
+    ] = 0.1,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="At k = 1; by default the largest is the config's.")
     ] = None,
@@ -40,6 +45,6 @@ def scaling_rule(
     from sgdlab.lab.scaling_rule import report
 
     k = workflows.ScalingOptions.factors if factors is None else tuple(factors)
-    options = workflows.ScalingOptions(k, replicates, epochs, batch_size, learning_rate)
+    options = workflows.ScalingOptions(k, replicates, epochs, batch_size, learning_rate, margin)
     result = workflows.scaling_rule(config, overrides or (), cell, options, observer(quiet))
     show_with(format, report, result)

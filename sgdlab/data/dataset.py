@@ -18,18 +18,16 @@ from sgdlab.data.folds import Fold, assign_folds
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
+from sgdlab.data.row_shape import flatten_alike, remark_on_shapes
 from sgdlab.data.rows import RowSet
 from sgdlab.data.shape import Shape, shape_of
-from sgdlab.data.statistics import column_statistics
+from sgdlab.data.statistics import Statistics, column_statistics
 from sgdlab.data.transform import Transform, check_finite
 from sgdlab.errors import DataError, UsageError, reason
 from sgdlab.random_streams import Purpose, generator
 
 PARTS = ("Xtr", "ytr", "Xte", "yte")
 PAIRS = (("Xtr", "ytr"), ("Xte", "yte"))
-
-# Mean and standard deviation of columns, shapes (n_features,); None where they are not wanted.
-Statistics = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]
 
 
 def array_paths(folder: Path, prefix: str) -> dict[str, Path]:
@@ -112,8 +110,8 @@ class Dataset:
     @cached_property
     def transform(self) -> Transform:
         """What is done to X, with statistics of the training rows alone."""
-        [(mean, scale)] = self._statistics(None) or [(None, None)]
-        return Transform(self.config.divide_by, mean, scale)
+        [statistics] = self._statistics(None) or [Statistics()]
+        return Transform(self.config.divide_by, *statistics)
 
     @cached_property
     def held_out(self) -> NDArray[np.int64]:
@@ -125,10 +123,10 @@ class Dataset:
     def folds(self) -> tuple[Fold, ...]:
         """Each with the statistics of its own training rows; the file is read once for all."""
         n_folds = self.shape.folds or 0
-        statistics = self._statistics(self.held_out) or [(None, None)] * n_folds
+        statistics = self._statistics(self.held_out) or [Statistics()] * n_folds
         return tuple(
-            Fold(self.arrays["Xtr"], self.held_out, number, Transform(mean=mean, scale=scale))
-            for number, (mean, scale) in enumerate(statistics)
+            Fold(self.arrays["Xtr"], self.held_out, number, Transform(1.0, *of_fold))
+            for number, of_fold in enumerate(statistics)
         )
 
     @cached_property
@@ -137,9 +135,23 @@ class Dataset:
         return {part: array.sha256 for part, array in self.arrays.items()}
 
     @property
+    def remarks(self) -> list[str]:
+        """Sentences on what looks like a mistake, and need not be one."""
+        train, test = self.arrays["Xtr"], self.arrays["Xte"]
+        return remark_on_shapes("Xtr", train.row_shape, "Xte", test.row_shape)
+
+    @property
     def fingerprint(self) -> str:
         """sha256 of the four files' hashes."""
         return fingerprint_of(self.arrays)
+
+    def check_unchanged(self) -> None:
+        """Raise DataError if one of the files was changed since it was opened.
+
+        Whatever is stored under the fingerprint is computed before, and stored afterwards.
+        """
+        for array in self.arrays.values():
+            array.check_unchanged()
 
     @cached_property
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -180,6 +192,10 @@ class Dataset:
         if train.n_features != test.n_features:
             found = f"shapes {train.shape} and {test.shape}"
             raise DataError(f"{train.name}, {test.name}", found, "rows of equal size")
+        if not flatten_alike(train.row_shape, test.row_shape):
+            found = f"shapes {train.shape} and {test.shape}"
+            hint = "transpose one of them"
+            raise DataError(f"{train.name}, {test.name}", found, "rows of equal shape", hint)
 
 
 @contextmanager

@@ -1,15 +1,14 @@
 """Arrays that a caller holds in memory, in place of files."""
 
 import io
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from sgdlab.data.row_array import RowArray, Rows, hash_bytes
+from sgdlab.data.row_array import ReadInto, RowArray, Rows
 from sgdlab.errors import DataError
 
 
@@ -31,7 +30,7 @@ class MemoryArray(RowArray):
     """
 
     def __init__(self, name: str, array: NDArray[Any]) -> None:
-        self.name = name
+        self.name, self.stamp = name, None
         if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
             raise self.error(type(array).__name__, "a numpy array", "numpy.asarray makes one")
         self._check_dtype(array.dtype)
@@ -49,15 +48,22 @@ class MemoryArray(RowArray):
         values[...] = chosen.reshape(values.shape)
         return values
 
-    @cached_property
-    def sha256(self) -> str:
-        """That of the file that ``numpy.save`` would make of it."""
-        array = self._array.T if self.is_fortran else self._array
-        numbers = array.reshape(-1).view(np.uint8)
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file that ``numpy.save`` would make of it."""
+        return len(self._head) + self._array.nbytes
+
+    @property
+    def _head(self) -> bytes:
         stream = io.BytesIO()
         header = npy_format.header_data_from_array_1_0(self._array)
         npy_format.write_array_header_1_0(stream, header)
-        head = stream.getvalue()
+        return stream.getvalue()
+
+    def _hash(self, hash_bytes: Callable[[int, ReadInto], str]) -> str:
+        """That of the file that ``numpy.save`` would make of it."""
+        array = self._array.T if self.is_fortran else self._array
+        numbers, head = array.reshape(-1).view(np.uint8), self._head
 
         def read_into(offset: int, buffer: memoryview) -> None:
             n_of_head = max(0, min(len(buffer), len(head) - offset))
@@ -65,7 +71,7 @@ class MemoryArray(RowArray):
             start = offset + n_of_head - len(head)
             buffer[n_of_head:] = numbers[start : start + len(buffer) - n_of_head].data
 
-        return hash_bytes(len(head) + len(numbers), read_into)
+        return hash_bytes(self.n_bytes, read_into)
 
 
 def in_memory(arrays: Mapping[str, NDArray[Any]], parts: Sequence[str]) -> dict[str, RowArray]:

@@ -12,9 +12,8 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from sgdlab.data.row_array import RowArray, Rows, hash_bytes
+from sgdlab.data.row_array import FileStamp, ReadInto, RowArray, Rows
 from sgdlab.errors import DataError, reason
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -44,13 +43,15 @@ class NpyFile(RowArray):
         If the file is absent, not a regular file, or not exactly what its header says.
     """
 
+    stamp: FileStamp
+
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
         self._stream = _open_regular(path)
         self._lock = threading.Lock()
         try:
             with self._reading():
-                self._signature = _signature(os.fstat(self._stream.fileno()))
+                self.stamp = FileStamp.of(os.fstat(self._stream.fileno()))
                 self.shape, self.is_fortran, self.dtype = self._read_header()
                 self._offset = self._stream.tell()
             self._check_shape()
@@ -75,7 +76,7 @@ class NpyFile(RowArray):
     @property
     def n_bytes(self) -> int:
         """Size of the whole file."""
-        return self._signature[0]
+        return self.stamp.n_bytes
 
     def read_rows(self, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """See :meth:`RowArray.read_rows`; they are read in the order of the file, each once.
@@ -122,12 +123,23 @@ class NpyFile(RowArray):
                     os.POSIX_FADV_WILLNEED,
                 )
 
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of all bytes; beyond 1 GB, of the size and of 1000 evenly spread pieces."""
+    def check_unchanged(self) -> None:
+        """Raise DataError if the file was changed, replaced or removed since it was opened.
+
+        All that was read before stood in the file then.
+        """
+        try:
+            now = FileStamp.of(os.stat(self.path))
+        except OSError as error:
+            raise self.error(f"{reason(error)} while in use", "it to stay") from None
+        if now != self.stamp:
+            raise self._changed()
+
+    def _hash(self, hash_bytes: Callable[[int, ReadInto], str]) -> str:
         with self._lock:
-            self._check_unchanged()
-            return hash_bytes(self.n_bytes, self._read_into)
+            found = hash_bytes(self.n_bytes, self._read_into)
+            self.check_unchanged()
+            return found
 
     def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         """Shape, Fortran order and dtype, by numpy's own reader, fed with bounded bytes."""
@@ -165,20 +177,12 @@ class NpyFile(RowArray):
             raise self.error(f"{self.n_bytes} bytes", f"{expected}, {header}", hint)
         self._check_has_values()
 
-    def _check_unchanged(self) -> None:
-        try:
-            now = _signature(os.stat(self.path))
-        except OSError as error:
-            raise self.error(f"{reason(error)} while in use", "it to stay") from None
-        if now != self._signature:
-            raise self._changed()
-
     def _read_ascending(self, rows: Rows, into: NDArray[Any]) -> None:
         """Distinct rows in ascending order; a slice has a start and a stop."""
         with self._lock:
-            self._check_unchanged()
             read = self._read_columns if self.is_fortran else self._read_runs
             read(rows, into)
+            self.check_unchanged()  # afterwards, or it could have changed meanwhile
 
     def _read_runs(self, rows: Rows, into: NDArray[Any]) -> None:
         """Rows of a C-ordered file; neighbours are read together."""
@@ -242,7 +246,3 @@ def _runs(rows: Rows) -> Iterator[tuple[int, slice]]:
     starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
     for start, stop in itertools.pairwise([*starts, len(rows)]):
         yield int(rows[start]), slice(start, stop)
-
-
-def _signature(status: os.stat_result) -> tuple[int, int, int]:
-    return (status.st_size, status.st_mtime_ns, status.st_ino)

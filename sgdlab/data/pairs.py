@@ -1,5 +1,6 @@
 """Any rows with their targets, of a folder that need not hold a whole data set."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from sgdlab.data.dataset import PAIRS, array_paths, check_folder, check_pair, re
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
+from sgdlab.data.row_shape import flatten_alike, in_words, remark_on_shapes
 from sgdlab.data.rows import RowSet
 from sgdlab.data.transform import Transform
 from sgdlab.errors import DataError
@@ -57,15 +59,24 @@ def pairs_in_memory(arrays: Mapping[str, NDArray[Any]]) -> dict[str, RowArray]:
 
 
 def rows_of_pairs(
-    arrays: Mapping[str, RowArray], transform: Transform, dtype: DTypeLike, n_features: int
+    arrays: Mapping[str, RowArray],
+    transform: Transform,
+    dtype: DTypeLike,
+    row_shape: tuple[int, ...],
 ) -> dict[str, RowSet]:
     """All rows of each pair, by the name of X, of a file without its folder.
+
+    Parameters
+    ----------
+    row_shape
+        Of the rows that the weights were trained on.
 
     Raises
     ------
     DataError
-        If X and y do not fit, or a row of X has not ``n_features`` values.
+        If X and y do not fit, or a row of X has not as many values, or another shape.
     """
+    n_features = math.prod(row_shape)
     named = {}
     for X_part, y_part in PAIRS:
         if X_part in arrays:
@@ -74,6 +85,20 @@ def rows_of_pairs(
             if X.n_features != n_features:
                 found = f"{X.n_features} values a row"
                 raise X.error(found, f"the {n_features} that the weights have")
+            if not flatten_alike(X.row_shape, row_shape):
+                found = f"{in_words(X.row_shape)} values a row"
+                expected = f"{in_words(row_shape)}, as the weights were trained on"
+                raise X.error(found, expected, "transpose them")
             targets = read_targets(y, dtype)
             named[Path(X.name).name] = RowSet(X, np.arange(X.n_rows), targets, transform)
     return named
+
+
+def remarks_on_pairs(arrays: Mapping[str, RowArray], row_shape: tuple[int, ...]) -> list[str]:
+    """Sentences on arrays whose rows are flat where the weights' were not, or the other way."""
+    remarks = []
+    for part in ("Xtr", "Xte"):
+        if part in arrays:
+            name, shape = Path(arrays[part].name).name, arrays[part].row_shape
+            remarks += remark_on_shapes(name, shape, "the run's Xtr", row_shape)
+    return remarks

@@ -13,11 +13,15 @@ from sgdlab.data.row_array import RowArray, Rows
 
 @dataclass(frozen=True)
 class Transform:
-    """``(x / divide_by - mean) / scale``; ``mean`` and ``scale`` have shape (n_features,)."""
+    """``(x / divide_by - mean) / scale``; ``mean`` and ``scale`` have shape (n_features,).
+
+    ``is_constant`` says of which columns the scale is no deviation, where that is known.
+    """
 
     divide_by: float = 1.0
     mean: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
+    is_constant: NDArray[np.bool_] | None = None
 
     def apply(self, raw: NDArray[Any], out: NDArray[Any]) -> None:
         """Put transformed rows into ``out``, every step in its dtype; it may be ``raw`` itself."""
@@ -28,7 +32,16 @@ class Transform:
         if self.mean is not None:
             out -= self.mean.astype(out.dtype)
         if self.scale is not None:
-            out /= self.scale.astype(out.dtype)
+            out /= self._scale_in(out.dtype)
+
+    def _scale_in(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """No less than what ``dtype`` can tell from the mean: below are rounding errors alone."""
+        assert self.scale is not None
+        mean = 0.0 if self.mean is None else self.mean
+        resolved = float(np.finfo(dtype).eps) * np.abs(mean)
+        too_fine = self.scale < resolved
+        scale = np.where(too_fine, np.maximum(1.0, resolved), self.scale)
+        return scale.astype(dtype)
 
 
 def check_finite(file: RowArray, values: NDArray[Any], numbers: Rows) -> None:

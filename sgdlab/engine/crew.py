@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Any, Self
 
 Task = Callable[[], Any]
@@ -12,6 +13,7 @@ class Crew:
     """The calling thread and helpers, who all take tasks from one queue.
 
     The calling thread does not wait for a helper to wake up, which takes as long as a small batch.
+    Helpers take numpy's floating-point errors as the calling thread does.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -28,7 +30,8 @@ class Crew:
         """Do all tasks, begun in their order; if one fails, those not begun are left."""
         waiting = deque(tasks)
         n_helpers = min(self._n_helpers, len(waiting) - 1)
-        helpers = [self._pool.submit(_take_from, waiting) for _ in range(n_helpers)]
+        contexts = [copy_context() for _ in range(n_helpers)]
+        helpers = [self._pool.submit(context.run, _take_from, waiting) for context in contexts]
         try:
             _take_from(waiting)
         finally:

@@ -21,10 +21,21 @@ from sgdlab.optim.updates import make_update
 
 
 class DirectKernel(Kernel):
-    """Two products a tile; any optimizer."""
+    """Two products a tile; any optimizer.
+
+    Parameters
+    ----------
+    is_literal
+        Whether all operations have the order of the definition, as :mod:`sgdlab.optim.extremes`
+        asks for.
+    """
 
     def __init__(
-        self, trains: Sequence[Train], weights: NDArray[np.float64], dtype: DTypeLike
+        self,
+        trains: Sequence[Train],
+        weights: NDArray[np.float64],
+        dtype: DTypeLike,
+        is_literal: bool = False,
     ) -> None:
         super().__init__(trains, weights, dtype)
         self._loss = loss_of_stack(trains, self._put)
@@ -35,17 +46,16 @@ class DirectKernel(Kernel):
         self._bias_derivative = np.zeros(len(trains))  # sum over the rows of a batch so far
         self._is_any_bias_trained = bool(column(trains, "train_bias").any())
         self._groups = [
-            _Group(size, members, trains[members], self._V[members])
+            _Group(size, members, trains[members], self._V[members], is_literal)
             for size, members in groups(trains)
         ]
 
     def step(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Train on the next rows of the epoch, shapes (n, n_features) and (n,), any n."""
         first = self._position
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is looked for by the block
-            for stop in self._tile_ends(len(rows)):
-                tile = slice(self._position - first, stop - first)
-                self._tile(rows[tile], targets[tile])
+        for stop in self._tile_ends(len(rows)):
+            tile = slice(self._position - first, stop - first)
+            self._tile(rows[tile], targets[tile])
 
     def _forget(self, members: NDArray[np.bool_]) -> None:
         for group in self._groups:
@@ -148,12 +158,17 @@ class _Group:
     """
 
     def __init__(
-        self, batch_size: int, members: slice, trains: Sequence[Train], weights: NDArray[Any]
+        self,
+        batch_size: int,
+        members: slice,
+        trains: Sequence[Train],
+        weights: NDArray[Any],
+        is_literal: bool,
     ) -> None:
         self.batch_size = batch_size
         self.members = members
         self._learning_rates = LearningRates.of_stack(trains)
-        self._update = make_update(trains, weights)
+        self._update = make_update(trains, weights, is_literal)
         self._trains_bias = column(trains, "train_bias")
         self._moves = np.ones(len(trains))  # 0 for trajectories that are frozen
         self._constant_rate = self._learning_rates.base

@@ -70,7 +70,6 @@ class Kernel(ABC):
     def step(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Train on the next rows of the epoch, shapes (n, n_features) and (n,), any n."""
 
-    @np.errstate(over="ignore", invalid="ignore")
     def predict(self, rows: NDArray[Any], members: slice | NDArray[np.int64]) -> NDArray[Any]:
         """Predictions of some trajectories, shape (n_members, n_rows); they may be infinite."""
         found = predictions(self._V[members], rows)

@@ -19,6 +19,7 @@ from sgdlab.engine.crew import Crew
 from sgdlab.engine.pass_rows import Part, PassRows
 from sgdlab.engine.running_block import BlockEpoch, Outcome, RunningBlock
 from sgdlab.planning.memory import Work
+from sgdlab.planning.plan import Block
 from sgdlab.system.blas import blas_threads
 
 
@@ -51,16 +52,14 @@ def run_pass(work: Work, dataset: Dataset, threads: int) -> Generator[EpochRecor
         If the files hold a value that is not finite, or change.
     """
     plan, rows = work.plan, PassRows(work, dataset)
-    running = [rows.start(block) for block in plan.blocks]
-    n_workers = max(1, min(threads // plan.blas_threads, len(running)))
+    n_workers = max(1, min(threads // plan.blas_threads, len(plan.blocks)))
     with (
         blas_threads(plan.blas_threads),
         Crew(n_workers) as crew,
         ReadAhead(plan.chunk_rows, work.holding.n_chunks) as ahead,
     ):
         workers = _Workers(crew, ahead, plan.chunk_rows)
-        if starting := [block for block in running if block.starts_from_rows]:
-            workers.hand_out(starting, RunningBlock.measure_start, rows.training, rows.own)
+        running = _start(plan.blocks, workers, rows)
         for epoch in itertools.count(1):
             records = _run_epoch(running, workers, rows, epoch - 1)
             yield EpochRecord(epoch, records)
@@ -130,6 +129,20 @@ def _work_on_part(work: Callable[..., None], block: RunningBlock, part: _Once) -
     work(block, *part.value())
 
 
+# A training that diverges leaves the range of its numbers, at places that nobody can list. What has
+# become of it is seen in its losses; so in a whole pass such arithmetic is no error.
+_of_any_size = np.errstate(all="ignore")
+
+
+@_of_any_size
+def _start(blocks: Sequence[Block], workers: _Workers, rows: PassRows) -> list[RunningBlock]:
+    running = [rows.start(block) for block in blocks]
+    if starting := [block for block in running if block.starts_from_rows]:
+        workers.hand_out(starting, RunningBlock.measure_start, rows.training, rows.own)
+    return running
+
+
+@_of_any_size
 def _run_epoch(
     running: Sequence[RunningBlock],
     workers: _Workers,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.config.objects import start_of
@@ -14,6 +14,7 @@ from sgdlab.engine.error_sums import ErrorSums
 from sgdlab.engine.kernels import Arrays, Kernel, put_back
 from sgdlab.engine.validation import Validated, Validation
 from sgdlab.engine.windowed import WindowedKernel
+from sgdlab.optim.extremes import are_extreme, has_extremes
 from sgdlab.optim.losses import losses_of
 from sgdlab.planning.plan import Block
 from sgdlab.words.starts import STARTS
@@ -99,7 +100,8 @@ class RunningBlock:
                 for trajectory in block.trajectories
             ]
         )
-        self._kernel = _kernel(block, trains, weights, targets.dtype, keeps_products)
+        self._dtype = targets.dtype
+        self._kernel = _kernel(block, trains, weights, targets, keeps_products)
         self._alive = np.ones(n_trajectories, dtype=bool)
         self._last_epochs = np.array([trajectory.epochs for trajectory in block.trajectories])
         self._stops = {stop.epoch for trajectory in block.trajectories for stop in trajectory.stops}
@@ -140,9 +142,8 @@ class RunningBlock:
 
     def check_divergence(self) -> None:
         """Stop every trajectory whose running loss is not finite or far above its start."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            running_loss = self._kernel.squared_errors / (2 * self._n_rows)
-            is_small = running_loss <= DIVERGED_FACTOR * self._start_loss
+        running_loss = self._kernel.squared_errors / (2 * self._n_rows)
+        is_small = running_loss <= DIVERGED_FACTOR * self._start_loss
         is_small &= np.isfinite(running_loss)  # the loss at the start may be infinite too
         is_small |= self._n_rows == 0  # of few rows drawn with replacement a fold may get none
         self._running_loss = running_loss
@@ -156,7 +157,12 @@ class RunningBlock:
         if self.plan.fold is None:
             validated = np.flatnonzero(self._alive & (self._last_epochs >= self._epoch))
         if len(validated):
-            self._validation.add(self._epoch, validated, self._kernel.weights, self._kernel.bias)
+            self._validation.add(self._epoch, validated, self._weights, self._kernel.bias)
+
+    @property
+    def _weights(self) -> NDArray[Any]:
+        """Of all trajectories, in the precision that was asked for."""
+        return self._kernel.weights.astype(self._dtype, copy=False)
 
     def _stopping_at(self, epoch: int) -> NDArray[np.int64]:
         """The trajectories that have a stop at an epoch and have not diverged."""
@@ -198,7 +204,7 @@ class RunningBlock:
         histories = np.stack(self._history, axis=-1)
         for n in np.flatnonzero(self._diverged_now).tolist():
             epoch.outcomes += self._outcomes(n, "diverged", histories[:, n])
-        weights = self._kernel.weights
+        weights = self._weights
         for n, loss in zip(self._stopping.tolist(), self._training.half_mse.tolist(), strict=True):
             ended = {"train_loss": loss, "bias": float(self._kernel.bias[n]), "weights": weights[n]}
             epoch.outcomes += self._outcomes(n, "completed", histories[:, n], **ended)
@@ -260,12 +266,14 @@ def _kernel(
     block: Block,
     trains: Sequence[Train],
     weights: NDArray[np.float64],
-    dtype: DTypeLike,
+    targets: NDArray[Any],
     keeps_products: bool,
 ) -> Kernel:
+    if are_extreme(targets) or any(map(has_extremes, trains)):
+        return DirectKernel(trains, weights, np.float64, is_literal=True)
     if block.window_rows is None:
-        return DirectKernel(trains, weights, dtype)
-    return WindowedKernel(trains, weights, dtype, block.window_rows, keeps_products)
+        return DirectKernel(trains, weights, targets.dtype)
+    return WindowedKernel(trains, weights, targets.dtype, block.window_rows, keeps_products)
 
 
 def _loss_of_constants(bias: NDArray[np.float64], targets: NDArray[Any]) -> NDArray[np.float64]:

@@ -96,9 +96,8 @@ class Validation:
 
     def measure(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Predict some of the rows by all that wait."""
-        with np.errstate(over="ignore", invalid="ignore"):  # of those that are about to diverge
-            predicted = predictions(self._weights[: self._n], rows)
-            predicted += self._bias[: self._n, None]
+        predicted = predictions(self._weights[: self._n], rows)
+        predicted += self._bias[: self._n, None]
         self._sums.add(predicted, targets)
 
     def take(self) -> Iterator[Validated]:

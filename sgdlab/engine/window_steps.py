@@ -109,7 +109,7 @@ class Walk:
         # Whether one linear system has all steps of a piece: nothing but the coefficients changes.
         changes_more = self._is_any_bias_trained or self._is_any_multiplied
         self._is_linear = self._loss.is_linear and self._rates.is_constant and not changes_more
-        self._largest_rate = float(column(trains, "learning_rate").max())
+        self._largest_rate = column(trains, "learning_rate").max()
         self._state = np.empty((window_rows, len(trains)), dtype)
         self._residuals = np.empty_like(self._state)
         self._piece_rows = self._batch_size * max(1, PIECE_ROWS // self._batch_size)

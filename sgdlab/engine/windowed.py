@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.config.model import Train
+from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.kernels import Arrays, Kernel, groups
 from sgdlab.engine.window_steps import Products, Walk
 from sgdlab.optim.updates import SMALLEST_SCALE
@@ -44,6 +45,7 @@ class WindowedKernel(Kernel):
         keeps_products: bool = False,
     ) -> None:
         super().__init__(trains, weights, dtype)
+        self._trains = trains
         self._window_rows = window_rows
         self._keeps_products = keeps_products
         self._walks = [
@@ -82,25 +84,60 @@ class WindowedKernel(Kernel):
 
     def _train(self, X: NDArray[Any], y: NDArray[Any]) -> None:
         """Train on the rows of one window."""
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is looked for by the block
-            self._fold()
-            P = X @ self._V.T
-            C = np.empty_like(P)
-            for (walk, members), products in zip(self._walks, self._products(X), strict=True):
-                scale = self._scale[members]
-                when = (self._epoch, self._position, self._n_rows)
-                predictions = P[:, members] * scale.astype(P.dtype)
-                walked = walk.go(when, products, predictions, y, self.bias[members])
-                np.divide(walked.coefficients, scale, out=C[:, members], casting="same_kind")
-                residuals = walked.residuals
-                squares = np.einsum("ij,ij->j", residuals, residuals, dtype=np.float64)
-                self.squared_errors[members] += squares
-                walk.decay(self._V[members], walked)
-                self._scale[members] *= walked.scale
-            for first in range(0, X.shape[1], PIECE_COLUMNS):
-                piece = slice(first, first + PIECE_COLUMNS)
-                self._V[:, piece] -= C.T @ X[:, piece]
+        self._fold()
+        P = X @ self._V.T
+        C, ways = np.empty_like(P), []
+        before = {name: array.copy() for name, array in self._arrays_of_steps().items()}
+        for (walk, members), products in zip(self._walks, self._products(X), strict=True):
+            scale = self._scale[members]
+            when = (self._epoch, self._position, self._n_rows)
+            predictions = P[:, members] * scale.astype(P.dtype)
+            walked = walk.go(when, products, predictions, y, self.bias[members])
+            np.divide(walked.coefficients, scale, out=C[:, members], casting="same_kind")
+            residuals = walked.residuals
+            squares = np.einsum("ij,ij->j", residuals, residuals, dtype=np.float64)
+            self.squared_errors[members] += squares
+            self._scale[members] *= walked.scale
+            ways.append((walk, members, walked))
+        lost = self._lost(before["squared_errors"])
+        before["V"] = self._V.copy() if len(lost) else self._V
+        for walk, members, walked in ways:
+            walk.decay(self._V[members], walked)
+        for first in range(0, X.shape[1], PIECE_COLUMNS):
+            piece = slice(first, first + PIECE_COLUMNS)
+            self._V[:, piece] -= C.T @ X[:, piece]
+        if len(lost):
+            self._train_directly(lost, before, X, y)
         self._position += len(X)
+
+    def _arrays_of_steps(self) -> Arrays:
+        """What of the state every window changes, the weights aside."""
+        return {"scale": self._scale, "bias": self.bias, "squared_errors": self.squared_errors}
+
+    def _lost(self, squared_errors: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The trajectories whose losses were finite before a window and are no more."""
+        is_finite = np.isfinite(self.squared_errors)
+        if is_finite.all():
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.isfinite(squared_errors) & ~is_finite & ~self._is_frozen)
+
+    def _train_directly(
+        self, members: NDArray[np.int64], before: Arrays, X: NDArray[Any], y: NDArray[Any]
+    ) -> None:
+        """Make the steps of some trajectories again, from before the window and one by one.
+
+        Products of rows, and of factors by which weights shrink, may leave the range of their
+        numbers although no weights and no predictions do. Where these do, the direct kernel ends
+        with what is not finite, too.
+        """
+        direct = DirectKernel([self._trains[n] for n in members], before["V"][members], self.dtype)
+        place = np.array([self._epoch, self._position, self._n_rows])
+        state = {name: array[members] for name, array in (super()._arrays() | before).items()}
+        direct.restore(direct.state() | state | {"place": place})
+        direct.step(X, y)
+        ended = direct.state()
+        for name in before:
+            self._arrays()[name][members] = ended[name]
 
     def _fold(self) -> None:
         """Multiply small scales into V before a window begins."""

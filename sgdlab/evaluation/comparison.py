@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from sgdlab.config.grid import Cell
 from sgdlab.config.objects import matters
 from sgdlab.uncertainty.differences import Difference
+from sgdlab.uncertainty.means import standard_error
+from sgdlab.uncertainty.rounding import EPSILON, is_rounding, without_rounding
 from sgdlab.words.metrics import METRICS
 
-ROUNDING = 1e-12  # of two losses: a smaller difference between them is none
+FOLDS_SHARE_ROWS = "validation takes rows as independent, although folds share training rows"
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -22,7 +24,11 @@ def constant_prediction(metric: str, targets: NDArray[np.float64]) -> float:
 
 @np.errstate(over="ignore", invalid="ignore")
 def paired_difference(
-    metric: str, errors: NDArray[np.float64], baseline_errors: NDArray[np.float64]
+    metric: str,
+    errors: NDArray[np.float64],
+    baseline_errors: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    epsilon: float = EPSILON,
 ) -> Difference:
     """How much larger a model's loss is than a baseline's, compared row by row.
 
@@ -32,26 +38,41 @@ def paired_difference(
         Its name.
     errors : float64 array, shape (replicates, n_rows)
         Predictions minus targets; a row's loss is the mean over replicates.
-    baseline_errors : float64 array, shape (n_rows,)
+    baseline_errors, targets : float64 arrays, shape (n_rows,)
+    epsilon
+        Of the precision in which predictions were computed: those that are equal but for rounding
+        do not differ.
     """
     row_losses = METRICS.make(metric).row_losses
-    losses, baseline = row_losses(errors).mean(axis=0), row_losses(baseline_errors)
-    differences = losses - baseline
-    differences[np.abs(differences) < ROUNDING * (losses + baseline)] = 0.0
+    are_equal = is_rounding(
+        errors - baseline_errors, np.abs(targets) + np.abs(baseline_errors), epsilon
+    )
+    losses = row_losses(np.where(are_equal, baseline_errors, errors)).mean(axis=0)
+    baseline = row_losses(baseline_errors)
+    differences, size = losses - baseline, float(np.mean(losses + baseline))
     n_rows, error = len(differences), math.nan
     if n_rows > 1:
-        error = float(np.std(differences, ddof=1) / math.sqrt(n_rows))
-    return Difference(metric, float(np.mean(differences)), error if math.isfinite(error) else None)
+        error = float(without_rounding(standard_error(differences), size))
+    mean = float(without_rounding(np.mean(differences), size))
+    return Difference(metric, mean, error if math.isfinite(error) else None, n_rows)
 
 
-def compared_with_constant(model: str, differences: Mapping[str, Difference]) -> str:
-    """One sentence on a model and the constant predictor, for every set of rows."""
+def compared_with_constant(
+    model: str, differences: Mapping[str, Difference], has_folds: bool = False
+) -> str:
+    """One sentence on a model and the constant predictor, for every set of rows.
+
+    With folds it says what the error leaves out: models that predict different rows were trained on
+    rows that they share, and the variance of that cannot be estimated without bias (Bengio and
+    Grandvalet 2004, jmlr.org/papers/v5/grandvalet04a.html).
+    """
     metric = METRICS[next(iter(differences.values())).metric].label
     parts = [
         f"{rows} {difference} ({difference.verdict})" for rows, difference in differences.items()
     ]
     what = f"{model} minus the constant predictor in {metric}, paired by row"
-    return f"{what}, ± standard error: {', '.join(parts)}"
+    sentence = f"{what}, ± standard error: {', '.join(parts)}"
+    return f"{sentence}; {FOLDS_SHARE_ROWS}" if has_folds else sentence
 
 
 def on_the_edge(best: Cell, cells: Sequence[Cell], axes: Sequence[str]) -> list[str]:

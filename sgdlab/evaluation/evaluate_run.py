@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.model import Config
-from sgdlab.data.dataset import PARTS, Dataset, array_paths, fingerprint_of, open_dataset
+from sgdlab.data.dataset import PARTS, Dataset, array_paths, open_dataset
 from sgdlab.data.in_memory import in_memory
-from sgdlab.data.pairs import open_pairs, pairs_in_memory, rows_of_pairs
+from sgdlab.data.pairs import open_pairs, pairs_in_memory, remarks_on_pairs, rows_of_pairs
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
 from sgdlab.errors import DataError, UsageError
 from sgdlab.evaluation import mae_step as steps
+from sgdlab.evaluation.evaluated_rows import EvaluatedRows
+from sgdlab.evaluation.kept_model import NOT_LOGGED, KeptModel, read_model
 from sgdlab.evaluation.mae_step import MaeStep
-from sgdlab.evaluation.score import EvaluatedRows, held_out_rows, score, score_out_of_fold
+from sgdlab.evaluation.rounding import Rounding
+from sgdlab.evaluation.score import held_out_rows, score, score_out_of_fold
+from sgdlab.observer import Observer
+from sgdlab.optim.losses import Losses
 from sgdlab.planning.plan import n_threads
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.runs.conclusion import WithBest
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
-from sgdlab.runs.kept import Weights, kept_transform, kept_weights
+from sgdlab.runs.kept import Weights
 from sgdlab.system.blas import blas_threads
+from sgdlab.words.metrics import METRICS
 
 NamedRows = dict[str, RowSet]
 Arrays = Mapping[str, NDArray[Any]]
@@ -47,6 +53,7 @@ class EvaluationResult:
     warnings: tuple[str, ...]
 
 
+@np.errstate(all="ignore")  # predictions may leave the range of float64
 def evaluate_run(
     directory: RunDirectory,
     cell: int | None = None,
@@ -79,18 +86,14 @@ def evaluate_run(
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
     _check_arguments(data, prefix, mae_step, arrays)
-    directory = RunDirectory(directory.path.resolve())
-    experiment = directory.experiment()
-    conclusion = _with_best(directory, experiment)
-    result = _chosen(directory, conclusion, cell)
-    weights = kept_weights(directory, result.cell.index)
-    model = _Model(directory, experiment, conclusion, result, weights, mae_step)
+    model = read_model(RunDirectory(directory.path.resolve()), cell)
+    experiment, evaluation = model.experiment, _Evaluation(model, mae_step)
     with blas_threads(n_threads(experiment.config.run)):
-        if data is None and (arrays is None or _are_own(arrays, experiment)):
-            return model.on_own_rows(arrays)
+        if data is None and (arrays is None or _are_own(arrays, model)):
+            return evaluation.on_own_rows(arrays)
         prefix = experiment.config.data.prefix if prefix is None else prefix
         with _other_arrays(data, prefix, arrays) as others:
-            return model.on_other_rows(others)
+            return evaluation.on_other_rows(others)
 
 
 def _check_arguments(
@@ -105,83 +108,63 @@ def _check_arguments(
 
 
 @dataclass(frozen=True)
-class _Model:
-    """A cell of a run with its weights: those of folds, and those of all rows to train (None)."""
+class _Evaluation:
+    """A model that is evaluated, perhaps with one step on the mean absolute error."""
 
-    directory: RunDirectory
-    experiment: Experiment
-    conclusion: WithBest
-    result: CellResult
-    weights: Mapping[int | None, Weights]
+    model: KeptModel
     step_size: float | None
 
     def on_own_rows(self, arrays: Arrays | None) -> EvaluationResult:
         """Evaluated where the run was trained, validated and tested, beside what its log says."""
-        precision, metric = self.result.cell.train.precision, self.experiment.config.select.metric
-        with _own_arrays(self.directory, self.experiment, arrays) as dataset:
-            logged = _logged(self.directory, self.result, self.experiment, self.conclusion)
+        model, precision = self.model, self.model.result.cell.train.precision
+        logged = model.logged
+        with _own_arrays(model.directory, model.experiment, arrays) as dataset:
             named = {"training": dataset.training(precision)} | held_out_rows(dataset, precision)
-            evaluated = self._evaluated(named, logged)
+            evaluated = [self._evaluated(name, rows, logged[name]) for name, rows in named.items()]
             if dataset.shape.folds is not None:
-                of_folds = [self.weights[fold] for fold in range(dataset.shape.folds)]
-                scores = score_out_of_fold(of_folds, dataset, precision, metric)
-                out_of_fold = EvaluatedRows.of("validation", scores, logged["validation"])
-                evaluated.insert(1, out_of_fold)
-            return self._outcome(evaluated, is_stand_in(dataset.arrays))
+                evaluated.insert(1, self._out_of_fold(dataset, logged["validation"]))
+            doubts = tuple(chain.from_iterable(map(_unlike_the_log, evaluated)))
+            return self._outcome(evaluated, is_stand_in(dataset.arrays), doubts)
 
     def on_other_rows(self, arrays: Mapping[str, RowArray]) -> EvaluationResult:
         """Evaluated on rows that the run knows nothing of."""
-        transform, n_features = kept_transform(self.directory), self.weights[None][0].shape[-1]
-        precision = self.result.cell.train.precision
-        named = rows_of_pairs(arrays, transform, precision, n_features)
-        evaluated = self._evaluated(named, {})
-        return self._outcome(evaluated, is_stand_in(arrays), tuple(_doubts(evaluated, named)))
+        model = self.model
+        transform, row_shape = model.transform, model.experiment.data.row_shape
+        precision = model.result.cell.train.precision
+        named = rows_of_pairs(arrays, transform, precision, row_shape)
+        evaluated = [self._evaluated(name, rows, NOT_LOGGED) for name, rows in named.items()]
+        warnings = (*remarks_on_pairs(arrays, row_shape), *_doubts(evaluated, named))
+        return self._outcome(evaluated, is_stand_in(arrays), warnings)
 
-    def _evaluated(
-        self, named: NamedRows, logged: Mapping[str, float | None]
-    ) -> list[EvaluatedRows]:
-        metric, weights = self.experiment.config.select.metric, self.weights[None]
-        return [
-            EvaluatedRows.of(
-                name,
-                score(weights, rows, self.conclusion.constant, metric),
-                logged.get(name),
-                None if self.step_size is None else _step(weights, rows, self.step_size),
-            )
-            for name, rows in named.items()
-        ]
+    def _evaluated(self, name: str, rows: RowSet, logged: Losses) -> EvaluatedRows:
+        weights, norms = self.model.weights[None], np.empty(rows.n_rows)
+        constant, metric = (
+            self.model.conclusion.constant,
+            self.model.experiment.config.select.metric,
+        )
+        scores = score(weights, rows, constant, metric, norms)
+        rounding = Rounding.of(weights, norms, scores.errors, scores.targets)
+        step = None if self.step_size is None else _step(weights, rows, self.step_size)
+        return EvaluatedRows.of(name, scores, logged, rounding, step)
+
+    def _out_of_fold(self, dataset: Dataset, logged: Losses) -> EvaluatedRows:
+        """All rows to train, each by the model of the fold that holds it out."""
+        precision = self.model.result.cell.train.precision
+        metric, norms = self.model.experiment.config.select.metric, np.empty(dataset.shape.n_train)
+        models = [self.model.weights[fold] for fold in range(dataset.shape.folds or 0)]
+        scores = score_out_of_fold(models, dataset, precision, metric, norms)
+        weights, bias = (np.concatenate(arrays) for arrays in zip(*models, strict=True))
+        rounding = Rounding.of((weights, bias), norms, scores.errors, scores.targets)
+        return EvaluatedRows.of("validation", scores, logged, rounding)
 
     def _outcome(
-        self, evaluated: Sequence[EvaluatedRows], is_synthetic: bool, warnings: tuple[str, ...] = ()
+        self, evaluated: Sequence[EvaluatedRows], is_synthetic: bool, warnings: tuple[str, ...]
     ) -> EvaluationResult:
-        config, evaluated = self.experiment.config, tuple(evaluated)
-        return EvaluationResult(
-            self.directory, config, self.result, is_synthetic, evaluated, warnings
-        )
+        model, evaluated = self.model, tuple(evaluated)
+        about = (model.directory, model.experiment.config, model.result, is_synthetic)
+        return EvaluationResult(*about, evaluated, warnings)
 
 
-def _with_best(directory: RunDirectory, experiment: Experiment) -> WithBest:
-    """The conclusion of a run that has a best cell."""
-    if experiment.is_finished and isinstance(experiment.conclusion, WithBest):
-        return experiment.conclusion
-    found = f"{experiment.status}, best cell {experiment.best}"
-    raise UsageError(directory.path, found, "a run with a best cell")
-
-
-def _chosen(directory: RunDirectory, conclusion: WithBest, cell: int | None) -> CellResult:
-    """The result of the best cell, or of the one that was asked for."""
-    if cell is None:
-        return directory.result(int(conclusion.best))
-    n_cells = conclusion.cells.total
-    if not 0 <= cell < n_cells:
-        raise UsageError(f"`cell={cell}`", "no such cell", f"0000 to {n_cells - 1:04d}")
-    result = directory.result(cell)
-    if result.status == "diverged":
-        raise UsageError(f"`cell={cell}`", "diverged", "a cell that has weights")
-    return result
-
-
-@np.errstate(over="ignore", invalid="ignore")
 def _step(weights: Weights, rows: RowSet, learning_rate: float) -> MaeStep:
     """One step on the mean absolute error, from the weights of the first replicate."""
     return steps.mae_step(weights[0][0], float(weights[1][0]), rows.walk(), learning_rate)
@@ -199,11 +182,12 @@ def _doubts(evaluated: Sequence[EvaluatedRows], named: NamedRows) -> Iterator[st
             )
 
 
-def _are_own(arrays: Arrays, experiment: Experiment) -> bool:
+def _are_own(arrays: Arrays, model: KeptModel) -> bool:
     """Whether arrays in memory are those that a run was trained on."""
     if set(arrays) != set(PARTS):
         return False
-    return fingerprint_of(in_memory(arrays, PARTS)) == experiment.data.fingerprint
+    given = in_memory(arrays, PARTS)
+    return model.directory.is_of(model.experiment, given, Observer())
 
 
 @contextmanager
@@ -240,24 +224,19 @@ def _check_present(config: Config, directory: RunDirectory) -> None:
 
 
 def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experiment) -> None:
-    if dataset.fingerprint != experiment.data.fingerprint:
+    if not directory.is_of(experiment, dataset.arrays, Observer()):
         folder = dataset.config.path
         found = f"not the arrays that {directory.name} was trained on"
         hint = f"`data={folder}` evaluates these"
         raise DataError(str(folder), found, "them unchanged", hint)
 
 
-def _logged(
-    directory: RunDirectory, result: CellResult, experiment: Experiment, conclusion: WithBest
-) -> dict[str, float | None]:
-    """The losses on the run's own rows, as it has them."""
-    test = conclusion.test_losses.get(result.cell.name)
-    if test is None and experiment.tested == "all":
-        with directory.interpreting():
-            raise ValueError(f"test_losses.{result.cell.name}: not there")
-    trained = directory.final_results().get(result.cell.index, result)
-    return {
-        "training": trained.mean("train_loss"),
-        "validation": result.mean("validation_loss"),
-        "test": test.half_mse if test and math.isfinite(test.half_mse) else None,
-    }
+def _unlike_the_log(found: EvaluatedRows) -> Iterator[str]:
+    """A sentence on losses that the run's log has otherwise."""
+    if found.unlike_log:
+        pairs = [
+            f"{METRICS[name].label} {getattr(found.losses, name):.9g}"
+            f" instead of {getattr(found.logged, name):.9g}"
+            for name in found.unlike_log
+        ]
+        yield f"{found.rows}: not what was logged, beyond rounding: {', '.join(pairs)}"

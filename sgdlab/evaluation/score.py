@@ -3,19 +3,19 @@
 A model is what :data:`Weights` are: several weights and biases, of which everything is the mean.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import RowSet
+from sgdlab.data.rows import Chunk, RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
-from sgdlab.evaluation.mae_step import MaeStep
 from sgdlab.optim.losses import Losses, losses_of
 from sgdlab.runs.kept import Weights
 from sgdlab.runs.stops import Arrays
@@ -37,6 +37,8 @@ class Scores:
     constant_errors : float64 array, shape (n_rows,)
         Of the constant predictor, which knows the training rows; of those of each fold.
     targets : float64 array, shape (n_rows,)
+    epsilon
+        Of the precision of the predictions.
     folds : int64 array, shape (n_rows,)
         Which fold holds out each row; then losses are means over folds, as they are selected by.
     """
@@ -45,6 +47,7 @@ class Scores:
     errors: NDArray[np.float64]
     constant_errors: NDArray[np.float64]
     targets: NDArray[np.float64]
+    epsilon: float
     folds: NDArray[np.int64] | None = None
 
     @property
@@ -58,7 +61,8 @@ class Scores:
     @property
     def difference(self) -> Difference:
         """How far the model is from the constant predictor."""
-        return paired_difference(self.metric, self.errors, self.constant_errors)
+        errors, constant_errors = self.errors, self.constant_errors
+        return paired_difference(self.metric, errors, constant_errors, self.targets, self.epsilon)
 
     @cached_property
     def large_errors(self) -> tuple[float, float]:
@@ -72,7 +76,6 @@ class Scores:
         arrays: Arrays = {name: self.errors + self.targets, f"{name}_targets": self.targets}
         return arrays if self.folds is None else arrays | {f"{name}_folds": self.folds}
 
-    @np.errstate(over="ignore", invalid="ignore")
     def _mean_losses(self, errors: NDArray[np.float64]) -> Losses:
         if self.folds is None:
             return losses_of(errors)
@@ -83,17 +86,32 @@ class Scores:
         )
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def score(weights: Weights, rows: RowSet, constant: float, metric: str) -> Scores:
-    """A model on some rows; numbers beyond the range of float64 are infinite."""
+def score(
+    weights: Weights,
+    rows: RowSet,
+    constant: float,
+    metric: str,
+    norms: NDArray[np.float64] | None = None,
+) -> Scores:
+    """A model on some rows; numbers beyond the range of float64 are infinite.
+
+    Parameters
+    ----------
+    norms : float64 array, shape (n_rows,)
+        Is filled with those of the rows, if they are wanted.
+    """
     targets = rows.targets.astype(np.float64)
-    errors = prediction_errors(*weights, rows.walk())
-    return Scores(metric, errors, constant - targets, targets)
+    walk = rows.walk() if norms is None else _measuring(rows.walk(), norms)
+    errors = prediction_errors(*weights, walk)
+    return Scores(metric, errors, constant - targets, targets, _epsilon(rows))
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def score_out_of_fold(
-    models: Sequence[Weights], dataset: Dataset, precision: str, metric: str
+    models: Sequence[Weights],
+    dataset: Dataset,
+    precision: str,
+    metric: str,
+    norms: NDArray[np.float64] | None = None,
 ) -> Scores:
     """Cross-validation's predictions: every row by the model of the fold that holds it out.
 
@@ -103,6 +121,8 @@ def score_out_of_fold(
     ----------
     models
         Of each fold.
+    norms
+        As of :func:`score`, of the rows as the models see them.
     """
     folds, rows = dataset.held_out, dataset.pooled(precision)
     errors = np.empty((len(models[0][1]), rows.n_rows))
@@ -114,12 +134,32 @@ def score_out_of_fold(
             held_out = fold.validation(chunk, numbers)
             where = numbers[~fold.trains_on(numbers)]
             errors[:, where] = prediction_errors(weights, bias, [held_out])
+            if norms is not None:
+                norms[where] = _norms(held_out[0])
     targets = rows.targets.astype(np.float64)
     exact = dataset.pooled(np.float64).targets
     constants = np.array(
         [constant_prediction(metric, exact[folds != n]) for n in range(len(models))]
     )
-    return Scores(metric, errors, constants[folds] - targets, targets, folds)
+    return Scores(metric, errors, constants[folds] - targets, targets, _epsilon(rows), folds)
+
+
+def _epsilon(rows: RowSet) -> float:
+    return float(np.finfo(rows.dtype).eps)
+
+
+def _measuring(chunks: Iterable[Chunk], norms: NDArray[np.float64]) -> Iterator[Chunk]:
+    """The same chunks, whose rows are measured while they pass."""
+    first = 0
+    for rows, targets in chunks:
+        norms[first : first + len(rows)] = _norms(rows)
+        first += len(rows)
+        yield rows, targets
+
+
+def _norms(rows: NDArray[Any]) -> NDArray[np.float64]:
+    norms: NDArray[np.float64] = np.sqrt(np.vecdot(rows, rows, dtype=np.float64))
+    return norms
 
 
 def held_out_rows(dataset: Dataset, precision: str) -> dict[str, RowSet]:
@@ -202,7 +242,6 @@ def measure_test_losses(
     return found
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _losses(models: Sequence[Weights], rows: RowSet) -> list[Losses]:
     """The losses of models with equally many replicates; nothing is kept of a row."""
     weights, bias = (np.stack(arrays) for arrays in zip(*models, strict=True))
@@ -213,53 +252,3 @@ def _losses(models: Sequence[Weights], rows: RowSet) -> list[Losses]:
     half_mse = sums.half_mse.reshape(bias.shape).mean(axis=1)
     mae = sums.mae.reshape(bias.shape).mean(axis=1)
     return [Losses(*both) for both in zip(half_mse.tolist(), mae.tolist(), strict=True)]
-
-
-@dataclass(frozen=True)
-class EvaluatedRows:
-    """A cell on one set of rows.
-
-    With folds, ``validation`` are all rows to train, each predicted by the model of the fold that
-    holds it out; the losses there are means over folds.
-
-    Attributes
-    ----------
-    losses
-        Means over replicates.
-    constant_losses
-        Of the constant predictor, which knows the run's training rows; or those of the fold.
-    difference
-        Of the cell to the constant predictor, in the run's metric.
-    error_90, largest_error
-        Absolute errors, of all replicates together: nine in ten are at most the first.
-    logged_loss
-        ``losses.half_mse`` as the run's log has it; None if it has not.
-    step
-        From the weights of replicate 0; None if it is not wanted, or each fold has its own weights.
-    """
-
-    rows: str
-    n_rows: int
-    losses: Losses
-    error_90: float
-    largest_error: float
-    constant_losses: Losses
-    difference: Difference
-    logged_loss: float | None
-    step: MaeStep | None
-
-    @classmethod
-    def of(
-        cls, rows: str, scores: Scores, logged_loss: float | None, step: MaeStep | None = None
-    ) -> "EvaluatedRows":
-        """What is reported of some scores."""
-        return cls(
-            rows,
-            len(scores.targets),
-            scores.losses,
-            *scores.large_errors,
-            scores.constant_losses,
-            scores.difference,
-            logged_loss,
-            step,
-        )

@@ -77,6 +77,8 @@ def open_subject(
     synthesize_if_missing(config.data, observer)
     limits = blas_threads(n_threads(config.run))
     with limits, open_dataset(config.data) as dataset:
+        for remark in dataset.remarks:
+            observer.note(remark)
         about = About(
             name=config.name,
             cell=chosen.name,

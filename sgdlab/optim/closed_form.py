@@ -1,15 +1,18 @@
 """The exact minimum of the regularised squared loss of a linear model, for any L2 at once."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.data.constant import FEW, is_constant
+from sgdlab.optim.decomposition import decompose
 from sgdlab.optim.lanczos import lanczos_largest
 from sgdlab.optim.moments import Moments
 from sgdlab.optim.triangle import Triangle
+from sgdlab.uncertainty.rounding import EPSILON
 
-EPSILON = float(np.finfo(np.float64).eps)
 # Solving with X.T X loses about log10(condition number) of float64's 16 digits of the weights
 # (Higham 2002, chapter 7). Up to this bound six are left, one more than tables show.
 TRUSTED_CONDITION = 1e-6 / EPSILON
@@ -66,6 +69,9 @@ class Spectrum:
         That is taken from y: the bias where that is held.
     from_moments
         Whether X.T X was formed.
+    without_l2 : float64 array, shape (n_features,)
+        The minimiser where L2 is 0, if the columns' sizes are so unlike that float64 does not see
+        all of them in the singular values; else None.
     """
 
     n_rows: int
@@ -77,6 +83,7 @@ class Spectrum:
     means: NDArray[np.float64]
     target_mean: float
     from_moments: bool
+    without_l2: NDArray[np.float64] | None = None
 
     @property
     def rank(self) -> int:
@@ -91,8 +98,13 @@ class Spectrum:
     def minimum(self, l2: float) -> Minimum:
         """The minimiser for one ``l2``, at least 0."""
         squares, penalty = np.square(self.singular_values), self.n_rows * l2
-        weights = self.directions @ (self.singular_values * self.coordinates / (squares + penalty))
-        unfitted = self.misfit + np.sum(self.coordinates**2 * penalty / (squares + penalty))
+        if l2 == 0 and self.without_l2 is not None:
+            weights = self.without_l2
+        else:
+            along = self.singular_values * self.coordinates / (squares + penalty)
+            weights = self.directions @ along
+        shares = penalty / (squares + penalty)  # before it is multiplied: products may overflow
+        unfitted = self.misfit + np.sum(self.coordinates**2 * shares)
         condition = self.condition_number(l2)
         return Minimum(
             weights=weights,
@@ -122,10 +134,14 @@ class Spectrum:
 def spectrum_of_moments(moments: Moments, bias: float | None) -> Spectrum:
     """By the eigenvectors of X.T X: fast, for any number of rows, and half the digits.
 
-    With a free bias (None) everything is centred, and the means do not enter the condition number.
+    With a free bias (None) everything is centred, and the means do not enter the condition number;
+    a column that is constant but for rounding has no weight.
     """
     if bias is None:
-        gram, cross = moments.scatter, moments.cross
+        variances = np.diag(moments.scatter) / moments.n_rows
+        is_known = ~is_constant(variances, moments.means, moments.n_rows)
+        gram = np.where(is_known & is_known[:, None], moments.scatter, 0.0)
+        cross = np.where(is_known, moments.cross, 0.0)
         target_squares = moments.target_scatter
         means, target_mean = moments.means, moments.target_mean
     else:
@@ -152,30 +168,33 @@ def spectrum_of_moments(moments: Moments, bias: float | None) -> Spectrum:
 
 def spectrum_of_triangle(triangle: Triangle, bias: float | None) -> Spectrum:
     """By the singular vectors of the rows themselves: slower, with all digits, of any shape."""
-    ones, rows, targets = np.split(triangle.factor, [1, -1], axis=1)
+    n_rows = triangle.n_rows
     if bias is None:
         # The first row of R is the only one with ones in it: it holds the means, the rest is
         # centred.
-        means, target_mean = rows[0] / ones[0], float(targets[0, 0] / ones[0, 0])
-        X, y = rows[1:], targets[1:, 0]
+        above, centred = triangle.shifted[0] / triangle.shifted[0, 0], triangle.shifted[1:]
+        X, y, (*means, target_mean) = centred[:, 1:-1], centred[:, -1], triangle.origin + above[1:]
+        means = np.array(means)
+        variances = np.sum(np.square(X), axis=0) / n_rows
+        X = np.where(is_constant(variances, means, n_rows), 0.0, X)
+        sizes = np.sqrt(n_rows * (variances + np.square(means)))
     else:
-        means, target_mean = np.zeros(rows.shape[1]), bias
-        X, y = rows, targets[:, 0] - bias * ones[:, 0]
-    left, singular_values, right = np.linalg.svd(X, full_matrices=False)
-    # Relative to the rows before centring, which of a constant column leaves rounding errors.
-    rounding = EPSILON * max(triangle.n_rows, rows.shape[1]) * np.linalg.norm(rows)
-    kept = singular_values > rounding
-    coordinates = left.T[kept] @ y
+        ones, X, targets = np.split(triangle.factor, [1, -1], axis=1)
+        y = targets[:, 0] - bias * ones[:, 0]
+        means, target_mean = np.zeros(X.shape[1]), bias
+        sizes = np.linalg.norm(X, axis=0)
+    found = decompose(X, y, n_rows, sizes)
     return Spectrum(
-        n_rows=triangle.n_rows,
-        n_features=rows.shape[1],
-        singular_values=singular_values[kept],
-        directions=right[kept].T,
-        coordinates=coordinates,
-        misfit=float(np.sum(np.square(y - left[:, kept] @ coordinates))),
+        n_rows=n_rows,
+        n_features=X.shape[1],
+        singular_values=found.singular_values,
+        directions=found.directions,
+        coordinates=found.coordinates,
+        misfit=found.misfit,
         means=means,
-        target_mean=target_mean,
+        target_mean=float(target_mean),
         from_moments=False,
+        without_l2=found.weights,
     )
 
 
@@ -197,6 +216,25 @@ def minimise(moments: Moments, l2: float, bias: float | None) -> Minimum:
         Look at ``is_trusted`` before using its weights.
     """
     return spectrum_of_moments(moments, bias).minimum(l2)
+
+
+def rounding_of_fit(
+    minimum: Minimum, column_sizes: NDArray[np.float64], targets: NDArray[np.float64]
+) -> float:
+    """Root mean squared residual of targets that were computed in float64 from the rows themselves.
+
+    A sum of products is off by units in the last place of its partial sums, which add up like
+    random numbers (Higham and Mary 2019, doi:10.1137/18M1226312). A smaller residual is no noise.
+
+    Parameters
+    ----------
+    column_sizes : float64 array, shape (n_features,)
+        Root mean squares of the columns of X, not centred.
+    targets : float64 array, shape (n_rows,)
+    """
+    terms = math.sqrt(len(column_sizes)) * np.linalg.norm(column_sizes * minimum.weights)
+    sizes = math.sqrt(np.mean(np.square(targets))) + abs(minimum.bias) + float(terms)
+    return FEW * EPSILON * sizes
 
 
 def largest_eigenvalue(of: Moments | Triangle, with_bias: bool) -> float:
@@ -221,4 +259,4 @@ def stability_limit(curvature: float) -> float:
     The curvature is the largest eigenvalue of the Hessian, L2 included. Minibatches diverge from
     there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
     """
-    return 2 / curvature
+    return 2 / curvature if curvature > 0 else math.inf

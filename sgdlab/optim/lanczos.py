@@ -1,5 +1,6 @@
 """The largest eigenvalue of a symmetric matrix that is known by its products with vectors."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -26,9 +27,11 @@ def lanczos_largest(apply: Callable[[Vector], Vector], size: int) -> float:
     """
     vector = np.random.default_rng(0).standard_normal(size)
     basis = [vector / np.linalg.norm(vector)]
+    # In a unit that is a power of two, which rounds nothing, so that no square leaves float64.
+    unit = math.frexp(float(np.max(np.abs(apply(basis[0])))))[1]
     diagonal, beside = [], []
     while True:
-        image = apply(basis[-1])
+        image = np.ldexp(apply(basis[-1]), -unit)
         diagonal.append(float(basis[-1] @ image))
         known = np.array(basis)
         for _ in range(2):  # once is not enough in floating point (Parlett: "twice is")
@@ -38,7 +41,7 @@ def lanczos_largest(apply: Callable[[Vector], Vector], size: int) -> float:
         if is_last or len(basis) % STEPS_BETWEEN_LOOKS == 0:
             value, error = _largest_ritz_value(diagonal, beside)
             if is_last or error <= RELATIVE_ERROR * value:
-                return value
+                return math.ldexp(value, unit)
         basis.append(image / beside[-1])
 
 

@@ -74,6 +74,6 @@ class LearningRates:
         for schedule, members in self.schedules:
             factors[..., members] = schedule.factor(fraction[..., members])
         is_warming = begin < self.warmup * self.epochs
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             rise = np.minimum(end / (self.warmup * self.epochs), 1.0)
         return self.base * np.where(is_warming, rise, factors)

@@ -17,7 +17,14 @@ class Losses:
     @property
     def rmse(self) -> float:
         """Root of the mean squared error, in target units."""
-        return math.sqrt(2 * self.half_mse)
+        return rmse_of(self.half_mse)
+
+
+def rmse_of(half_mse: float) -> float:
+    """Root of the mean squared error, of half of that; NaN for NaN."""
+    if half_mse > 1:
+        return 2 * math.sqrt(half_mse / 2)  # the same digits, and no overflow
+    return math.sqrt(2 * half_mse)
 
 
 @np.errstate(over="ignore", invalid="ignore")

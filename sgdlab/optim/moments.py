@@ -79,8 +79,7 @@ def moments(chunks: Iterable[Chunk]) -> Moments:
     for rows, targets in chunks:
         check_range(rows, targets)
         table = np.column_stack([rows, targets]).astype(np.float64, copy=False)
-        n_new, new_means = len(table), table.mean(axis=0)
-        table -= new_means
+        n_new, new_means = len(table), _centre(table)
         shift = new_means - means
         share = n_new / (n_rows + n_new)
         scatter = scatter + table.T @ table
@@ -97,3 +96,17 @@ def moments(chunks: Iterable[Chunk]) -> Moments:
         cross=scatter[:-1, -1],
         target_scatter=float(scatter[-1, -1]),
     )
+
+
+def _centre(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the means from the columns, in place, and return them.
+
+    Twice, since means of many large numbers are off by more than a unit in the last place, and what
+    is left of them would add to every sum of squares.
+    """
+    means = np.zeros(table.shape[1])
+    for _ in range(2):
+        off: NDArray[np.float64] = table.mean(axis=0)
+        table -= off
+        means += off
+    return means

@@ -21,12 +21,22 @@ class Triangle:
     ----------
     n_rows
         That were factorised.
-    factor : float64 array, shape (min(n_rows, n_features + 2), n_features + 2)
-        Upper triangular, or trapezoidal with fewer rows than columns.
+    origin : float64 array, shape (n_features + 1,)
+        The first row and target.
+    shifted : float64 array, shape (min(n_rows, n_features + 2), n_features + 2)
+        R of ``[1, X - x, y - y']``, with the origin x and y' taken away, so that its rounding
+        errors are relative to deviations and not to means. Upper triangular, or trapezoidal with
+        fewer rows than columns.
     """
 
     n_rows: int
-    factor: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    shifted: NDArray[np.float64]
+
+    @property
+    def factor(self) -> NDArray[np.float64]:
+        """R: the column of ones is (+-sqrt(n_rows), 0, ...), and takes the origin back."""
+        return self.shifted + np.outer(self.shifted[:, 0], np.append(0.0, self.origin))
 
 
 def triangle(chunks: Iterable[Chunk]) -> Triangle:
@@ -44,13 +54,16 @@ def triangle(chunks: Iterable[Chunk]) -> Triangle:
     DataError
         If squares of their values do not fit float64.
     """
-    n_rows, factor = 0, None
+    n_rows, factor, origin = 0, None, np.zeros(0)
     for rows, targets in chunks:
         check_range(rows, targets)
         table = np.column_stack([np.ones(len(rows)), rows, targets])
+        if factor is None:
+            origin = table[0, 1:].copy()
+        table[:, 1:] -= origin
         stacked = table if factor is None else np.vstack([factor, table])
         factor = np.asarray(np.linalg.qr(stacked, mode="r"))
         n_rows += len(rows)
     if factor is None:
         raise ValueError("no rows to factorise")
-    return Triangle(n_rows, factor)
+    return Triangle(n_rows, origin, factor)

@@ -161,9 +161,35 @@ class AveragingUpdate(Update):
         return self._optimizer.direction(gradient, averages, int(self._n_updates[0]))
 
 
-def make_update(trains: Sequence[Train], weights: NDArray[Any]) -> Update:
-    """The steps of trajectories that have the same optimizer and these weights, shape (n, d)."""
+class LiteralUpdate(AveragingUpdate):
+    """The same, with operations in the order of the definition, for numbers of any size.
+
+    Sums are divided by the number of rows, and gradients multiplied with the learning rate, when
+    all rows have been added up.
+    """
+
+    def begin(self, learning_rate: Floats, n_rows: int, scale: Floats) -> Floats:
+        self._learning_rate, self._batch_rows = learning_rate, n_rows
+        return np.ones_like(learning_rate)
+
+    def move(self, V: NDArray[Any], scale: Floats, total: NDArray[Any]) -> None:
+        stays = self._learning_rate == 0.0  # whatever the gradient is
+        weights = V[stays]
+        super().move(V, scale, total / self._batch_rows)
+        V[stays] = weights
+
+
+def make_update(trains: Sequence[Train], weights: NDArray[Any], is_literal: bool = False) -> Update:
+    """The steps of trajectories that have the same optimizer and these weights, shape (n, d).
+
+    Parameters
+    ----------
+    is_literal
+        Whether they are made in the order of the definition.
+    """
     optimizer = optimizer_of(trains)
+    if is_literal:
+        return LiteralUpdate(optimizer, trains, weights)
     if optimizer.is_plain:
         return PlainUpdate(trains)
     return AveragingUpdate(optimizer, trains, weights)

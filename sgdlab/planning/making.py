@@ -15,6 +15,7 @@ from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run
 from sgdlab.config.objects import order_of
 from sgdlab.data.shape import Shape
+from sgdlab.optim.extremes import has_extremes
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.planning.grouping import Largest, group_batch_sizes
 from sgdlab.planning.plan import Block, Pass, Plan, Stop, Trajectory
@@ -102,15 +103,16 @@ def _stacks(
 ) -> list[tuple[list[Trajectory], int | None]]:
     """The trajectories of a pass cut into blocks, with the window of the windowed kernel."""
     repeats = order_of(trajectories[0].train, 0).repeats
-    alike: dict[tuple[str, str], dict[int, list[Trajectory]]]
+    alike: dict[tuple[str, str, bool], dict[int, list[Trajectory]]]
     alike = defaultdict(lambda: defaultdict(list))
     for trajectory in trajectories:
         train = trajectory.train
-        alike[train.loss, train.optimizer][train.batch_size].append(trajectory)
+        key = (train.loss, train.optimizer, has_extremes(train))
+        alike[key][train.batch_size].append(trajectory)
     stacks: list[tuple[list[Trajectory], int | None]] = []
-    for (_, optimizer), by_size in alike.items():
+    for (_, optimizer, is_extreme), by_size in alike.items():
         counts = {size: len(members) for size, members in by_size.items()}
-        is_plain = OPTIMIZERS[optimizer].is_plain
+        is_plain = OPTIMIZERS[optimizer].is_plain and not is_extreme
         for group in group_batch_sizes(
             counts,
             shape.n_fold_train,

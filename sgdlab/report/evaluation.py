@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sgdlab.evaluation.evaluate_run import EvaluationResult
 from sgdlab.evaluation.mae_step import MaeStep
 from sgdlab.report.layout import new_table
-from sgdlab.report.numbers import finite, number, setting
+from sgdlab.report.numbers import finite, length, number, setting
 from sgdlab.system.safe_text import printable
 
 
@@ -46,7 +45,7 @@ def _steps_table(steps: dict[str, MaeStep], of_which: str) -> RenderableType:
         "bias after\none step",
     )  # fmt: skip
     for name, step in steps.items():
-        norm = float(np.linalg.norm(step.weights_subgradient))
+        norm = length(step.weights_subgradient)
         counts = (str(step.n_above), str(step.n_below))
         values = (step.bias_subgradient, norm, step.bias)
         steps_table.add_row(name, *counts, *map(number, values), f"{step.bias_after:.9g}")
@@ -79,6 +78,7 @@ def _all_rows(result: EvaluationResult) -> list[dict[str, Any]]:
     for evaluated in result.evaluated:
         row: dict[str, Any] = {"rows": evaluated.rows, "n_rows": evaluated.n_rows}
         row |= {"half_mse": evaluated.losses.half_mse, "logged_half_mse": evaluated.logged_loss}
+        row |= {"is_as_logged": evaluated.is_as_logged}
         row |= {"rmse": evaluated.losses.rmse, "mae": evaluated.losses.mae}
         row |= {"error_90": finite(evaluated.error_90)}
         row |= {"largest_error": finite(evaluated.largest_error)}

@@ -1,6 +1,10 @@
 """How single values look in tables, and results as plain documents for JSON."""
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sgdlab.uncertainty.means import Mean
 
@@ -25,12 +29,23 @@ def setting(value: object) -> str:
 
 
 def measured(mean: Mean, sign: str = "") -> str:
-    """With one digit of the standard error, and as many places of the mean; sign may be "+"."""
-    error = mean.standard_error
+    """A mean and its standard error as :func:`with_error` writes them."""
+    return with_error(mean.value, mean.standard_error, sign)
+
+
+def length(vector: NDArray[Any]) -> float:
+    """The Euclidean norm, also where squares leave float64: in a unit that is a power of two."""
+    unit = np.frexp(np.max(np.abs(vector), initial=0.0))[1]
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(np.linalg.norm(np.ldexp(vector, -unit)), unit))
+
+
+def with_error(value: float, error: float, sign: str = "") -> str:
+    """With one digit of the standard error, and as many places of the value; sign may be "+"."""
     places = math.ceil(-math.log10(error)) if 1e-5 <= error < 1 else None
     if places is None:
-        return f"{mean.value:{sign}.3g} ±{error:.1g}"
-    return f"{mean.value:{sign}.{places}f} ±{error:.{places}f}"
+        return f"{value:{sign}.3g} ±{error:.1g}"
+    return f"{value:{sign}.{places}f} ±{error:.{places}f}"
 
 
 def finite(value: float) -> float | None:

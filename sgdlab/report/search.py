@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sgdlab.config.grid import FIRST_NAMES
+from sgdlab.optim.losses import rmse_of
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, number, plain, setting
 from sgdlab.runs.cell_log import CellResult
@@ -40,7 +41,8 @@ def table(result: SearchResult, n_cells: int | None = None) -> RenderableType:
     note = f"* of {which}; the test rows played no part in the selection"
     if result.shape.folds:
         note = f"* of {which}, trained on all rows; the test rows played no part in the selection"
-        note += "\nvalid.: mean over folds ± standard error, by models that had not seen the rows"
+        note += "\nvalid.: mean over folds ± standard error, by models that had not seen the rows;"
+        note += "\n  the error takes folds as independent, although they share training rows"
     return Group(title_of(result), cells, Text(note, style="dim"), *explanations(result))
 
 
@@ -66,7 +68,7 @@ def _cell_values(result: SearchResult, cell_result: CellResult) -> Iterator[str]
     test = result.test_losses.get(cell_result.cell.index)
     values = [_with_error(cell_result, "validation_loss"), number(regularized)]
     model = result.model(cell_result)
-    values += [number(np.sqrt(2 * loss)), plain(model.mean("bias"))]
+    values += [number(rmse_of(loss)), plain(model.mean("bias"))]
     values += [number(test.half_mse if test else None)]
     values += [number(test.half_mse + model.penalty if test else None)]
     if other := _other_metric(result):

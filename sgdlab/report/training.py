@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sgdlab.optim.losses import rmse_of
 from sgdlab.report import search
 from sgdlab.report.layout import new_table
 from sgdlab.report.numbers import ABSENT, number
@@ -36,7 +37,7 @@ def table(result: SearchResult) -> RenderableType:
     for name, loss in losses.items():
         constant = result.constant_losses[name]
         penalty = (best if name == "validation" else model).penalty
-        values = (loss, loss + penalty, np.sqrt(2 * loss), errors.get(name))
+        values = (loss, loss + penalty, rmse_of(loss), errors.get(name))
         gap = str(result.differences[name]) if name in result.differences else ABSENT
         shown.add_row(name, *map(number, (*values, constant.half_mse, constant.mae)), gap)
     return Group(title_of(result), _history(best), Text(), shown, *explanations(result))

@@ -12,7 +12,15 @@ from pydantic import Field
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.runs.reading import SCHEMA_VERSION, CellName, Count, Log, Number, Word, check_same
-from sgdlab.runs.replicate_log import ReplicateLog, ReplicateResult, Status, contradictions
+from sgdlab.runs.replicate_log import (
+    SMALLEST_NORM,
+    ReplicateLog,
+    ReplicateResult,
+    Status,
+    contradictions,
+    penalty_of,
+)
+from sgdlab.uncertainty.means import standard_error
 
 FOLDS_REMARK = (
     "validation losses of a fold are measured where a training stops, after no other epoch"
@@ -42,7 +50,14 @@ class CellResult:
     @property
     def penalty(self) -> float:
         """The part of L2 in the objective."""
-        return self.cell.train.l2 / 2 * self.mean("weights_squared_norm")
+        l2, norm = self.cell.train.l2, self.mean("weights_squared_norm")
+        penalty = penalty_of(l2, norm)
+        if penalty is not None:
+            return penalty
+        beside = self.mean("validation_loss_regularized") - self.mean("validation_loss")
+        if math.isnan(beside) and norm < SMALLEST_NORM:
+            return l2 / 2 * norm
+        return beside
 
     def mean(self, name: str) -> float:
         """Over replicates and folds, of a number that each training has."""
@@ -58,7 +73,7 @@ class CellResult:
         values = self._values(name)
         if len(values) < 2:
             return math.nan
-        return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+        return standard_error(values)
 
     def _values(self, name: str) -> NDArray[np.float64]:
         """One of each fold, the mean over its replicates; or one of each replicate."""

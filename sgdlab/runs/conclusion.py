@@ -1,13 +1,25 @@
 """How a run ended, as ``experiment.json`` says it: with a best cell, or without and why."""
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sgdlab.optim.losses import Losses
-from sgdlab.runs.reading import LARGE, CellName, Index, Log, Logged, Number, Sha256, Word, keys
+from sgdlab.runs.reading import (
+    LARGE,
+    CellName,
+    Count,
+    Index,
+    Log,
+    Logged,
+    Number,
+    Sha256,
+    Word,
+    keys,
+)
 from sgdlab.uncertainty.differences import Difference
 from sgdlab.words.metrics import METRICS
 
@@ -23,9 +35,27 @@ class Counts(Log):
         return self.completed + self.diverged
 
 
+RESULTS, WEIGHTS, PREDICTIONS = "results.csv", "weights.npz", "predictions.npz"
+FINAL_LOG = re.compile(r"final/[0-9]{4,7}\.json")
+
+
+def final_logs(files: Iterable[str]) -> set[str]:
+    """Which files of a run are logs of cells that were trained on all rows, as with folds."""
+    return {name for name in files if FINAL_LOG.fullmatch(name)}
+
+
+def _check_names(files: Mapping[str, str], cells: Counts, *tables: str) -> None:
+    """Raise ValueError unless these are the files of a run of so many cells."""
+    wanted = {f"cells/{n:04d}.json" for n in range(cells.total)} | set(tables)
+    found = files.keys() - final_logs(files)
+    for name in sorted(found ^ wanted):
+        what = "unknown" if name in found else "not there"
+        raise ValueError(f"files.{name}: {what}, of {cells.total} cells")
+
+
 LossesLog = Annotated[Losses, Logged(half_mse=Number, mae=Number)]
 DifferenceLog = Annotated[
-    Difference, Logged(metric=Literal[METRICS.names_for_config()], mean=Number)
+    Difference, Logged(metric=Literal[METRICS.names_for_config()], mean=Number, n_rows=Count)
 ]
 
 
@@ -35,7 +65,12 @@ class WithoutBest(Log):
     cells: Counts
     best: None
     reason: Word
-    files: Annotated[dict[str, Sha256], keys("results.csv")]
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _has_the_hash_of_every_file(self) -> Self:
+        _check_names(self.files, self.cells, RESULTS)
+        return self
 
 
 class WithBest(Log):
@@ -52,7 +87,7 @@ class WithBest(Log):
     test_losses
         Of the best cell, or of all that have weights; by name.
     files
-        sha256 of the tables and arrays that were written.
+        sha256 of every other file of the run, by its name in it.
     """
 
     cells: Counts
@@ -62,7 +97,12 @@ class WithBest(Log):
     differences: Annotated[dict[str, DifferenceLog], keys("validation", "test")]
     findings: Annotated[tuple[Word, ...], Field(min_length=1, strict=False)]
     test_losses: dict[CellName, LossesLog]
-    files: Annotated[dict[str, Sha256], keys("weights.npz", "predictions.npz", "results.csv")]
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _has_the_hash_of_every_file(self) -> Self:
+        _check_names(self.files, self.cells, RESULTS, WEIGHTS, PREDICTIONS)
+        return self
 
     @model_validator(mode="after")
     def _nulls_stand_for_overflows(self) -> "WithBest":

@@ -1,19 +1,23 @@
 """A run directory: every path in it, and what its files say."""
 
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from sgdlab.config.grid import Cell
-from sgdlab.errors import StorageError
+from sgdlab.data.row_array import RowArray
+from sgdlab.observer import Observer
 from sgdlab.planning.plan import Plan
-from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.experiment import Experiment, read_experiment
-from sgdlab.runs.reading import START_OVER, read_json, reading
+from sgdlab.runs.logs import Hashes, Logs, logged_cells, read_logs
+from sgdlab.runs.reading import START_OVER, check_hash, reading
 from sgdlab.system import files as system_files
+
+Arrays = Mapping[str, RowArray]
+NOTHING_KNOWN: Hashes = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -92,37 +96,32 @@ class RunDirectory:
         """
         return reading(self.experiment_file, START_OVER)
 
-    def logged_cells(self) -> list[int]:
-        """The cells that have a log, in the order of the grid.
+    def is_of(self, experiment: Experiment, arrays: Arrays, observer: Observer) -> bool:
+        """Whether it is of these very arrays; see :meth:`sgdlab.runs.data_log.DataLog.is_of`.
 
         Raises
         ------
         StorageError
-            If there is a file that is no cell's log.
+            If ``experiment.json`` does not say so.
         """
-        return _cells_in(self.cells_folder)
+        with self.interpreting():
+            return experiment.data.is_of(arrays, observer)
 
-    def results(self) -> list[CellResult]:
-        """What came out of all cells that have a log, in the order of the grid."""
-        return [self.result(cell) for cell in self.logged_cells()]
+    def logged_cells(self, cells: Sequence[Cell]) -> set[int]:
+        """Which cells of the grid have a log; see :func:`sgdlab.runs.logs.logged_cells`."""
+        return logged_cells(self.cells_folder, cells)
 
-    def result(self, cell: int) -> CellResult:
-        """What came out of one cell.
+    def final_cells(self, cells: Sequence[Cell]) -> set[int]:
+        """With folds: which cells were trained on all rows."""
+        return logged_cells(self.final_folder, cells)
 
-        Raises
-        ------
-        StorageError
-            If its log is absent or broken.
-        """
-        return _read_result(self.cell_file(cell))
+    def logs(self, cells: Sequence[Cell], known: Hashes = NOTHING_KNOWN) -> Logs:
+        """What came out of some cells; see :func:`sgdlab.runs.logs.read_logs`."""
+        return read_logs(self.path, self.cells_folder.name, cells, known)
 
-    def final_cells(self) -> list[int]:
-        """With folds: the cells that were trained on all rows."""
-        return _cells_in(self.final_folder)
-
-    def final_results(self) -> dict[int, CellResult]:
-        """The results of these, by the cell's index."""
-        return {cell: _read_result(self.final_file(cell)) for cell in self.final_cells()}
+    def final_logs(self, cells: Sequence[Cell], known: Hashes = NOTHING_KNOWN) -> Logs:
+        """With folds: what came out of cells that were trained on all rows."""
+        return read_logs(self.path, self.final_folder.name, cells, known)
 
     def final_plan(self, experiment: Experiment, cells: Sequence[Cell]) -> Plan:
         """With folds: how cells are trained on all rows, as far as that is planned.
@@ -134,54 +133,31 @@ class RunDirectory:
         """
         with self.interpreting():
             plan = experiment.final_training(cells)
-            if unplanned := set(self.final_cells()) - plan.cells:
+            if unplanned := self.final_cells(cells) - plan.cells:
                 found = f"without cell {min(unplanned):04d}, which has a log"
                 raise ValueError(f"final_plan.blocks.trajectories.cells: {found}")
         return plan
 
     def missing_files(self, experiment: Experiment, cells: Sequence[Cell]) -> list[Path]:
-        """What a finished run lacks; the arrays and tables that it has are compared to their hash.
+        """What a finished run lacks; all files that it has are compared to their hashes.
 
         Raises
         ------
         StorageError
-            If one of them is not as it was written.
+            If one of them is not as it was written, or is a log of no cell.
         """
-        logged, final = set(self.logged_cells()), set(self.final_cells())
-        planned = self.final_plan(experiment, cells).cells
-        missing = [self.cell_file(cell.index) for cell in cells if cell.index not in logged]
-        missing += [self.final_file(cell) for cell in sorted(planned - final)]
-        files = {} if experiment.conclusion is None else experiment.conclusion.files
-        for name, sha256 in files.items():
+        self.logged_cells(cells)
+        self.final_plan(experiment, cells)
+        missing = []
+        for name, sha256 in experiment.known_hashes.items():
             file = self.path / name
-            if not os.path.exists(file):
+            if os.path.lexists(file):
+                check_hash(file, sha256)
+            else:
                 missing.append(file)
-                continue
-            with reading(file), open(file, "rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
-                    raise ValueError("its sha256 is not that in experiment.json")
         return missing
 
     def touch(self) -> None:
         """Make a finished run the latest; one that cannot be written stays as it is."""
         with suppress(OSError):
             os.utime(self.experiment_file)
-
-
-def _cells_in(folder: Path) -> list[int]:
-    """The cells that have a log in a folder."""
-    files = list(folder.glob("*.json"))
-    for file in files:
-        if not (file.stem.isdecimal() and file.name == f"{int(file.stem):04d}.json"):
-            expected = "names such as 0000.json"
-            raise StorageError(file, "not a log of a cell", expected, "move it away")
-    return sorted(int(file.stem) for file in files)
-
-
-def _read_result(file: Path) -> CellResult:
-    log = read_json(file)
-    with reading(file):
-        result = CellResult.from_log(log)
-        if result.cell.index != int(file.stem):
-            raise ValueError(f"cell {result.cell.name}")
-    return result

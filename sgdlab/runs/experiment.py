@@ -9,51 +9,26 @@ from pydantic import Field, InstanceOf, model_validator
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Config
-from sgdlab.data.dataset import PARTS, Dataset
-from sgdlab.data.shape import Shape
 from sgdlab.planning.cost import Forecast
 from sgdlab.planning.plan import Plan
-from sgdlab.runs.conclusion import WithBest, WithoutBest, conclusion_of
+from sgdlab.runs.conclusion import WithBest, WithoutBest, conclusion_of, final_logs
+from sgdlab.runs.data_log import DataLog
 from sgdlab.runs.plan_log import PlanLog, check_covers, planned
 from sgdlab.runs.reading import (
     LARGE,
     START_OVER,
     Count,
-    Index,
     Log,
     Logged,
-    Sha256,
     Word,
     check_same,
-    keys,
-    read_json,
+    parse_json,
+    read_bytes,
     reading,
 )
 
 Extent = Literal["best", "all"]
 Status = Literal["running", "interrupted", "failed", "completed"]
-
-
-class DataLog(Log):
-    """Which arrays a run is trained on."""
-
-    shape: Annotated[
-        Shape,
-        Logged(
-            n_train=Count,
-            n_validation=Index,
-            n_test=Count,
-            n_features=Count,
-            folds=Count | None,
-            itemsize=Count,
-        ),
-    ]
-    fingerprint: Sha256
-    sha256: Annotated[dict[str, Sha256], keys(*PARTS)]
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> "DataLog":
-        return cls(shape=dataset.shape, fingerprint=dataset.fingerprint, sha256=dataset.file_hashes)
 
 
 class BlasLog(Log):
@@ -159,6 +134,11 @@ class Experiment(Log):
         """The name of the best cell; None if there is none, or none yet."""
         return None if self.conclusion is None else self.conclusion.best
 
+    @property
+    def known_hashes(self) -> Mapping[str, str]:
+        """sha256 of the other files of a run that is finished, and of none of any other run."""
+        return self.conclusion.files if self.is_finished and self.conclusion is not None else {}
+
     def training_plan(self, cells: Sequence[Cell]) -> Plan:
         """The plan that the run began with.
 
@@ -203,9 +183,19 @@ class Experiment(Log):
             raise ValueError("config.data.path: not there")
         if self.is_finished and self.conclusion is None:
             raise ValueError("best: not there")
+        if self.is_finished and self.conclusion is not None:
+            self._check_final_logs(final_logs(self.conclusion.files))
         if isinstance(self.conclusion, WithBest):
             self._check_losses(self.conclusion)
         return self
+
+    def _check_final_logs(self, logs: set[str]) -> None:
+        """Whether the hashes are those of the logs of the cells that are planned."""
+        blocks = [block for one_pass in self.final_plan for block in one_pass.blocks]
+        cells = {cell for b in blocks for trajectory in b.trajectories for cell in trajectory.cells}
+        if different := logs ^ {f"final/{cell:04d}.json" for cell in cells}:
+            found = f"not the cells of the logs in files, as {min(different)}"
+            raise ValueError(f"final_plan.blocks.trajectories.cells: {found}")
 
     def _check_losses(self, conclusion: WithBest) -> None:
         """Whether they are of the metric, the rows and the cells that they must be of."""
@@ -217,6 +207,8 @@ class Experiment(Log):
                 raise ValueError(
                     f"{place}.metric: {difference.metric}, but the config has {metric}"
                 )
+            if difference.n_rows != n_rows[name]:
+                raise ValueError(f"{place}.n_rows: {difference.n_rows} instead of {n_rows[name]}")
             if (
                 difference.standard_error is None
                 and n_rows[name] > 1
@@ -251,7 +243,7 @@ def read_experiment(path: Path) -> Experiment:
     StorageError
         If it is absent or broken, or another sgdlab wrote it whose keys are others.
     """
-    content = read_json(path, START_OVER)
+    content = parse_json(path, read_bytes(path, hint=START_OVER), START_OVER)
     with reading(path, START_OVER):
         own = {name: content.pop(name) for name in _OWN if name in content}
         conclusion = conclusion_of(content) if content else None

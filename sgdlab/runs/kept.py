@@ -1,6 +1,8 @@
 """The weights that a run keeps."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,18 +10,68 @@ from numpy.typing import NDArray
 
 from sgdlab.data.transform import Transform
 from sgdlab.errors import UsageError
-from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.reading import reading
-from sgdlab.runs.stops import read_npz
+from sgdlab.runs.cell_log import CellResult
+from sgdlab.runs.directory import NOTHING_KNOWN, RunDirectory
+from sgdlab.runs.logs import Hashes
+from sgdlab.runs.reading import MADE_AGAIN, read_bytes, reading
+from sgdlab.runs.replicate_log import weights_sha256
+from sgdlab.runs.stops import npz_arrays
 
 # Of a cell: weights (replicates, n_features), and bias (replicates,) in float64.
 Weights = tuple[NDArray[Any], NDArray[np.float64]]
 
 
-def all_kept_weights(directory: RunDirectory) -> dict[tuple[int, int | None], Weights]:
-    """Those of all cells in ``weights.npz``, by index and fold; trained on all rows: None."""
-    kept = read_npz(directory.weights_file)
-    with reading(directory.weights_file):
+@dataclass(frozen=True)
+class Kept:
+    """What ``weights.npz`` holds.
+
+    Attributes
+    ----------
+    file
+        Where it stands.
+    weights
+        Of all cells that were kept, by index and fold; trained on all rows: None.
+    transform
+        What was done to X before the weights saw it.
+    """
+
+    file: Path
+    weights: dict[tuple[int, int | None], Weights]
+    transform: Transform
+
+    def folds_of(self, cell: int) -> list[int | None]:
+        """The folds of which a cell's weights are there; None: of all rows.
+
+        Raises
+        ------
+        UsageError
+            If those of this cell were not kept.
+        """
+        if (cell, None) not in self.weights:
+            cells = [other for other, fold in self.weights if fold is None]
+            names = ", ".join(f"{number:04d}" for number in cells[:5])
+            found = f"the weights of cell {cell:04d} were not kept"
+            hint = "search again with `keep_weights=all`"
+            raise UsageError(self.file.parent, found, f"one of {names}", hint)
+        return [fold for other, fold in self.weights if other == cell]
+
+
+def read_kept(directory: RunDirectory, known: Hashes = NOTHING_KNOWN) -> Kept:
+    """The weights that a run keeps.
+
+    Parameters
+    ----------
+    known
+        sha256 of the run's files, as far as they are.
+
+    Raises
+    ------
+    StorageError
+        If the file is absent, broken, or not as it was written.
+    """
+    file = directory.weights_file
+    kept = npz_arrays(file, read_bytes(file, known.get(file.name)))
+    with reading(file):
         cells = kept["cells"].tolist()
         rows = zip(cells, kept["weights"], kept["bias"], strict=True)
         found: dict[tuple[int, int | None], Weights]
@@ -29,33 +81,35 @@ def all_kept_weights(directory: RunDirectory) -> dict[tuple[int, int | None], We
             for cell, *both in of_folds:
                 for fold, (weights, bias) in enumerate(zip(*both, strict=True)):
                     found[cell, fold] = (weights, bias)
-        return found
+        mean, scale = (kept[name] if kept[name].size else None for name in ("mean", "scale"))
+        return Kept(file, found, Transform(float(kept["divide_by"]), mean, scale))
 
 
-def kept_weights(directory: RunDirectory, cell: int) -> dict[int | None, Weights]:
-    """Those of one cell, from ``weights.npz``, by fold; trained on all rows: None.
+def as_logged(
+    file: Path, weights: Weights, log: CellResult, fold: int | None, hint: str = MADE_AGAIN
+) -> Weights:
+    """Weights that a file has of a cell, in the cell's precision, if its log has their hashes.
+
+    Parameters
+    ----------
+    log
+        Of the training that they are of: on all rows, or in folds.
 
     Raises
     ------
-    UsageError
-        If those of this cell were not kept.
+    StorageError
+        If they are others.
     """
-    kept = all_kept_weights(directory)
-    if (cell, None) not in kept:
-        cells = [other for other, fold in kept if fold is None]
-        names = ", ".join(f"{number:04d}" for number in cells[:5])
-        found = f"the weights of cell {cell:04d} were not kept"
-        hint = "search again with `keep_weights=all`"
-        raise UsageError(directory.path, found, f"one of {names}", hint)
-    return {fold: weights for (other, fold), weights in kept.items() if other == cell}
-
-
-def kept_transform(directory: RunDirectory) -> Transform:
-    """What was done to X before the weights of a run saw it, from ``weights.npz``."""
-    kept = read_npz(directory.weights_file)
-    with reading(directory.weights_file):
-        mean, scale = (kept[name] if kept[name].size else None for name in ("mean", "scale"))
-        return Transform(float(kept["divide_by"]), mean, scale)
+    exact = weights[0].astype(log.cell.train.precision)
+    with reading(file, hint):
+        found = [weights_sha256(row) for row in exact]
+        logged = [training for training in log.replicates if training.fold == fold]
+        are_same = np.array_equal(exact, weights[0])  # which other cells may have made wider
+        if not are_same or found != [training.weights_sha256 for training in logged]:
+            raise ValueError(f"not the weights of cell {log.cell.name} that its log has a hash of")
+        if weights[1].tolist() != [training.bias for training in logged]:
+            raise ValueError(f"not the bias of cell {log.cell.name} that its log has")
+    return exact, weights[1]
 
 
 def or_empty(statistics: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:

@@ -1,19 +1,21 @@
 """How runs are named, and how one is found below ``runs/``."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sgdlab.config.model import Config
 from sgdlab.errors import StorageError, UsageError
-from sgdlab.runs.directory import RunDirectory
+from sgdlab.observer import Observer
+from sgdlab.runs.directory import Arrays, RunDirectory
 
 # Raised whenever the results of some config change in any bit.
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 
 
 def run_name(config: Config, fingerprint: str, is_synthetic: bool) -> str:
@@ -34,24 +36,47 @@ def identity(config: Config) -> dict[str, Any]:
     return {key: resolved[key] for key in ("data", "train", "grid", "select")}
 
 
-def fresh_directory(runs_dir: Path, name: str) -> RunDirectory:
+def run_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer) -> RunDirectory:
+    """The first of NAME, NAME-2, NAME-3, ... that is of these very arrays, or not there yet.
+
+    The name says which arrays these are but for large ones, of which the fingerprint knows pieces.
+    """
+    for directory in _numbered(runs_dir, name):
+        if not any(array.is_sampled for array in arrays.values()) or not directory.exists:
+            return directory
+        if directory.is_of(directory.experiment(), arrays, observer):
+            return directory
+        differ = "they differ between the pieces that their fingerprint is of"
+        observer.note(f"{directory.path}: of other data; {differ}")
+    raise AssertionError("numbers do not end")
+
+
+def fresh_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer) -> RunDirectory:
     """The first of NAME, NAME-2, NAME-3, ... that is not there yet, or the last of them.
 
-    That is taken up again if it was itself begun afresh and is not finished; what cannot be read is
-    not.
+    That is taken up again if it was itself begun afresh, on the same arrays, and is not finished;
+    what cannot be read is not.
     """
-    number, last, directory = 1, None, RunDirectory(runs_dir / name)
-    while directory.exists:
-        number, last = number + 1, directory
-        directory = RunDirectory(runs_dir / f"{name}-{number}")
-    if last and number > 2 and _is_unfinished(last):
-        return last
-    return directory
+    last = None
+    for number, directory in enumerate(_numbered(runs_dir, name), 1):
+        if directory.exists:
+            last = directory
+        elif last and number > 2 and _is_unfinished(last, arrays, observer):
+            return last
+        else:
+            return directory
+    raise AssertionError("numbers do not end")
 
 
-def _is_unfinished(directory: RunDirectory) -> bool:
+def _numbered(runs_dir: Path, name: str) -> Iterator[RunDirectory]:
+    yield RunDirectory(runs_dir / name)
+    yield from (RunDirectory(runs_dir / f"{name}-{number}") for number in itertools.count(2))
+
+
+def _is_unfinished(directory: RunDirectory, arrays: Arrays, observer: Observer) -> bool:
     try:
-        return not directory.experiment().is_finished
+        experiment = directory.experiment()
+        return not experiment.is_finished and directory.is_of(experiment, arrays, observer)
     except StorageError:
         return False
 

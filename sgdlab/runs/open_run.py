@@ -1,5 +1,6 @@
 """A run that this process holds: the only code that writes below ``runs/``."""
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,13 +17,16 @@ from sgdlab.planning.plan import Block
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
-from sgdlab.runs.kept import Weights, all_kept_weights
-from sgdlab.runs.reading import reading
+from sgdlab.runs.kept import Weights, as_logged, read_kept
+from sgdlab.runs.reading import read_bytes, reading
 from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
-from sgdlab.runs.stops import Arrays, npz_bytes, outcome_arrays, outcomes_of, read_npz
+from sgdlab.runs.seals import sealed
+from sgdlab.runs.stops import Arrays, npz_arrays, npz_bytes, outcome_arrays, outcomes_of
 from sgdlab.system import files as system_files
-from sgdlab.system import strict_json
 from sgdlab.system.locks import locked
+
+# What to do where weights were trained again and came out with other bits than before.
+OTHER_BITS = "on another machine or BLAS, start over with `fresh=True`"
 
 
 class OpenRun:
@@ -49,19 +53,29 @@ class OpenRun:
         self._stops: dict[tuple[int, int, int | None], tuple[Path, int]] = {}
         self._pending: dict[Path, dict[tuple[int, int], ReplicateResult]] = defaultdict(dict)
         self._last_read: tuple[Path, Arrays] | None = None
-        self._kept = all_kept_weights(directory) if directory.weights_file.exists() else {}
-        self._logged = {directory.cell_file(cell) for cell in directory.logged_cells()}
-        self._logged |= {directory.final_file(cell) for cell in directory.final_cells()}
+        has_kept = os.path.lexists(directory.weights_file)
+        self._kept = read_kept(directory).weights if has_kept else {}
+        self._logged = {directory.cell_file(cell) for cell in directory.logged_cells(cells)}
+        self._logged |= {directory.final_file(cell) for cell in directory.final_cells(cells)}
 
     def take_up(self, observer: Observer) -> None:
-        """Find what earlier sessions committed; what of it is broken will be trained again."""
+        """Find what earlier sessions committed; stops that are broken will be trained again.
+
+        Raises
+        ------
+        StorageError
+            If a log is not as it was written: before anything is trained beside it.
+        """
         if not self._is_locked:
             observer.note(f"{self.directory.path}: no locks here; run one command at a time on it")
+        self._check_logs()
         for file in sorted(self.directory.stops_folder.glob("*.npz")):
+            content = read_bytes(file)  # one that cannot be opened is not known to be broken
             try:
                 with reading(file):
-                    outcomes = outcomes_of(read_npz(file))
+                    outcomes = outcomes_of(npz_arrays(file, content))
                     for outcome in outcomes:
+                        self._check_planned(outcome)
                         replicate_result(outcome, self._cells[outcome.cell])
             except StorageError:
                 observer.note(f"{file}: broken; dropped, to be trained again where it is needed")
@@ -99,24 +113,36 @@ class OpenRun:
         system_files.write_files({file: npz_bytes(outcome_arrays(outcomes))})
         self._take(file, outcomes)
 
-    def weights(self, cell: Cell, fold: int | None = None) -> Weights:
+    def weights(self, log: CellResult, fold: int | None = None) -> Weights:
         """Weights (replicates, n_features) and bias (replicates,) of a completed cell.
 
         Those of a fold, or by default those that are trained on all rows to train.
+
+        Parameters
+        ----------
+        log
+            Of that training.
+
+        Raises
+        ------
+        StorageError
+            If they are not those of which the log has the hashes.
         """
-        if (cell.index, fold) in self._kept:
-            return self._kept[cell.index, fold]
+        cell = log.cell
+        if (kept := self._kept.get((cell.index, fold))) is not None:
+            return as_logged(self.directory.weights_file, kept, log, fold)
         stops = [self._stops[cell.index, n, fold] for n in range(cell.train.replicates)]
         found = [(self._stop_arrays(file), row) for file, row in stops]
         weights = np.stack([arrays["weights"][row] for arrays, row in found])
-        return weights, np.array([arrays["bias"][row] for arrays, row in found])
+        bias = np.array([arrays["bias"][row] for arrays, row in found])
+        return as_logged(stops[0][0], (weights, bias), log, fold, OTHER_BITS)
 
     def write(self, files: Mapping[Path, bytes]) -> None:
         """Write files of the run, each whole or not at all."""
         system_files.write_files(files)
 
     def write_experiment(self, experiment: Experiment) -> None:
-        self.write({self.directory.experiment_file: strict_json.encode(experiment.to_json())})
+        self.write({self.directory.experiment_file: sealed(experiment.to_json())})
 
     def drop_stops(self) -> None:
         """Forget what is needed no more once the run is finished."""
@@ -139,9 +165,26 @@ class OpenRun:
                 )
                 del self._pending[log_file]
                 if log_file not in self._logged:
-                    logs[log_file] = strict_json.encode(result.to_log(self._is_synthetic))
+                    logs[log_file] = sealed(result.to_log(self._is_synthetic))
         self.write(logs)
         self._logged |= logs.keys()
+
+    def _check_logs(self) -> None:
+        directory = self.directory
+        for logged, read in (
+            (directory.logged_cells, directory.logs),
+            (directory.final_cells, directory.final_logs),
+        ):
+            read([self._cells[n] for n in sorted(logged(self._cells))])
+
+    def _check_planned(self, outcome: Outcome) -> None:
+        """Raise ValueError unless an outcome is of a training of this run."""
+        folds = (None,) if self._folds is None else (None, *range(self._folds))
+        is_cell = 0 <= outcome.cell < len(self._cells)
+        n_replicates = self._cells[outcome.cell].train.replicates if is_cell else 0
+        if not 0 <= outcome.replicate < n_replicates or outcome.fold not in folds:
+            found = f"cell {outcome.cell}, replicate {outcome.replicate}, fold {outcome.fold}"
+            raise ValueError(f"{found}: no training of this run")
 
     def _log_file(self, cell: int, fold: int | None) -> Path:
         """Where an outcome is logged."""
@@ -151,7 +194,7 @@ class OpenRun:
     def _stop_arrays(self, file: Path) -> Arrays:
         """What a file holds; cells are asked for in an order in which neighbours share one."""
         if self._last_read is None or self._last_read[0] != file:
-            self._last_read = (file, read_npz(file))
+            self._last_read = (file, npz_arrays(file, read_bytes(file)))
         return self._last_read[1]
 
 

@@ -1,5 +1,6 @@
 """Reading what sgdlab wrote: whatever is wrong with a file is one error that names it."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +22,12 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from sgdlab.errors import SgdlabError, StorageError, reason
+from sgdlab.runs.seals import SEAL, check_seal, sha256_of
 
-SCHEMA_VERSION = 2  # raised whenever a key of a log changes its name or its meaning
+SCHEMA_VERSION = 3  # raised whenever a key of a log changes its name or its meaning
 START_OVER = "move the run's folder away, or start over with `fresh=True`"
 MADE_AGAIN = "delete it and train again: what is missing is made again"
+ALTERED = "its sha256 is not that in experiment.json"
 LARGE = 1e100  # squares of larger numbers, or their sums, may be beyond float64
 ROUNDING = 1e-9  # of a number that is computed again, relative to it
 
@@ -93,24 +96,53 @@ def reading(path: Path, hint: str = MADE_AGAIN) -> Iterator[None]:
         yield
     except SgdlabError:
         raise
+    except OSError as error:  # what could not be read is not known to be broken
+        if not isinstance(error, FileNotFoundError):
+            hint = ""
+        elif hint == MADE_AGAIN:
+            hint = "train again: what is missing is made again"
+        found = f"cannot be used ({reason(error)})"
+        raise StorageError(path, found, "a file that can be read", hint) from None
     except Exception as error:  # a damaged file makes zipfile, numpy and json raise almost anything
         found = f"cannot be used ({_in_few_words(error)})"
         raise StorageError(path, found, "it as sgdlab wrote it", hint) from None
 
 
-def read_json(path: Path, hint: str = MADE_AGAIN) -> dict[str, Any]:
-    """A JSON object that this version of sgdlab understands.
+def read_bytes(path: Path, sha256: str | None = None, hint: str = MADE_AGAIN) -> bytes:
+    """The content of a file, which has the hash that is known of it, if one is.
 
     Raises
     ------
     StorageError
-        If it is absent or broken, or another version wrote it whose keys are others.
+        If it is absent, cannot be read, or has another.
     """
     with reading(path, hint):
-        content = json.loads(path.read_bytes(), parse_constant=_refuse)
-        if not isinstance(content, dict):
+        content = path.read_bytes()
+        if sha256 is not None and sha256_of(content) != sha256:
+            raise ValueError(ALTERED)
+    return content
+
+
+def check_hash(path: Path, sha256: str) -> None:
+    """Raise StorageError unless a file, which may be large, has this hash."""
+    with reading(path), open(path, "rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+            raise ValueError(ALTERED)
+
+
+def parse_json(path: Path, content: bytes, hint: str = MADE_AGAIN) -> dict[str, Any]:
+    """The content of a file as a JSON object that this version of sgdlab wrote, without its hash.
+
+    Raises
+    ------
+    StorageError
+        If it is broken or altered, or another version wrote it whose keys are others.
+    """
+    with reading(path, hint):
+        log = json.loads(content, parse_constant=_refuse)
+        if not isinstance(log, dict):
             raise ValueError("no JSON object")
-        version = content["schema_version"]
+        version = log["schema_version"]
         if type(version) is not int or version < 1:
             raise ValueError(f"schema_version {version!r}")
     if version > SCHEMA_VERSION:
@@ -119,7 +151,10 @@ def read_json(path: Path, hint: str = MADE_AGAIN) -> dict[str, Any]:
     if version < SCHEMA_VERSION:
         found = f"schema_version {version}, which an older sgdlab wrote"
         raise StorageError(path, found, str(SCHEMA_VERSION), START_OVER)
-    return content
+    with reading(path, hint):
+        check_seal(content)
+    del log[SEAL]
+    return log
 
 
 def keys(*names: str) -> AfterValidator:
@@ -165,7 +200,7 @@ def _is_same(found: object, expected: object) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"not JSON: {constant}")
 
 
 def _in_few_words(error: Exception) -> str:
@@ -174,8 +209,12 @@ def _in_few_words(error: Exception) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         found = first["msg"].removeprefix("Value error, ")
-        return f"{place}: {found[:1].lower()}{found[1:]}" if place else found
+        return f"{place}: {_uncapitalized(found)}" if place else found
     if isinstance(error, KeyError):
         return f"no {error}"
-    text = reason(error)
-    return text.splitlines()[0] if text else type(error).__name__
+    text = str(error)
+    return _uncapitalized(text.splitlines()[0]) if text else type(error).__name__
+
+
+def _uncapitalized(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"

@@ -2,18 +2,23 @@
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
-from sgdlab.runs.reading import LARGE, Count, Index, Logged, Sha256, Word, keys
+from sgdlab.runs.reading import LARGE, ROUNDING, Count, Index, Logged, Sha256, Word, keys
+from sgdlab.words.orders import ORDERS
 
 Status = Literal["completed", "diverged"]
+SMALLEST_NORM = 1e-290  # squared; less may have lost digits, as L2 may have where it is halved
+LARGEST_NORM = sys.float_info.max  # squared; stands for all that is more
 HISTORIES = ("running_loss", "validation_loss", "validation_mae")
 
 
@@ -65,13 +70,18 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
         "validation_loss": _finite(outcome.validation_history.tolist()),
         "validation_mae": _finite(outcome.validation_mae_history.tolist()),
     }
-    reason = None
-    squared_norm = sha256 = None
+    reason = squared_norm = sha256 = regularized = None
     if outcome.weights is None:
         reason = f"the running loss of epoch {outcome.epochs} is not finite or far above its start"
     else:
         squared_norm = float(np.sum(np.square(outcome.weights, dtype=np.float64)))
-        sha256 = hashlib.sha256(np.ascontiguousarray(outcome.weights).tobytes()).hexdigest()
+        squared_norm = min(squared_norm, LARGEST_NORM)
+        penalty = penalty_of(cell.train.l2, squared_norm)
+        if penalty is None:
+            weighed = math.sqrt(cell.train.l2) * outcome.weights.astype(np.float64)
+            penalty = float(np.sum(np.square(weighed))) / 2
+        regularized = or_none(outcome.validation_loss + penalty)
+        sha256 = weights_sha256(outcome.weights)
     return ReplicateResult(
         replicate=outcome.replicate,
         fold=outcome.fold,
@@ -80,7 +90,7 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
         running_loss=or_none(outcome.running_loss),
         train_loss=or_none(outcome.train_loss),
         validation_loss=or_none(outcome.validation_loss),
-        validation_loss_regularized=_regularized(outcome.validation_loss, cell.train, squared_norm),
+        validation_loss_regularized=regularized,
         validation_mae=or_none(outcome.validation_mae),
         bias=or_none(outcome.bias),
         weights_squared_norm=squared_norm,
@@ -88,6 +98,11 @@ def replicate_result(outcome: Outcome, cell: Cell) -> ReplicateResult:
         reason=reason,
         history=history,
     )
+
+
+def weights_sha256(weights: NDArray[Any]) -> str:
+    """The hash of a model's weights, shape (n_features,), in the precision of its training."""
+    return hashlib.sha256(np.ascontiguousarray(weights).tobytes()).hexdigest()
 
 
 def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[str, str]]:
@@ -109,8 +124,10 @@ def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[st
             yield f"history.{name}", f"{len(values)} numbers of {training.epochs} epochs"
         elif (is_completed or name == "running_loss") and values[-1] != getattr(training, name):
             yield name, f"{getattr(training, name)}, but its history ends with {values[-1]}"
-    if None in training.history["running_loss"][:-1] or (
-        is_completed and training.running_loss is None
+    is_known = training.fold is None or ORDERS[train.order].sees_all
+    if is_known and (
+        None in training.history["running_loss"][:-1]
+        or (is_completed and training.running_loss is None)
     ):
         yield "history.running_loss", "null before the end"
     for half_mse, mae in zip(*(training.history[name] for name in HISTORIES[1:]), strict=True):
@@ -118,19 +135,30 @@ def contradictions(training: ReplicateResult, train: Train) -> Iterator[tuple[st
             half_mse is None
         ):
             yield "history.validation_mae", f"{mae} beside a validation_loss of {half_mse}"
-    norm = training.weights_squared_norm
-    if is_completed and norm is None and training.train_loss is not None:
+    if is_completed and training.weights_squared_norm is None and training.train_loss is not None:
         yield "weights_squared_norm", "null, although train_loss is a number"
-    regularized = _regularized(training.validation_loss, train, norm)
-    if regularized != training.validation_loss_regularized:
-        yield "validation_loss_regularized", f"not validation_loss + L2, {regularized}"
+    elif is_completed:
+        yield from _contradictions_of_l2(training, train)
 
 
-def _regularized(loss: float | None, train: Train, squared_norm: float | None) -> float | None:
-    """With the part of L2 in the objective; None where it is not finite."""
-    if loss is None or squared_norm is None:
+def _contradictions_of_l2(training: ReplicateResult, train: Train) -> Iterator[tuple[str, str]]:
+    norm, loss = float(training.weights_squared_norm or 0.0), training.validation_loss
+    found, penalty = training.validation_loss_regularized, penalty_of(train.l2, norm)
+    if loss is None or penalty is not None:
+        wanted = None if loss is None or penalty is None else or_none(loss + penalty)
+        if found != wanted:
+            yield "validation_loss_regularized", f"not validation_loss + L2, {wanted}"
+    elif found is not None and found < (1 - ROUNDING) * (loss + train.l2 / 2 * norm):
+        yield "validation_loss_regularized", f"{found}, less than validation_loss + L2"
+
+
+def penalty_of(l2: float, squared_norm: float) -> float | None:
+    """The part of L2 in the objective; None where the norm has lost its digits."""
+    if l2 == 0:
+        return 0.0
+    if l2 < SMALLEST_NORM or not SMALLEST_NORM <= squared_norm < LARGEST_NORM:
         return None
-    return or_none(loss + train.l2 / 2 * squared_norm)
+    return l2 / 2 * squared_norm
 
 
 def or_none(value: float) -> float | None:

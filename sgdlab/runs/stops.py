@@ -21,16 +21,15 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(path: Path) -> Arrays:
-    """All arrays of a file; nothing is unpickled.
+def npz_arrays(path: Path, content: bytes) -> Arrays:
+    """All arrays of a file with this content; nothing is unpickled.
 
     Raises
     ------
     StorageError
-        If the file is absent or broken.
+        If it is broken.
     """
-    # Given a path, numpy leaves the file open if it is broken.
-    with reading(path), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+    with reading(path), np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
@@ -58,7 +57,16 @@ def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:
 
 
 def outcomes_of(arrays: Arrays) -> list[Outcome]:
-    """The inverse of :func:`outcome_arrays`."""
+    """The inverse of :func:`outcome_arrays`.
+
+    Raises
+    ------
+    ValueError
+        If an array has more or fewer rows than there are outcomes.
+    """
+    n_rows = {name: len(array) for name, array in arrays.items()}
+    if len(set(n_rows.values())) != 1:
+        raise ValueError(f"rows of arrays: {n_rows}")
     return [
         Outcome(
             cell=int(arrays["cell"][n]),

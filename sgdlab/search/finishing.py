@@ -1,8 +1,8 @@
 """The end of a search: the best cell is selected, evaluated and written down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from sgdlab.optim.losses import Losses
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
 from sgdlab.runs.experiment import Extent
-from sgdlab.runs.kept import or_empty
+from sgdlab.runs.kept import Weights, or_empty
+from sgdlab.runs.logs import Logs
 from sgdlab.runs.open_run import OpenRun
+from sgdlab.runs.seals import sha256_of
 from sgdlab.runs.stops import Arrays, npz_bytes
 from sgdlab.search.selection import select, within_one_standard_error
 from sgdlab.search.table import csv_bytes, result_row
@@ -53,48 +55,46 @@ class Ending:
     tested: Extent
     kept: Extent
 
-    def finish(self, results: Sequence[CellResult]) -> tuple[Conclusion, Files]:
+    def finish(self, logs: Logs, final: Logs) -> tuple[Conclusion, Files]:
         """What is found, and the files of the run that are still to be written.
 
         If every cell diverged, the run is complete all the same, and has no best cell.
 
         Parameters
         ----------
-        results
-            Of all cells, in the order of the grid.
+        logs
+            Of all cells.
+        final
+            With folds: of the cells that were trained on all rows.
         """
-        final = self.run.directory.final_results()  # with folds alone
+        results = logs.in_order
         n_completed = sum(result.status == "completed" for result in results)
         counts = Counts(completed=n_completed, diverged=len(results) - n_completed)
         try:
             best = select(results, self.select.metric, self.select.rule)
-            _check_final(best, final)
+            _check_final(best, final.results)
         except NothingToSelectError as error:
-            files = self._table(results, {}, final)
-            hashes = _hashes(files)
+            files = self._table(logs, final, {})
+            hashes = logs.hashes | final.hashes | _hashes(files)
             return WithoutBest(cells=counts, best=None, reason=str(error), files=hashes), files
-        return self._evaluate(best, counts, results, final)
+        return self._evaluate(best, counts, logs, final)
 
     def _evaluate(
-        self,
-        best: CellResult,
-        counts: Counts,
-        results: Sequence[CellResult],
-        final: Mapping[int, CellResult],
+        self, best: CellResult, counts: Counts, logs: Logs, final: Logs
     ) -> tuple[Conclusion, Files]:
         """What is found where there is a best cell."""
-        models = [final[n] for n in sorted(final)] if final else results
+        models = final.in_order or logs.in_order
         usable = [model.cell for model in models if model.status == "completed"]
         tested = usable if self.tested == "all" else [best.cell]
-        weights_of, metric = self.run.weights, self.select.metric
+        weights_of, metric = partial(self._weights, logs, final), self.select.metric
         losses = measure_test_losses(weights_of, tested, self.dataset)
         compared = compare_with_constant(weights_of, best.cell, self.dataset, metric)
         kept = usable if self.kept == "all" else [best.cell]
-        weights = _kept_weights(self.run, self.dataset, kept)
+        weights = _kept_weights(weights_of, self.dataset, kept)
         files = {
             self.run.directory.weights_file: npz_bytes(weights),
             self.run.directory.predictions_file: npz_bytes(compared.predictions),
-            **self._table(results, losses, final),
+            **self._table(logs, final, losses),
         }
         conclusion = WithBest(
             cells=counts,
@@ -102,28 +102,28 @@ class Ending:
             constant=compared.constant,
             constant_losses=compared.losses,
             differences=compared.differences,
-            findings=findings(best, compared.differences, results, self.grid, self.select),
+            findings=findings(best, compared.differences, logs.in_order, self.grid, self.select),
             test_losses={f"{cell:04d}": cell_losses for cell, cell_losses in losses.items()},
-            files=_hashes(files),
+            files=logs.hashes | final.hashes | _hashes(files),
         )
         return conclusion, files
 
-    def _table(
-        self,
-        results: Sequence[CellResult],
-        test_losses: Mapping[int, Losses],
-        final: Mapping[int, CellResult],
-    ) -> Files:
+    def _weights(self, logs: Logs, final: Logs, cell: Cell, fold: int | None = None) -> Weights:
+        """Those of a cell in a fold, or trained on all rows to train, as its log has them."""
+        of_all_rows = fold is None and self.dataset.shape.folds is not None
+        return self.run.weights((final if of_all_rows else logs).results[cell.index], fold)
+
+    def _table(self, logs: Logs, final: Logs, test_losses: Mapping[int, Losses]) -> Files:
         """The content of ``results.csv``."""
         rows = [
-            result_row(result, self.grid.axes, test_losses.get(n), final.get(n))
-            for n, result in enumerate(results)  # which are all cells
+            result_row(result, self.grid.axes, test_losses.get(cell), final.results.get(cell))
+            for cell, result in logs.results.items()
         ]
         return {self.run.directory.results_file: csv_bytes(rows)}
 
 
 def _hashes(files: Files) -> dict[str, str]:
-    return {path.name: sha256(content).hexdigest() for path, content in files.items()}
+    return {path.name: sha256_of(content) for path, content in files.items()}
 
 
 def findings(
@@ -134,7 +134,8 @@ def findings(
     rule: Select,
 ) -> tuple[str, ...]:
     """What the numbers mean, a sentence each."""
-    compared = comparison.compared_with_constant(f"cell {best.cell.name}", differences)
+    name, has_folds = f"cell {best.cell.name}", best.folds is not None
+    compared = comparison.compared_with_constant(name, differences, has_folds)
     edge = comparison.on_the_edge(best.cell, grid.cells, grid.axes)
     return (compared, *edge, *_why_selected(results, rule))
 
@@ -167,9 +168,11 @@ def _why_selected(results: Sequence[CellResult], rule: Select) -> list[str]:
     return [f"{best} has the smallest mean; {taken} is taken: {what}, {why}"]
 
 
-def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arrays:
+def _kept_weights(
+    weights_of: Callable[[Cell, int | None], Weights], dataset: Dataset, cells: Sequence[Cell]
+) -> Arrays:
     """The content of ``weights.npz``."""
-    weights, bias = zip(*(run.weights(cell) for cell in cells), strict=True)
+    weights, bias = zip(*(weights_of(cell, None) for cell in cells), strict=True)
     transform = dataset.transform
     arrays = {
         "cells": np.array([cell.index for cell in cells]),
@@ -181,7 +184,7 @@ def _kept_weights(run: OpenRun, dataset: Dataset, cells: Sequence[Cell]) -> Arra
     }
     if dataset.shape.folds is None:
         return arrays
-    models = [[run.weights(cell, n) for n in range(dataset.shape.folds)] for cell in cells]
+    models = [[weights_of(cell, n) for n in range(dataset.shape.folds)] for cell in cells]
     return arrays | {
         "fold_weights": np.stack([[weights for weights, _ in of_cell] for of_cell in models]),
         "fold_bias": np.stack([[bias for _, bias in of_cell] for of_cell in models]),

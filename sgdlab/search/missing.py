@@ -43,7 +43,9 @@ class RunTraining:
 
     def train_final(self, plan: Plan) -> None:
         """Train the cells of a plan on all rows, if their logs or weights are not there."""
-        final = self.run.directory.final_results()
+        directory = self.run.directory
+        logged = [self.cells[n] for n in sorted(directory.final_cells(self.cells))]
+        final = directory.final_logs(logged).results
         diverged = {cell for cell, result in final.items() if result.status == "diverged"}
         with_weights = plan.cells - diverged
         missing = [
@@ -77,6 +79,7 @@ class RunTraining:
             trained = train_blocks(works, self.dataset, n_threads(run), metric, self.observer)
             with closing(trained) as stream:
                 for record in stream:
+                    self.dataset.check_unchanged()
                     self.run.commit(record.block, record.epoch, record.outcomes)
 
     def _note(self, message: str) -> None:

@@ -91,8 +91,10 @@ def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult
     StorageError
         If a file is absent or broken.
     """
-    results, final = directory.results(), directory.final_results()
     conclusion, grid = experiment.conclusion, expand(experiment.config)
+    plan, known = directory.final_plan(experiment, grid.cells), experiment.known_hashes
+    results = directory.logs(grid.cells, known).in_order
+    final = directory.final_logs([grid.cells[n] for n in sorted(plan.cells)], known).results
     with directory.interpreting():
         _check_counts(experiment, results)
     if not isinstance(conclusion, WithBest):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from sgdlab.errors import NothingToSelectError
 from sgdlab.runs.cell_log import CellResult
+from sgdlab.uncertainty.rounding import differences
 from sgdlab.words.metrics import METRICS
 
 
@@ -29,7 +30,8 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
     ----------
     rule
         ``minimum``, or ``one_standard_error`` of the smallest mean over folds (Breiman et al. 1984,
-        Classification and Regression Trees, section 3.4.3).
+        Classification and Regression Trees, section 3.4.3): a rule that prefers what is simple, and
+        no test of whether cells differ.
 
     Raises
     ------
@@ -49,8 +51,9 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
 def within_one_standard_error(results: Iterable[CellResult], metric: str) -> list[CellResult]:
     """The cells whose validation metric is at most the smallest plus its standard error, ranked."""
     ranked, name = rank(results, metric), METRICS[metric].logged_as
-    limit = ranked[0].mean(name) + ranked[0].standard_error(name)
-    return [result for result in ranked if result.mean(name) <= limit]
+    best, error = ranked[0].mean(name), ranked[0].standard_error(name)
+    # Those that are as good as the best but for rounding are within an error of 0.
+    return [result for result in ranked if differences(result.mean(name), best) <= error]
 
 
 def _complexity(result: CellResult) -> tuple[float, float]:

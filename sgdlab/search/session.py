@@ -1,18 +1,18 @@
 """A search in its run directory: what is there already, what is missing, how it ended."""
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config.grid import Grid
+from sgdlab.config.grid import Cell, Grid
 from sgdlab.config.model import Config
+from sgdlab.data.beginning_to_vary import remarks_on_columns
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
@@ -22,9 +22,12 @@ from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, n_threads
 from sgdlab.runs import provenance
+from sgdlab.runs.conclusion import Conclusion
+from sgdlab.runs.data_log import DataLog
 from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.experiment import DataLog, Environment, Experiment, Extent, Session
-from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_name
+from sgdlab.runs.experiment import Environment, Experiment, Extent, Session
+from sgdlab.runs.logs import Logs
+from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_directory, run_name
 from sgdlab.runs.open_run import OpenRun, open_run
 from sgdlab.runs.plan_log import plan_log
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
@@ -32,9 +35,8 @@ from sgdlab.search.finishing import Ending, cells_needed
 from sgdlab.search.forecast.forecast import forecast
 from sgdlab.search.forecast.sample import source_of
 from sgdlab.search.missing import RunTraining, counted
+from sgdlab.search.record import recorded
 from sgdlab.search.result import SearchResult, read_search
-from sgdlab.system import machine
-from sgdlab.system.blas import blas_threads
 
 PathLike = str | os.PathLike[str]
 
@@ -62,6 +64,7 @@ class SearchOptions:
     keep_weights: Extent = "best"
 
 
+@np.errstate(all="ignore")  # what leaves the range of float64 is written as not known
 def search(
     config: Config,
     grid: Grid,
@@ -80,11 +83,12 @@ def search(
         observer.note(f"repeated points of the grid: {grid.n_duplicates}; each is trained once")
     synthesize_if_missing(config.data, observer)
     with open_dataset(config.data, arrays) as dataset:
+        for remark in dataset.remarks:
+            observer.note(remark)
         is_synthetic = is_stand_in(dataset.arrays)
         name = run_name(config, dataset.fingerprint, is_synthetic)
-        directory = RunDirectory(Path(options.runs_dir) / name)
-        if options.fresh:
-            directory = fresh_directory(Path(options.runs_dir), name)
+        choose = fresh_directory if options.fresh else run_directory
+        directory = choose(Path(options.runs_dir), name, dataset.arrays, observer)
         wanted = _Wanted(directory, config, grid, dataset, is_synthetic, options)
         experiment = wanted.experiment()
         is_complete = wanted.is_complete(experiment, observer)
@@ -148,7 +152,11 @@ class _Wanted:
         with self.directory.interpreting():
             return experiment.training_plan(self.grid.cells)
 
-    def new_experiment(self) -> Experiment:
+    def cells_of(self, plan: Plan) -> list[Cell]:
+        """The cells that a plan trains, in the order of the grid."""
+        return [self.grid.cells[index] for index in sorted(plan.cells)]
+
+    def new_experiment(self, observer: Observer) -> Experiment:
         """A run of which nothing is trained yet."""
         threads = n_threads(self.config.run)
         plan = make_plan(self.grid.cells, self.dataset.shape, self.config.run, threads)
@@ -159,7 +167,7 @@ class _Wanted:
             synthetic=self.is_synthetic,
             numerics_version=NUMERICS_VERSION,
             config=self.config,
-            data=DataLog.of(self.dataset),
+            data=DataLog.of(self.dataset, observer),
             plan=plan_log(plan),
             final_plan=(),
             tested="best",
@@ -176,17 +184,23 @@ def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     by a command that had them in memory. A run that cannot be written, as on a read-only disk,
     stays as it is.
     """
-    directory, folds = wanted.directory, wanted.dataset.shape.folds
+    directory, dataset = wanted.directory, wanted.dataset
+    folds, data_path = dataset.shape.folds, wanted.config.data.path
     news: dict[str, Any] = {"name": wanted.config.name}
-    if wanted.config.data.path is not None:
+    if data_path is not None:
         news["data"] = wanted.config.data
-    if experiment.config.model_copy(update=news) == experiment.config:
+
+    def told(known: Experiment) -> Experiment:
+        config, data = known.config.model_copy(update=news), known.data.seen_at(dataset.arrays)
+        return known.replaced(config=config, data=data)
+
+    if told(experiment) == experiment:
         directory.touch()
     else:
         opened = open_run(directory, wanted.grid.cells, experiment.synthetic, folds)
         with suppress(StorageError), opened as run:
-            now = directory.experiment()  # which another process may have written meanwhile
-            run.write_experiment(now.replaced(config=now.config.model_copy(update=news)))
+            # Another process may have written it meanwhile.
+            run.write_experiment(told(directory.experiment()))
 
 
 def _complete(
@@ -195,10 +209,11 @@ def _complete(
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
     config, options, threads = wanted.config, wanted.options, n_threads(wanted.config.run)
     if experiment is None:
-        experiment = wanted.new_experiment()
+        experiment = wanted.new_experiment(observer)
     else:
         environment = Environment(**provenance.environment())
-        experiment = experiment.replaced(config=config, environment=environment)
+        data = experiment.data.seen_at(wanted.dataset.arrays)
+        experiment = experiment.replaced(config=config, environment=environment, data=data)
     plan = wanted.plan(experiment)
     tested = _more(options.test_losses, experiment.tested)
     kept = _more(options.keep_weights, experiment.kept)
@@ -208,10 +223,11 @@ def _complete(
     if options.measure and unlogged:
         known = _forecast(wanted, plan, unlogged)
         observer.note(f"predicted {_spent(known)}")
-    with _session(run, experiment, threads, known) as record:
+    with recorded(run, experiment, threads, known) as record:
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
-        results = run.directory.results()
+        logs, final = run.directory.logs(wanted.grid.cells), Logs({}, {})
+        results = logs.in_order
         needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
             training.train_weightless(plan, needed)
@@ -223,13 +239,29 @@ def _complete(
             record.update(final_plan=plan_log(final_plan))
             record.write()
             training.train_final(final_plan)
+            final = run.directory.final_logs(wanted.cells_of(final_plan))
         ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
-        conclusion, files = ending.finish(results)
+        conclusion, files = ending.finish(logs, final)
+        wanted.dataset.check_unchanged()
         run.write(files)
+        _tell_of_other_bits(run, experiment.conclusion, conclusion, observer)
+        for remark in remarks_on_columns(wanted.dataset):
+            observer.note(remark)
         record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
     if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")
     return record.experiment
+
+
+def _tell_of_other_bits(
+    run: OpenRun, before: Conclusion | None, now: Conclusion, observer: Observer
+) -> None:
+    """Say which logs of a run that was finished were made again and are not what they were."""
+    known = {} if before is None else before.files
+    for name, sha256 in now.files.items():
+        if name.endswith(".json") and known.get(name, sha256) != sha256:
+            note = "made again, with other bits than before, as on another machine or BLAS"
+            observer.note(f"{run.directory.path / name}: {note}")
 
 
 def _more(one: Extent, other: Extent) -> Extent:
@@ -250,43 +282,3 @@ def _spent(on: Forecast | Session) -> str:
     peak = on.peak_memory_bytes
     memory = "" if peak is None else f", {peak / 1e6:.0f} MB of memory at most"
     return f"{on.elapsed_s:.3g} s{memory}"
-
-
-class _Record:
-    """The experiment of a run that is worked on, as it is now."""
-
-    def __init__(self, run: OpenRun, experiment: Experiment) -> None:
-        self._run = run
-        self.experiment = experiment
-
-    def update(self, **values: Any) -> None:
-        self.experiment = self.experiment.replaced(**values)
-
-    def write(self) -> None:
-        self._run.write_experiment(self.experiment)
-
-
-@contextmanager
-def _session(
-    run: OpenRun, experiment: Experiment, threads: int, known: Forecast | None
-) -> Iterator[_Record]:
-    """Record when a command worked on a run, how that ended, and its forecast."""
-    session = Session(started=_now(), ended=None, threads=threads, forecast=known)
-    clock = time.perf_counter()
-    record, earlier = _Record(run, experiment), experiment.sessions
-    record.update(sessions=(*earlier, session), status="running")
-    record.write()
-    try:
-        with blas_threads(threads):
-            yield record
-    except BaseException as error:
-        record.update(status="failed" if isinstance(error, Exception) else "interrupted")
-        raise
-    finally:
-        session = session.after(_now(), time.perf_counter() - clock, machine.peak_memory_bytes())
-        record.update(sessions=(*earlier, session))
-        record.write()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

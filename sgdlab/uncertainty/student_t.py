@@ -5,6 +5,7 @@ incomplete beta function (DLMF 8.17, https://dlmf.nist.gov/8.17), here by its co
 """
 
 import math
+from functools import lru_cache
 
 CONFIDENCE = 0.95
 MOST_TERMS = 100_000  # of the fraction, which needs about the root of the degrees of freedom
@@ -26,6 +27,8 @@ def two_sided_p(t: float, degrees_of_freedom: float) -> float:
         return math.nan
     if math.isinf(t):
         return 0.0
+    if math.isinf(degrees_of_freedom):
+        return math.erfc(abs(t) / math.sqrt(2))  # the normal distribution
     angle = math.atan2(abs(t), math.sqrt(degrees_of_freedom))
     x, rest = math.cos(angle) ** 2, math.sin(angle) ** 2  # t*t never overflows
     half = degrees_of_freedom / 2
@@ -34,6 +37,7 @@ def two_sided_p(t: float, degrees_of_freedom: float) -> float:
     return 1.0 - _incomplete_beta(rest, x, 0.5, half)
 
 
+@lru_cache(maxsize=128)  # a bisection, of the same few numbers of rows or trials again and again
 def critical_value(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:
     """How many standard errors either side of a mean an interval needs to cover the truth.
 
@@ -54,6 +58,11 @@ def critical_value(degrees_of_freedom: float, confidence: float = CONFIDENCE) ->
         else:
             high = middle
     return high
+
+
+def is_clear(value: float, standard_error: float, degrees_of_freedom: float) -> bool:
+    """Whether a value differs from 0 at the level of 5 %; one without an error, if it is not 0."""
+    return abs(value) > critical_value(degrees_of_freedom) * standard_error
 
 
 def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:

@@ -52,7 +52,11 @@ class HalfMse(Metric):
         return halves
 
     def best_constant(self, targets: NDArray[np.float64]) -> float:
-        return float(np.mean(targets))
+        mean = float(np.mean(targets))
+        if not np.isfinite(mean):
+            return mean
+        # Of equal targets rounding may take it out of their range.
+        return float(np.clip(mean, np.min(targets), np.max(targets)))
 
 
 @METRICS.add

@@ -28,6 +28,8 @@ class Order(Word):
         Of the random numbers.
     repeats
         Whether every epoch sees the same rows in the same sequence.
+    sees_all
+        Whether every epoch sees every row; else a fold may find none of its rows in an epoch.
     is_random
         Whether replicates differ at all.
     is_stored
@@ -41,6 +43,7 @@ class Order(Word):
     replicate: int = 0
 
     repeats: ClassVar[bool] = False
+    sees_all: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     is_stored: ClassVar[bool] = False
     reads_in_sequence: ClassVar[bool] = False
@@ -75,6 +78,7 @@ class InOrder(Order):
 
     name = "in_order"
     repeats = True
+    sees_all = True
     is_random = False
     is_stored = True
     reads_in_sequence = True
@@ -93,6 +97,7 @@ class ShuffleOnce(Order):
 
     name = "shuffle_once"
     repeats = True
+    sees_all = True
 
     def positions(self, n_rows: int, epoch: int) -> Positions:
         return self.generator(0).permutation(n_rows)
@@ -104,6 +109,7 @@ class ShuffleEachEpoch(Order):
     """A new permutation in every epoch."""
 
     name = "shuffle_each_epoch"
+    sees_all = True
 
     def positions(self, n_rows: int, epoch: int) -> Positions:
         return self.generator(epoch).permutation(n_rows)
@@ -132,6 +138,7 @@ class ShuffleBlocks(Order):
     """
 
     name = "shuffle_blocks"
+    sees_all = True
     reads_in_sequence = True
     block_rows: int = hyperparameter(
         256, "of shuffle_blocks: rows that are neighbours in the file", ge=1, lt=2**31

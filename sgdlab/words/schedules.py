@@ -6,12 +6,15 @@ at every update.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.words.registry import Numbers, Registry, Word, hyperparameter
+
+SMALLEST_INVERTED = 1e-300
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +85,21 @@ class InverseTime(_Falling):
     name = "inverse_time"
 
     def factor(self, fraction: Floats) -> Floats:
-        return 1.0 / (1.0 + fraction * (1.0 / self.final_factor - 1.0))
+        if self._has_inverse.all():
+            return _inverse_time(fraction, self.final_factor)
+        final = np.where(self._has_inverse, self.final_factor, 1.0)
+        small = self.final_factor / (self.final_factor + fraction * (1.0 - self.final_factor))
+        return np.where(self._has_inverse, _inverse_time(fraction, final), small)
+
+    @cached_property
+    def _has_inverse(self) -> NDArray[np.bool_]:
+        """Whether ``1 / final_factor`` is in the range of float64."""
+        return np.greater(self.final_factor, SMALLEST_INVERTED)
+
+
+def _inverse_time(fraction: Floats, final_factor: Numbers) -> Floats:
+    factors: Floats = 1.0 / (1.0 + fraction * (1.0 / final_factor - 1.0))
+    return factors
 
 
 @SCHEDULES.add

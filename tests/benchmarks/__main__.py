@@ -1,4 +1,4 @@
-"""Measures how fast sgdlab is, and prints the tables of the README beside it.
+"""Measures how fast sgdlab is and how often its intervals cover, and prints the README's tables.
 
     python -m tests.benchmarks [NAME ...] [--write] [--runs N] [--busy]
 
@@ -33,6 +33,7 @@ BENCHMARKS = (
     "folds",
     "streaming",
     "forecast",
+    "coverage",
 )
 
 

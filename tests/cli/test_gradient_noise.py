@@ -40,6 +40,31 @@ def test_the_command_in_all_formats(sgdlab, write_config, options):
         assert (rows[-1]["batch_size"], float(rows[-1]["measured"])) == ("104", 0.0)
 
 
+@pytest.mark.parametrize("trials", [2, 60, 99, 100, 150])
+def test_an_interval_needs_a_hundred_trials(trials, sgdlab, write_config):
+    arguments = (write_config(), "--trials", trials, "--batch-sizes", "8,16,32,64")
+    _, out, err = sgdlab(*arguments)
+    assert err == ""
+    note = f"no interval from so few trials: {trials} are fewer than 100"
+    assert out.count(note) == (trials < 100)  # said once, of both kinds
+    slopes = [line for line in out.splitlines() if line.startswith(("with replacement: m", "with"))]
+    assert all((" .. " in slope) == (trials >= 100) for slope in slopes if "-" in slope)
+    _, out, _ = sgdlab(*arguments, "--format", "json")
+    for kind in ("with", "without"):
+        slope = json.loads(out)[f"slope_{kind}_replacement"]
+        assert (slope["low"] is None) == (slope["high"] is None) == (trials < 100)
+
+
+def test_sizes_that_are_left_out_of_a_fit_are_named(sgdlab, write_config, data_dir, arrays):
+    X = arrays["Xtr"] * np.where(np.arange(len(arrays["Xtr"])) == 5, 100, 1)[:, None]
+    np.save(data_dir / "Xtr.npy", X)
+    config = write_config("tailed")
+    _, out, _ = sgdlab(config, "--at-epoch", 0, "--trials", 100, "--batch-sizes", "1,2,64,100")
+    assert "not fitted to m = 1, 2, where squared distances vary so much" in " ".join(out.split())
+    _, out, _ = sgdlab(config, "--at-epoch", 0, "--trials", 100, "--batch-sizes", "1,2")
+    assert "no interval: squared distances vary so much" in " ".join(out.split())
+
+
 def test_a_cell_of_a_grid_is_named(sgdlab, write_config):
     config = write_config(grid={"learning_rate": [0.01, 0.05]})
     code, _, err = sgdlab(config)

@@ -106,8 +106,8 @@ def test_a_column_that_varies_in_the_held_out_rows_alone_is_constant(tmp_path, m
     monkeypatch.setattr(walk_module, "READ_BYTES", 8 * 2 * 37)
     held_out = np.repeat([0, 1], [100, 900])
     with NpyFile(tmp_path / "X.npy") as file:
-        (mean, scale), _ = column_statistics(file, np.arange(1000), 1.0, True, held_out)
-        [(mean_of_all, _)] = column_statistics(file, np.arange(1000), 1.0, True)
+        (mean, scale, _), _ = column_statistics(file, np.arange(1000), 1.0, True, held_out)
+        [(mean_of_all, *_)] = column_statistics(file, np.arange(1000), 1.0, True)
     assert (mean[0], scale[0]) == (0.1, 1.0)
     assert mean_of_all[0] == pytest.approx(X[:, 0].mean())
     assert scale[1] == pytest.approx(X[100:, 1].std())

@@ -50,9 +50,12 @@ def test_every_sample_of_a_config_finds_a_good_model(block, n_cells, age_project
 @ON_ANY_PAGE
 def test_every_file_that_a_block_gives_is_used(page):
     typed = [command for block in pages.blocks(page, "console") for command in block.commands]
+    words = [word for command in typed for word in command.split()]
+    for block in pages.blocks(page, "python"):
+        for line in re.findall(r"^import (.*?)(?:  #.*)?$", block.text, re.MULTILINE):
+            words += [f"{module}.py" for module in line.split(", ")]
     for block in pages.blocks(page):
-        if block.file_name is not None:
-            assert any(block.file_name in command.split() for command in typed)
+        assert block.file_name is None or block.file_name in words
 
 
 @ON_ANY_PAGE

@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from sgdlab.engine.crew import Crew
@@ -70,3 +71,12 @@ def test_a_failure_is_raised_and_leaves_what_was_not_begun(failing):
         assert len(done) < 10
         crew.run([lambda: done.clear()])
     assert done == []
+
+
+@pytest.mark.parametrize("how", ["ignore", "raise", "warn"])
+def test_helpers_take_floating_point_errors_as_the_calling_thread_does(how):
+    both, found = threading.Barrier(2, timeout=10), []
+    with Crew(2) as crew, np.errstate(over=how, invalid=how):
+        for _ in range(2):
+            crew.run([lambda: both.wait() * 0 or found.append(np.geterr()["over"])] * 2)
+    assert found == [how] * 4

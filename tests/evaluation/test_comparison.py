@@ -28,7 +28,7 @@ def test_constant_minimises_the_metric():
 
 def test_paired_difference_of_half_squared_errors():
     errors, baseline = np.array([[1.0, 2.0, 3.0]]), np.array([2.0, 2.0, 1.0])
-    found = paired_difference("half_mse", errors, baseline)
+    found = paired_difference("half_mse", errors, baseline, np.zeros(3))
     # by row: (1 - 4)/2, 0, (9 - 1)/2
     assert found.mean == pytest.approx((-1.5 + 0 + 4) / 3)
     deviations = np.array([-1.5, 0.0, 4.0]) - found.mean
@@ -37,63 +37,56 @@ def test_paired_difference_of_half_squared_errors():
 
 def test_replicates_are_averaged_before_rows_are_compared():
     errors = np.array([[1.0, 2.0], [3.0, 0.0]])
-    found = paired_difference("mae", errors, np.array([1.0, 1.0]))
+    found = paired_difference("mae", errors, np.array([1.0, 1.0]), np.zeros(2))
     # mean errors by row 2 and 1, differences 1 and 0
-    assert found == Difference("mae", pytest.approx(0.5), pytest.approx(0.5))
+    assert found == Difference("mae", pytest.approx(0.5), pytest.approx(0.5), 2)
 
 
 def test_pairing_removes_what_both_have_in_common():
     rng = np.random.default_rng(0)
     common = rng.standard_normal(1000) * 50
-    found = paired_difference("mae", np.abs(common)[None] + 0.1, np.abs(common))
+    found = paired_difference("mae", np.abs(common)[None] + 0.1, np.abs(common), common)
     assert found.mean == pytest.approx(0.1)
     assert found.standard_error < 1e-12
 
 
 def test_the_error_of_a_single_row_is_not_known():
-    found = paired_difference("half_mse", np.array([[3.0]]), np.array([1.0]))
-    assert found == Difference("half_mse", 4.0, None)
+    found = paired_difference("half_mse", np.array([[3.0]]), np.array([1.0]), np.zeros(1))
+    assert found == Difference("half_mse", 4.0, None, 1)
     assert (str(found), found.verdict) == ("+4 ±?", "not known")
 
 
 def test_the_error_of_losses_beyond_the_range_is_not_known():
-    found = paired_difference("half_mse", np.array([[1e200, 1.0]]), np.array([1.0, 1.0]))
+    found = paired_difference("half_mse", np.array([[1e200, 1.0]]), np.ones(2), np.ones(2))
     assert (found.mean, found.verdict) == (math.inf, "not known")
 
 
-@pytest.mark.parametrize(
-    ("mean", "standard_error", "text"),
-    [
-        (6.3123, 4.6567, "+6.3 ±4.7"),
-        (-38.664, 0.9951, "-38.7 ±1.0"),
-        (-38.664, 0.0123, "-38.664 ±0.012"),
-        (1234.5, 123.4, "+1230 ±120"),
-        (12.0, 99.7, "+10 ±100"),
-        (-137183890.64, 92406346.56, "-1.37e+08 ±9.2e+07"),
-        (2.5e300, 1.234e299, "+2.50e+300 ±1.2e+299"),
-        (1.0e7, 3.21e9, "+1e+07 ±3.2e+09"),
-        (1.2345e-7, 2.2e-9, "+1.235e-07 ±2.2e-09"),
-        (0.25, 0.0, "+0.25 ±0"),
-        (0.0, 0.0, "+0 ±0"),
-    ],
-)
-def test_a_difference_is_rounded_to_two_digits_of_its_error(mean, standard_error, text):
-    assert str(Difference("half_mse", mean, standard_error)) == text
+@pytest.mark.parametrize("size", [1e-100, 1e-90, 1e120])
+@pytest.mark.parametrize(("share", "word"), [(1.0, "no clear difference"), (0.5, "better")])
+def test_errors_of_any_size_are_told_from_noise(size, share, word):
+    """Squares of differences between squared errors leave the range of float64."""
+    rng = np.random.default_rng(5)
+    baseline, errors = rng.standard_normal((2, 200))
+    errors *= share
+    usual = paired_difference("half_mse", errors[None, :], baseline, np.zeros(200))
+    found = paired_difference("half_mse", errors[None, :] * size, baseline * size, np.zeros(200))
+    assert (usual.verdict, found.verdict) == (word, word)
+    assert found.standard_error == pytest.approx(size**2 * usual.standard_error, rel=1e-9, abs=0)
 
 
-@pytest.mark.parametrize(
-    ("mean", "standard_error", "word"),
-    [(3.0, 1.0, "worse"), (-3.0, 1.0, "better"), (1.9, 1.0, "no clear difference")],
-)
-def test_nothing_is_called_better_or_worse_below_two_standard_errors(mean, standard_error, word):
-    assert Difference("half_mse", mean, standard_error).verdict == word
+@pytest.mark.parametrize(("folds", "end"), [(None, "(better)"), (3, "folds share training rows")])
+def test_cross_validation_says_what_its_error_leaves_out(folds, end, write_config, tmp_path):
+    validation = {"folds": folds} if folds else {"fraction": 0.25}
+    config = write_config("compared", data={"validation": validation})
+    result = workflows.grid_search(config, options=workflows.SearchOptions(tmp_path / "runs"))
+    assert result.findings[0].endswith(end)
 
 
 @pytest.mark.parametrize(("metric", "name"), [("half_mse", "half-MSE"), ("mae", "MAE")])
 def test_the_sentence_names_the_metric_and_every_set_of_rows(metric, name):
     differences = {"validation": (-3.0, 1.0), "test": (0.5, None)}
     sentence = compared_with_constant(
-        "cell 0004", {rows: Difference(metric, *each) for rows, each in differences.items()}
+        "cell 0004", {rows: Difference(metric, *each, 60) for rows, each in differences.items()}
     )
     assert sentence == (
         f"cell 0004 minus the constant predictor in {name}, paired by row, ± standard error: "
@@ -139,9 +132,8 @@ def test_edge_counts_only_cells_on_which_an_axis_has_an_influence():
 
 
 def test_a_difference_of_rounding_is_none():
-    found = paired_difference(
-        "half_mse", np.array([[1.0, 2.0, 3.0]]) * (1 + 1e-15), np.array([1.0, 2.0, 3.0])
-    )
+    errors = np.array([1.0, 2.0, 3.0])
+    found = paired_difference("half_mse", errors[None] * (1 + 1e-15), errors, np.zeros(3))
     assert (found.mean, found.standard_error) == (0.0, 0.0)
     assert found.verdict == "no clear difference"
 

@@ -1,5 +1,7 @@
 """One step on the mean absolute error."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -30,3 +32,24 @@ def test_subgradient_is_the_slope_of_the_mean_absolute_error():
     for n, slope in enumerate(step.weights_subgradient):
         shift = h * np.eye(3)[n]
         assert slope == pytest.approx((loss(w + shift, b) - loss(w - shift, b)) / (2 * h))
+
+
+@pytest.mark.parametrize("unit", [1e308, 3e200, 1e155, 1e-300])
+@pytest.mark.parametrize("target_unit", [1.0, 1e308])
+def test_signs_and_means_of_what_is_beyond_float64(unit, target_unit):
+    """In exact fractions: products and sums overflow, and infinities of both signs meet."""
+    rng = np.random.default_rng(2)
+    X, y = rng.uniform(-1.5, 1.5, (60, 4)) * unit, rng.uniform(-1, 1, 60) * target_unit
+    w, b = rng.uniform(-3, 3, 4), 0.25
+    step = mae_step(w, b, [(X[:20], y[:20]), (X[20:], y[20:])], 0.1)
+    exact = [[Fraction(value) for value in row] for row in X.tolist()]
+    residuals = [
+        sum(x * Fraction(v) for x, v in zip(row, w.tolist(), strict=True))
+        + Fraction(b) - Fraction(target)
+        for row, target in zip(exact, y.tolist(), strict=True)
+    ]  # fmt: skip
+    signs = [(residual > 0) - (residual < 0) for residual in residuals]
+    assert (step.n_above, step.n_below) == (signs.count(1), signs.count(-1))
+    for n, slope in enumerate(step.weights_subgradient):
+        mean = sum(sign * row[n] for sign, row in zip(signs, exact, strict=True)) / 60
+        assert slope == pytest.approx(float(mean), rel=1e-9)

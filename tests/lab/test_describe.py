@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -197,4 +198,30 @@ def test_values_at_the_end_of_the_range_are_no_crash(tmp_path):
     np.save(tmp_path / "ytr.npy", np.array([largest, largest, -largest]))
     (file,) = describe(tmp_path).files
     assert (file.minimum, file.maximum) == (-largest, largest)
-    assert not np.isfinite(file.std)
+    assert file.mean == pytest.approx(largest / 3)
+    assert file.std == pytest.approx(largest * (8 / 9) ** 0.5)
+
+
+@pytest.mark.parametrize("unit", [1e155, 1e305, 1e-160, 1e-308])
+def test_spreads_whose_squares_leave_float64_are_those_of_other_units(tmp_path, unit):
+    rng = np.random.default_rng(5)
+    X, y = rng.uniform(-1, 1, (300, 3)), rng.uniform(-1, 1, 300) + 0.5
+    np.save(tmp_path / "Xtr.npy", X * unit)
+    np.save(tmp_path / "ytr.npy", y * unit)
+    found = describe(tmp_path)
+    for file, values in zip(found.files, (X, y), strict=True):
+        assert file.std / unit == pytest.approx(values.std(), rel=1e-12)
+        assert file.mean / unit == pytest.approx(values.mean(), rel=1e-12)
+    [labels] = found.labels
+    assert labels.std / unit == pytest.approx(y.std(), rel=1e-12)
+    assert labels.mean / unit == pytest.approx(y.mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_a_sum_beyond_float64_has_a_mean_within_it(tmp_path, shift):
+    values = (np.random.default_rng(5).uniform(-0.5, 0.5, (300, 1)) + shift) * 1e308
+    np.save(tmp_path / "Xtr.npy", values)
+    [file] = describe(tmp_path).files
+    exact = sum(map(Fraction, values.ravel().tolist())) / 300
+    assert file.mean == pytest.approx(float(exact), rel=1e-12)
+    assert file.std == pytest.approx((values / 1e308).std() * 1e308, rel=1e-12)

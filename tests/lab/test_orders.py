@@ -10,9 +10,10 @@ import pytest
 
 from sgdlab import workflows
 from sgdlab.config.model import Train
+from sgdlab.lab.orders.compared import COMPARED, order_of_rows
+from sgdlab.lab.orders.descents import Descent, excess_histories, stops
 from sgdlab.lab.orders.design import OrdersOptions
-from sgdlab.lab.orders.measure import COMPARED
-from sgdlab.lab.orders.problem import Descent, excess_histories, make_problem
+from sgdlab.lab.orders.problem import make_problem
 from tests.oracles.reference import plain_sgd
 
 L2 = 0.3
@@ -64,6 +65,21 @@ def test_l2_is_raised_until_every_direction_settles():
     assert make_problem(X, y, 4, 1e9, 0.0, 10.0).l2 == 1e9
 
 
+def plain_descent(problem, order, weights, bias, learning_rate, n_steps, trains_bias, X, y):
+    """Weights and bias after every step: SGD on the original columns, with an order's batches."""
+    w, b, found, step = weights.copy(), bias, [], 0
+    for epoch in range(n_steps):
+        rows = order.positions(len(y), epoch)
+        for batch in rows.reshape(-1, problem.batch_size):
+            r = X[batch] @ w + b - y[batch]
+            w = w - learning_rate * (X[batch].T @ r / len(batch) + L2 * w)
+            b -= learning_rate * np.mean(r) * trains_bias
+            found.append((w, b))
+            if (step := step + 1) == n_steps:
+                return found
+    raise AssertionError
+
+
 @pytest.mark.parametrize("order", COMPARED)
 @pytest.mark.parametrize("n_features", [6, 50])
 @pytest.mark.parametrize("bias", [None, 0.4])
@@ -73,33 +89,42 @@ def test_excess_equals_the_plain_loop_in_the_coordinates_of_the_pixels(order, n_
     weights, exact_bias = exact_minimum(X, y, bias)
     minimum = problem.minimum
     descents = [
-        Descent(0.01, 5, minimum.weights, minimum.bias),
-        Descent(0.02, 3, minimum.weights, minimum.bias),
-        Descent(0.01, 5, np.zeros_like(minimum.weights), 0.4),
+        Descent(0.01, 30, minimum.weights, minimum.bias),
+        Descent(0.02, 18, minimum.weights, minimum.bias),
+        Descent(0.01, 30, np.zeros_like(minimum.weights), 0.4),
     ]
-    found = excess_histories(problem, descents, order, seed=3, replicate=1)
+    looked_at = stops(problem, order, [6, 18, 30])
+    found = excess_histories(problem, descents, order, 3, 1, looked_at.steps)
     from_there = [(weights, exact_bias), (weights, exact_bias), (0 * weights, 0.4)]
+    shown = order_of_rows(order, problem, seed=3, replicate=1)
     for history, descent, (w, b) in zip(found, descents, from_there, strict=True):
-        for epoch in range(1, descent.epochs + 1):
-            train = Train(
-                order=order,
-                batch_size=4,
-                learning_rate=descent.learning_rate,
-                epochs=epoch,
-                l2=L2,
-                initial_bias=b,
-                train_bias=bias is None,
-                seed=3,
-            )
-            plain = plain_sgd(train, X, y, X, y, replicate=1, weights=w)
+        rate, n_steps = descent.learning_rate, descent.n_steps
+        plain = plain_descent(problem, shown, w, b, rate, n_steps, bias is None, X, y)
+        for step, excess in zip(looked_at.steps, history, strict=True):
+            if step > n_steps:
+                assert np.isnan(excess)
+                continue
+            plain_weights, plain_bias = plain[step - 1]
             # The quadratic form of the distance, which is the difference of objectives ...
-            apart, moved = plain.weights - weights, plain.bias - exact_bias
-            excess = (np.mean((X @ apart + moved) ** 2) + L2 * apart @ apart) / 2
-            assert history[epoch - 1] == pytest.approx(excess, rel=1e-9)
+            apart, moved = plain_weights - weights, plain_bias - exact_bias
+            expected = (np.mean((X @ apart + moved) ** 2) + L2 * apart @ apart) / 2
+            assert excess == pytest.approx(expected, rel=1e-9)
             # ... that loses digits by cancellation.
-            gap = objective(X, y, plain.weights, plain.bias) - objective(X, y, weights, exact_bias)
-            assert excess == pytest.approx(gap, rel=1e-6, abs=1e-12)
-    assert np.isnan(found[1, 3:]).all()
+            gap = objective(X, y, plain_weights, plain_bias)
+            gap -= objective(X, y, weights, exact_bias)
+            assert expected == pytest.approx(gap, rel=1e-6, abs=1e-12)
+
+
+def test_an_order_of_the_config_is_that_of_its_own_trainings():
+    X, y = rows(24, 6)
+    problem = make_problem(X, y, 4, L2, 0.4)
+    for order in set(COMPARED) - {"fresh_subset"}:
+        train = Train(order=order, batch_size=4, learning_rate=0.01, epochs=5, l2=L2,
+                      initial_bias=0.4, train_bias=False, seed=3)  # fmt: skip
+        plain = plain_sgd(train, X, y, X, y, replicate=1)
+        shown = order_of_rows(order, problem, seed=3, replicate=1)
+        again = plain_descent(problem, shown, np.zeros(6), 0.4, 0.01, 30, False, X, y)
+        assert again[-1][0] == pytest.approx(plain.weights, rel=1e-12)
 
 
 @pytest.fixture
@@ -124,7 +149,8 @@ def test_floors_follow_theory_on_a_well_conditioned_problem(config):
             assert gap < 4 * floor.excess.standard_error + 0.1 * floor.expected
     slow = min(result.fitted)
     floors = [result.floor(order, slow).excess.value for order in COMPARED]
-    assert floors[0] > 10 * floors[1] > 10 * floors[2]
+    with_replacement, fresh_subset, once, each_epoch = floors
+    assert with_replacement > 2 * fresh_subset > 10 * once > 10 * each_epoch
 
 
 def test_the_slope_is_that_of_the_floors_shown(config):
@@ -135,8 +161,8 @@ def test_the_slope_is_that_of_the_floors_shown(config):
         slow, fast = (result.floor(slope.order, rate).excess.value for rate in result.fitted)
         # The mean over replicates of the logarithms' slopes, here from the logarithms of means.
         assert slope.slope.value == pytest.approx(np.log2(fast / slow), abs=0.3)
-    assert [each.epochs for each in result.floors[:2]] == pytest.approx(
-        [60 / (rate * result.problem.curvature * 6) for rate in result.fitted], rel=0.05
+    assert [floor.n_steps for floor in result.floors[:2]] == pytest.approx(
+        [60 / (rate * result.problem.curvature) for rate in result.fitted], rel=0.05
     )
 
 
@@ -171,7 +197,7 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
     code, out, _ = sgdlab(config, *FEW, "--format", "json")
     document = json.loads(out, parse_constant=pytest.fail)
     assert [each["order"] for each in document["slopes"]] == list(COMPARED)
-    assert len(document["floors"]) == 3 * 5
+    assert len(document["floors"]) == 4 * 5
     code, out, _ = sgdlab(config, *FEW, "--format", "csv")
     found = list(csv.DictReader(io.StringIO(out)))
     assert [float(row["floor"]) for row in found] == [each["floor"] for each in document["floors"]]

@@ -6,20 +6,19 @@ import itertools
 import json
 import math
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sgdlab import workflows
 from sgdlab.config.model import Train
-from sgdlab.lab.scaling_rule.design import Base, ScalingOptions, Variant
-from sgdlab.lab.scaling_rule.measure import distance_between
-from sgdlab.lab.scaling_rule.tuning import best_rates, learning_rates, tune
+from sgdlab.lab.scaling_rule import report
+from sgdlab.lab.scaling_rule.design import ScalingOptions, Variant
+from sgdlab.lab.scaling_rule.tuning import best_rates, learning_rates
 from tests.oracles.reference import plain_sgd
 
 N_ROWS = 96  # of 104, since 4 rows times k = 4 divide these
-OPTIONS = ScalingOptions((1, 2, 4), replicates=4, epochs=3, batch_size=4, learning_rate=0.004)
+OPTIONS = ScalingOptions((1, 2, 4), replicates=12, epochs=3, batch_size=4, learning_rate=0.004)
 USUAL = {"order": "shuffle_each_epoch", "l2": 0.01, "initial_bias": 0.1, "seed": 5}
 
 
@@ -40,31 +39,56 @@ def rows_of(result, budget, rule):
 def test_every_figure_equals_plain_loops(result, arrays):
     X, y = arrays["Xtr"], arrays["ytr"]
 
-    def models(batch_size, learning_rate, epochs):
+    def models(batch_size, learning_rate, epochs, replicates):
         train = Train(batch_size=batch_size, learning_rate=learning_rate, epochs=epochs, **USUAL)
-        found = [plain_sgd(train, X[:N_ROWS], y[:N_ROWS], X[104:], y[104:], r) for r in range(4)]
+        parts = X[:N_ROWS], y[:N_ROWS], X[104:], y[104:]
+        found = [plain_sgd(train, *parts, replicate) for replicate in replicates]
         losses = np.array([each.validation[-1] for each in found])
         return losses, np.array([[*each.weights, each.bias] for each in found])
 
-    losses, weights = models(4, 0.004, 3)
-    pairs = itertools.combinations(weights, 2)
-    unit = np.mean([np.linalg.norm(one - other) for one, other in pairs])
+    def mean(one, other, i_and_j):
+        return np.mean([np.linalg.norm(one[i] - other[j]) for i, j in i_and_j])
+
+    n = OPTIONS.replicates
+    losses, paired = models(4, 0.004, 3, range(n))
+    _, independent = models(4, 0.004, 3, range(n, 2 * n))
+    pairs = list(itertools.permutations(range(n), 2))
+    own = mean(paired, paired, pairs)
+    unit = (own + mean(independent, independent, pairs)) / 2
+    assert result.spread == pytest.approx(unit, rel=1e-8)
     multiples = {"x k": lambda k: k, "x sqrt k": lambda k: k**0.5, "x 1": lambda k: 1}
     assert len(result.scaled) == 2 * 2 * 3
     for each in result.scaled:
         epochs = 3 if each.budget == "epochs" else 3 * each.factor
         rate = 0.004 * multiples[each.rule](each.factor)
-        of_rule, models_of_rule = models(4 * each.factor, rate, epochs)
+        of_rule, others = models(4 * each.factor, rate, epochs, range(n))
         gaps = of_rule - losses
         assert each.difference.value == pytest.approx(gaps.mean(), rel=1e-8)
-        assert each.difference.standard_error == pytest.approx(gaps.std(ddof=1) / 2, rel=1e-8)
-        distance = np.mean(np.linalg.norm(models_of_rule - weights, axis=1)) / unit
-        assert each.distance == pytest.approx(distance, rel=1e-8)
+        assert each.difference.standard_error == pytest.approx(
+            gaps.std(ddof=1) / math.sqrt(n), rel=1e-8
+        )
+        energy = (
+            2 * mean(independent, others, pairs)
+            - mean(independent, independent, pairs)
+            - mean(others, others, pairs)
+        )
+        law = each.against_one
+        assert law.distance.value == pytest.approx(energy / unit, rel=1e-6)
+        assert law.change.value == pytest.approx(mean(others, others, pairs) / own - 1, rel=1e-6)
+        squared = np.mean([(others - paired)[i] @ (others - paired)[j] for i, j in pairs])
+        assert law.shift.value == pytest.approx(math.sqrt(max(squared, 0)) / unit, rel=1e-6)
 
 
 def test_the_rule_that_keeps_to_the_path_depends_on_the_budget(result):
-    assert result.closest_rules("epochs") == {2: "x k", 4: "x k"}
-    assert result.closest_rules("steps") == {2: "x 1", 4: "x 1"}
+    assert set(result.verdicts("epochs", "x 1").values()) == {"fails"}
+    assert set(result.verdicts("steps", "x k").values()) == {"fails"}
+    moved = {
+        (each.budget, each.rule): each.against_one.shift.value
+        for each in result.scaled
+        if each.factor == 4
+    }
+    assert 2 * moved["epochs", "x k"] < moved["epochs", "x sqrt k"] < moved["epochs", "x 1"]
+    assert 2 * moved["steps", "x 1"] < moved["steps", "x sqrt k"] < moved["steps", "x k"]
 
 
 def test_budgets_count_updates(result):
@@ -90,7 +114,7 @@ def test_at_k_1_all_rules_and_budgets_are_one_training(result):
 def test_a_rule_breaks_where_the_curvature_says(config, arrays):
     X = np.column_stack([arrays["Xtr"][:N_ROWS], np.ones(N_ROWS)])
     limit = 2 / (np.linalg.eigvalsh(X.T @ X / N_ROWS)[-1] + 0.01)
-    options = ScalingOptions((1, 8), 3, 60, 2, learning_rate=0.2 * limit)
+    options = ScalingOptions((1, 8), 4, 60, 2, learning_rate=0.2 * limit)
     found = workflows.scaling_rule(config, options=options)
     result = found.result
     assert result.base.limit == pytest.approx(limit, rel=1e-9)
@@ -101,26 +125,22 @@ def test_a_rule_breaks_where_the_curvature_says(config, arrays):
         if each.rule == "x k":
             assert each.share_of_limit == pytest.approx(1.6)
             assert 1 < each.diverged_epoch < 60
-            assert math.isnan(each.difference.value)
+            assert (each.n_diverged, each.verdict) == (4, "diverged")
+            assert each.difference is each.against_one is None
         else:
-            assert each.diverged_epoch is None
-    from sgdlab.lab.scaling_rule import report
-
+            assert (each.n_diverged, each.diverged_epoch) == (0, None)
     row = next(row for row in report.rows(found) if row["rule"] == "x k")
-    assert row["validation_loss_difference"] is row["distance"] is None
-    assert any("times k at k = 8" in sentence for sentence in report.sentences(result))
+    assert row["validation_loss_difference"] is row["distance"] is row["p"] is None
+    said = " ".join(report.sentences(result))
+    assert said.count("breaks down at k = 8: 4 of 4 replicates diverge") == 2
+    assert "diverged here: times k at k = 8." in said
 
 
 def test_the_usual_learning_rate_is_small_and_the_largest_batch_is_the_configs(config):
-    result = workflows.scaling_rule(config, options=ScalingOptions((1, 2), replicates=2)).result
+    result = workflows.scaling_rule(config, options=ScalingOptions((1, 2), replicates=4)).result
     assert result.base.train.batch_size == 5
     assert result.base.train.learning_rate == pytest.approx(result.base.limit / 20)
     assert max(each.share_of_limit for each in result.scaled) == pytest.approx(0.1)
-
-
-def test_distance_between_replicates():
-    corners = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
-    assert distance_between(corners) == pytest.approx((3 + 4 + 5) / 3)
 
 
 def test_best_rates_are_the_grids_own():
@@ -136,58 +156,13 @@ def test_best_rates_are_the_grids_own():
     assert np.isnan(best_rates(np.full((1, 20), np.nan), rates)).all()
 
 
-def test_an_exponent_is_not_fitted_to_rates_on_the_edge():
-    base = Base(Train(batch_size=2, learning_rate=0.01, epochs=1), 96, 0, 1.0)
-    rates = learning_rates(base.limit)
-    outcomes = {
-        Variant("steps", k, rate): [SimpleNamespace(validation_loss=rate * k)] * 3
-        for k in (1, 2)
-        for rate in rates.tolist()
-    }
-    tuning = tune(base, "steps", (1, 2), rates, outcomes)
-    assert all(each.is_on_edge for each in tuning.rates)
-    assert np.isnan([tuning.exponent, tuning.low, tuning.high]).all()
-
-
-def test_replicates_that_end_alike_are_no_measure(sgdlab, config, data_dir, arrays):
-    np.save(data_dir / "ytr.npy", np.zeros(len(arrays["ytr"])))
-    code, out, err = sgdlab(config, *FEW, "-S", "train.initial_bias=0", "-q")
-    assert (code, out, err.count("\n")) == (3, "", 1)
-    assert "k = 1: all replicates end alike" in err
-
-
-def test_tuning_recovers_a_power_law_within_its_interval():
-    rng = np.random.default_rng(3)
-    base = Base(Train(batch_size=2, learning_rate=0.01, epochs=1), 96, 0, 1.0)
-    rates, factors = learning_rates(base.limit), (1, 2, 4)
-    bottoms = {k: 0.3 * k**0.6 * np.exp(0.1 * rng.standard_normal(12)) for k in factors}
-    outcomes = {
-        Variant("steps", k, rate): [
-            SimpleNamespace(validation_loss=5 + np.log(rate / bottom) ** 2) for bottom in bottoms[k]
-        ]
-        for k in factors
-        for rate in rates.tolist()
-    }
-    tuning = tune(base, "steps", factors, rates, outcomes)
-    # The mean of parabolas is a parabola at the mean of their bottoms; half a step to either side.
-    expected = [np.exp(np.mean(np.log(bottoms[k]))) for k in factors]
-    found = np.log([each.learning_rate for each in tuning.rates])
-    assert np.abs(found - np.log(expected)).max() <= math.log(2) / 6 + 1e-9
-    assert [each.batch_size for each in tuning.rates] == [2, 4, 8]
-    assert tuning.low < 0.6 < tuning.high
-    # 3 points are known to a third of a doubling, that is with a spread of it over sqrt(12), and to
-    # twice that where resampled replicates choose between two rates.
-    error = math.log(2) / 3 / math.sqrt(12) / (math.log(2) * math.sqrt(2))
-    assert 0.9 < (tuning.high - tuning.low) / (2 * 1.96 * error) < 2
-
-
 @pytest.fixture
 def sgdlab(sgdlab):
     """Runs ``scaling-rule``."""
     return partial(sgdlab, "scaling-rule")
 
 
-FEW = ("--factors", "1,2", "--replicates", "3", "--epochs", "2")
+FEW = ("--factors", "1,2", "--replicates", "4", "--epochs", "2")
 
 
 def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
@@ -202,7 +177,7 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
     document = json.loads(out, parse_constant=pytest.fail)
     assert document["n_rows"] == 100
     assert document["n_rows_left_out"] == 4
-    assert document["closest"]["epochs"]["2"] in ("x k", "x sqrt k", "x 1")
+    assert document["verdicts"]["epochs"]["x k"] == {"2": "unclear"}  # with 4 replicates
     assert len(document["scaled"]) == 6
     code, out, _ = sgdlab(config, *FEW, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -220,16 +195,13 @@ def test_the_command_prints_a_table_a_document_and_rows(sgdlab, config):
             "--factors: batches of up to 640 rows, 104 to train; expected fewer (give smaller "
             "ones, or --batch-size)",
         ),
-        (["--replicates", "1"], "--replicates"),
+        (["--replicates", "3"], "--replicates"),
+        (["--margin", "0"], "--margin 0.0: no margin; expected a positive number"),
+        (["--margin", "nan"], "--margin nan: no margin; expected a positive number"),
         (["--learning-rate", "0"], "--learning-rate 0.0: no step size; expected a positive number"),
         (["--learning-rate", "nan"], "--learning-rate nan: no step size; expected a positive"),
         (["-S", "train.loss=huber"], "train.loss: huber; expected squared"),
         (["-S", "train.schedule=cosine"], "train.schedule: cosine; expected constant"),
-        (
-            ["-S", "train.order=in_order"],
-            "train.order: in_order, where all replicates are equal; expected another (set "
-            "train.order to shuffle_once)",
-        ),
         (["-S", "grid.l2=[0,1]"], "2 cells; expected one"),
     ],
 )
@@ -238,3 +210,82 @@ def test_bad_values_are_one_line(sgdlab, write_config, arguments, message):
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+@pytest.mark.parametrize("share", [1.3, 40.0])
+def test_k_1_that_diverges_is_a_plain_sentence(sgdlab, config, result, share):
+    rate = str(share * result.base.limit)
+    code, out, err = sgdlab(config, *FEW, "--epochs", "60", "--learning-rate", rate, "-q")
+    assert (code, out, err.count("\n")) == (5, "", 1)
+    assert "k = 1: 8 of 8 replicates diverged, the first in epoch " in err
+    assert " times the stability limit); expected a training to compare with" in err
+    assert err.endswith("(give a smaller --learning-rate)\n")
+
+
+@pytest.mark.parametrize("extra", [(), ("-S", "train.l2=0.3"), ("-S", "train.precision=float32")])
+def test_without_chance_models_are_compared_exactly(sgdlab, config, arrays, extra):
+    few = ("--factors", "1,2", "--epochs", "2", "--batch-size", "5", "--learning-rate", "0.01")
+    order = ("-S", "train.order=in_order")
+    code, out, _ = sgdlab(config, *few, *order, *extra, "-q", "--format", "json")
+    document = json.loads(out, parse_constant=pytest.fail)
+    assert (code, document["spread"]) == (0, 0)
+    train = Train(**document["base"]).model_copy(update={"replicates": 1})
+    parts = [
+        arrays[name][some] for some in (slice(100), slice(104, None)) for name in ("Xtr", "ytr")
+    ]
+    at_one = plain_sgd(train, *parts)
+    for row in document["scaled"]:
+        changes = {name: row[name] for name in ("batch_size", "learning_rate", "epochs")}
+        of_rule = plain_sgd(train.model_copy(update=changes), *parts)
+        one, other = ([*found.weights, found.bias] for found in (at_one, of_rule))
+        apart = np.linalg.norm(np.subtract(one, other)) / np.linalg.norm(one)
+        tolerance = 1e-3 if "float32" in str(extra) else 1e-8
+        assert row["apart"] == pytest.approx(apart, rel=tolerance)
+        assert row["verdict"] == "differs"
+        assert row["p"] is row["distance"] is row["replicates_to_tell"] is None
+    assert all(
+        "does not hold exactly at k = 2: without chance" in said
+        for said in document["conclusions"][:2]
+    )
+    code, out, err = sgdlab(config, *few, *order, *extra)
+    assert (code, err) == (0, "")
+    assert "nan" not in out
+
+
+@pytest.mark.parametrize("kind", ["targets of 0", "one row again and again"])
+def test_replicates_that_end_alike_have_no_spread_but_rounding(sgdlab, config, data_dir, kind):
+    for part in ("tr", "te"):
+        X, y = (np.load(data_dir / f"{name}{part}.npy") for name in "Xy")
+        if kind == "targets of 0":
+            y[:] = 0
+        else:
+            X[:], y[:] = X[0], y[0]
+        np.save(data_dir / f"X{part}.npy", X)
+        np.save(data_dir / f"y{part}.npy", y)
+    code, out, _ = sgdlab(config, *FEW, "-S", "train.initial_bias=0", "-q", "--format", "json")
+    document = json.loads(out)
+    assert (code, document["spread"]) == (0, 0)
+    alike = {"same"} if kind == "targets of 0" else {"same", "differs"}
+    assert {row["verdict"] for row in document["scaled"]} == alike
+    assert document["verdicts"]["steps"]["x 1"] == {"2": "same"}
+
+
+def test_a_rule_that_diverges_leaves_the_others_their_verdicts(config, result):
+    options = ScalingOptions((1, 8), 12, 40, 2, learning_rate=0.2 * result.base.limit)
+    found = workflows.scaling_rule(config, options=options)
+    table = report.document(found)
+    assert {row["verdict"] for row in table["scaled"] if row["rule"] == "x k"} == {"diverged"}
+    assert {row["verdict"] for row in table["scaled"] if row["rule"] != "x k"} <= {
+        "fails",
+        "unclear",
+    }
+    text = json.dumps(table, allow_nan=False)
+    assert "breaks down at k = 8: 12 of 12 replicates diverge" in text
+
+
+def test_far_too_few_replicates_give_no_verdict(config):
+    options = ScalingOptions((1, 2), 9, 2, 4, 0.004)
+    found = workflows.scaling_rule(config, options=options).result
+    assert {each.verdict for each in found.scaled} == {"unclear"}
+    said = " ".join(report.sentences(found))
+    assert "cannot be told at k = 2 with 9 replicates, where a verdict needs 10" in said

@@ -169,7 +169,7 @@ def test_fewer_rows_than_columns_interpolate_without_a_likelihood(write_config, 
         None,
         None,
     )
-    assert found.factors.refused_condition is None
+    assert found.factors.refused_because is None
     code, out, _ = sgdlab("solve", write_config("wide"), "--bias", "none")
     assert code == 0
     text = " ".join(out.split())

@@ -111,18 +111,42 @@ def test_restarts_are_plain_trainings():
     found = train_restarts(2, n_restarts, 1500, 0.2, seed=5)
     assert {
         each.name: (each.n_restarts, each.n_with_dead_unit) for each in found.levels
-    } == expected
+    } == expected | {"diverged": (0, None)}
     assert found.n_solved == expected["0"][0]
     assert len([name for name, (count, _) in expected.items() if count]) >= 3
+
+
+@pytest.mark.parametrize("rate", [2.5, 3.0, 30.0, 1e200])
+def test_networks_that_diverge_are_said_to(sgdlab, rate):
+    n_restarts, n_steps = 30, 60
+    starts = xor_network.random_weights(2, n_restarts, seed=7)
+    n_diverged = 0
+    for n in range(n_restarts):
+        start = Network(starts.W[..., n], starts.c[:, n], starts.v[:, n], starts.b[n])
+        with np.errstate(over="ignore", invalid="ignore"):
+            (before, _), (after, _) = (plain_training(start, rate, steps) for steps in (0, n_steps))
+        n_diverged += not after <= 1000 * before
+    assert n_diverged > 0
+    *_, other, diverged = train_restarts(2, n_restarts, n_steps, rate, seed=7).levels
+    assert diverged == xor_network.Level("diverged", n_diverged, None)
+    arguments = ("--restarts", n_restarts, "--steps", n_steps, "--learning-rate", rate, "--seed", 7)
+    code, out, err = sgdlab("xor-solve", *arguments)
+    assert (code, err) == (0, "")
+    assert f"{n_diverged} have diverged; try a smaller rate." in out
+    assert (f"{other.n_restarts} have not come to rest" in out) == (other.n_restarts > 0)
+    code, out, _ = sgdlab("xor-solve", *arguments, "--format", "json")
+    assert json.loads(out, parse_constant=pytest.fail)["restarts"]["levels"][-1] == {
+        "name": "diverged", "n_restarts": n_diverged, "n_with_dead_unit": None,
+    }  # fmt: skip
 
 
 def test_about_a_quarter_of_two_unit_networks_solve_it():
     found = train_restarts(2, 1000, 5000, 0.1, seed=1)
     low, high = found.interval
     assert low < 0.25 < high
-    *_, other = found.levels
-    assert other.n_restarts == 0  # all have come to rest
-    failures = found.levels[1:]
+    *_, other, diverged = found.levels
+    assert other.n_restarts == diverged.n_restarts == 0  # all have come to rest
+    failures = found.levels[1:-1]
     assert all(level.n_restarts > 0 for level in failures[:3])
     n_alive = sum(level.n_restarts - level.n_with_dead_unit for level in failures)
     assert n_alive / (1000 - found.n_solved) == pytest.approx(0.2, abs=0.05)

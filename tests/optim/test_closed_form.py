@@ -252,3 +252,16 @@ def test_lanczos_finds_the_largest_to_nine_digits(eigenvalues):
     matrix = Q * eigenvalues @ Q.T
     found = lanczos_largest(lambda v: matrix @ v, len(eigenvalues))
     assert found == pytest.approx(eigenvalues.max(), rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("unit", [2.0**700, 2.0**-900, 3e250, 7e-270])
+def test_lanczos_finds_values_whose_squares_leave_float64(unit):
+    rng = np.random.default_rng(3)
+    Q = np.linalg.qr(rng.standard_normal((40, 40)))[0]
+    eigenvalues = np.geomspace(1e-6, 5, 40)
+    matrix = Q * (eigenvalues * unit) @ Q.T
+    found = lanczos_largest(lambda v: matrix @ v, 40)
+    assert found / unit == pytest.approx(5, rel=1e-9)
+    if np.log2(unit).is_integer():
+        usual = Q * eigenvalues @ Q.T
+        assert found == lanczos_largest(lambda v: usual @ v, 40) * unit

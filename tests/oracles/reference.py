@@ -26,10 +26,13 @@ def plain_sgd(
     weights=None,
     until=None,
     left_out=(),
+    stir=lambda value, *_: value,
 ):
     """Twenty lines, straight from the definition of a step.
 
-    ``left_out`` are positions that have their place in the order of rows but are not seen.
+    ``left_out`` are positions that have their place in the order of rows but are not seen. ``stir``
+    is given every result with the terms that are added up in it, products as pairs, and gives it
+    back, or one that another order of operations might have given.
     """
     w = np.zeros(X.shape[1]) if weights is None else weights.copy()
     order = order_of(train, replicate)
@@ -41,7 +44,7 @@ def plain_sgd(
         squares = 0.0
         for start in range(0, len(rows), train.batch_size):
             batch = rows[start : start + train.batch_size]
-            r = X[batch] @ w + b - y[batch]
+            r = stir(X[batch] @ w + b - y[batch], (X[batch], w), b, y[batch])
             squares += np.sum(r**2)
             psi = {
                 "squared": r,
@@ -53,9 +56,12 @@ def plain_sgd(
             done, to_do = epoch + start / len(rows), epoch + (start + len(batch)) / len(rows)
             rate = train.learning_rate * plain_schedule(train, done, to_do)
             gradient = X[batch].T @ psi / len(batch) + train.l2 * w
-            w = w * (1 - rate * train.weight_decay) - rate * steps[0](gradient)
+            step = steps[0](stir(gradient, (X[batch].T, psi / len(batch)), train.l2 * w))
+            step = rate * step if rate else np.zeros_like(w)
+            w = stir(w * (1 - rate * train.weight_decay) - step, w, step)
             if train.train_bias:
-                b -= rate * steps[1](np.mean(psi))
+                step = rate * steps[1](stir(np.mean(psi), psi))
+                b = stir(b - step, b, step)
         running.append(squares / (2 * len(rows)) if len(rows) else math.nan)
         validation.append(np.mean((X_validation @ w + b - y_validation) ** 2) / 2)
     return Reference(w, b, running, validation)
@@ -94,7 +100,7 @@ def plain_schedule(train: Train, begin: float, end: float) -> float:
         "constant": 1.0,
         "exponential": final**done,
         "step": final ** (int(done * (n + 1)) / n),
-        "inverse_time": 1 / (1 + (1 / final - 1) * done),
+        "inverse_time": final / (final + (1 - final) * done),
         "cosine": final + (1 - final) * (1 + math.cos(math.pi * done)) / 2,
     }[train.schedule]
 

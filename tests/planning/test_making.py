@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgdlab.config.grid import expand
+from sgdlab.config.grid import Cell, expand
 from sgdlab.config.model import Run
 from sgdlab.config.reading import load_config
 from sgdlab.data.shape import Shape
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.plan import Plan
+from sgdlab.planning.plan import cells_of as cells_in
 from tests.planning.cells import AUTO, FACES, SMALL, cells_of, fixed_seed, some_axes, some_runs
 
 AGE = Path(__file__).parents[2] / "configs" / "age.yaml"
@@ -278,3 +279,23 @@ def test_a_thousand_batch_sizes_are_planned_fast():
     plan = make_plan(cells, FACES, AUTO, threads=2)
     assert time.process_time() - start < 5
     assert sorted(size for block in plan.blocks for size in block.batch_sizes) == [*range(1, 1001)]
+
+
+@pytest.mark.parametrize("extreme", [{"learning_rate": 1e200}, {"l2": 1e300}])
+@pytest.mark.parametrize("batch_sizes", [[1], [1, 40]])
+def test_extreme_cells_have_direct_blocks_of_their_own_and_others_are_planned_as_without(
+    extreme, batch_sizes
+):
+    ordinary = cells_of(batch_size=batch_sizes, learning_rate=[0.1, 0.2], l2=[0.0, 0.1])
+    axes = {"batch_size": batch_sizes, "learning_rate": [0.1], "l2": [0.0]}
+    axes |= {name: [value] for name, value in extreme.items()}
+    bold = [Cell(len(ordinary) + cell.index, cell.train) for cell in cells_of(**axes)]
+    plan, without = (make_plan(cells, SMALL, AUTO, 1) for cells in (ordinary + bold, ordinary))
+    numbers = {cell.index for cell in bold}
+    of_bold = [block for block in plan.blocks if cells_in([block]) & numbers]
+    assert cells_in(of_bold) == numbers
+    assert {block.window_rows for block in of_bold} == {None}
+    others = [block for block in plan.blocks if block not in of_bold]
+    assert [(block.trajectories, block.window_rows) for block in others] == [
+        (block.trajectories, block.window_rows) for block in without.blocks
+    ]

@@ -58,7 +58,7 @@ def diverged(number=0):
 
 
 def result(index, *replicates, **values):
-    train = Train(batch_size=10, learning_rate=0.1, epochs=3, l2=0.1, **values)
+    train = Train(**{"batch_size": 10, "learning_rate": 0.1, "epochs": 3, "l2": 0.1} | values)
     return CellResult(Cell(index, train), replicates or (replicate(),))
 
 
@@ -93,12 +93,32 @@ def test_nothing_can_be_selected_where_all_diverged():
         select([result(0, diverged()), result(1, diverged())], "half_mse", "minimum")
 
 
-def test_a_norm_that_overflows_is_infinite_and_null_in_the_log():
-    history = np.ones(1)
-    outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, 1e200))
-    found = replicate_result(outcome, result(0).cell)
-    assert math.isinf(found.weights_squared_norm)
-    assert found.validation_loss_regularized is None
+@pytest.mark.parametrize(
+    ("l2", "weight", "penalty"),  # of three weights
+    [
+        (0.0, 1e200, 0.0),
+        (1e-290, 1e180, 1.5e70),
+        (5e-324, 1e170, None),  # whatever half of the smallest number is
+        (1e300, 1e-180, 1.5e-60),
+        (1.0, 1e-200, 0.0),
+        (0.1, 1e200, np.inf),
+        (0.5, 2.0, 3.0),
+    ],
+)
+def test_l2_times_a_norm_that_is_out_of_range(l2, weight, penalty):
+    penalty = 1.5 * (l2 * 1e170) * 1e170 if penalty is None else penalty
+    history = np.full(1, 1e-65)
+    outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, weight))
+    cell = result(0, l2=l2, epochs=1).cell
+    found = CellResult(cell, (replicate_result(outcome, cell),))
+    read = CellResult.from_log(json.loads(strict_json.encode(found.to_log(False))))
+    regularized = read.replicates[0].validation_loss_regularized
+    if penalty == np.inf:
+        assert regularized is None
+        assert not math.isfinite(read.penalty)
+    else:
+        assert regularized == pytest.approx(1e-65 + penalty, rel=1e-12, abs=0)
+        assert read.penalty == pytest.approx(penalty, rel=1e-12, abs=1e-80)
 
 
 @pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged(1))])
@@ -126,3 +146,20 @@ def test_row_has_losses_of_every_kind_and_empty_test_columns_where_not_evaluated
 def test_csv_has_empty_fields_for_what_is_not_known():
     content = csv_bytes([{"a": 1, "b": None}, {"a": -2.5, "b": 1e-7}])
     assert content == b"a,b\n1,\n-2.5,1e-07\n"
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("order", ["with_replacement", "shuffle_each_epoch"])
+def test_a_fold_that_saw_none_of_its_rows_in_an_epoch_has_no_running_loss(order, epochs):
+    running = np.full(epochs, 2.0)
+    running[-1] = np.nan
+    losses = (running, np.ones(epochs), np.ones(epochs))
+    cell = result(0, order=order, epochs=epochs).cell
+    outcome = Outcome(0, 0, "completed", epochs, *losses, 1.0, 0.0, np.ones(2), 0)
+    found = CellResult(cell, (replicate_result(outcome, cell),))
+    log = json.loads(strict_json.encode(found.to_log(False)))
+    if order == "with_replacement":
+        assert CellResult.from_log(log).replicates[0].running_loss is None
+    else:
+        with pytest.raises(ValueError, match=r"running_loss: null before the end"):
+            CellResult.from_log(log)

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from sgdlab import workflows
+from sgdlab.config.grid import expand
+from sgdlab.config.reading import load_config
+from sgdlab.data import row_array
 from sgdlab.errors import NothingToSelectError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.report import evaluation
 from sgdlab.report.numbers import setting
 from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.seals import SEAL
+from tests.runs.damage import write_sealed
 
 GRID = {"learning_rate": [0.01, 0.05], "epochs": [2, 3], "l2": [0.0, 0.1]}
 FOLDS = {"validation": {"folds": 3}}
@@ -103,8 +108,10 @@ def check_all(file, read, *commands, still_valid=STILL_VALID):
     good = file.read_bytes()
     shown = [outcome_of(command) for command in commands]
     n_refused, wrong = 0, []
-    for place, name, damage, content in damaged(json.loads(good)):
-        file.write_text(json.dumps(content))
+    log = json.loads(good)
+    del log[SEAL]  # which flipped_bits is about
+    for place, name, damage, content in damaged(log):
+        write_sealed(file, content)
         line, _ = outcome_of(read)
         if line is None:  # a command may compare it with more than the file itself
             found = [outcome_of(command) for command in commands]
@@ -118,7 +125,8 @@ def check_all(file, read, *commands, still_valid=STILL_VALID):
                 wrong.append((place, damage, line))
         elif damage not in still_valid.get(name, ()) and name not in OF_ANY_LENGTH:
             wrong.append((place, damage, "accepted"))
-        file.write_bytes(good)
+        write_sealed(file, log)
+    assert file.read_bytes() == good
     assert wrong == []
     assert n_refused > 100
 
@@ -134,6 +142,7 @@ class Run:
         outcome_of(self.search)
         [path] = runs_dir.iterdir()
         self.directory = RunDirectory(path)
+        self.cell_1 = expand(load_config(config)).cells[-1 if cell is None else 1]
 
     def search(self):
         return workflows.grid_search(self.config, options=self.options)
@@ -159,6 +168,30 @@ def test_keys_of_a_finished_experiment(finished):
 def test_keys_of_a_finished_experiment_with_folds(finished):
     run = finished(cell=1, grid=GRID, data=FOLDS)
     check_all(run.directory.experiment_file, run.directory.experiment, run.search, run.evaluate)
+
+
+def test_keys_of_what_is_known_of_large_files(finished, monkeypatch):
+    monkeypatch.setattr(row_array, "HASHED_WHOLE_BYTES", 1000)
+    run = finished(grid=GRID)
+    file = run.directory.experiment_file
+    good, shown = file.read_bytes(), [run.search(), run.evaluate()]
+    log = json.loads(good)
+    del log[SEAL]
+    n_refused = 0
+    for place, name, damage, content in damaged(log):
+        if place[:2] != ("data", "whole"):
+            continue
+        write_sealed(file, content)
+        for command, before in zip((run.search, run.evaluate), shown, strict=True):
+            line, found = outcome_of(command)
+            if line is None:  # the file is read whole, and is the same
+                assert (name, damage, found) == ("stamp", None, before)
+            else:
+                assert line.startswith(f"{file}: cannot be used (data.whole")
+                assert name in line
+                n_refused += 1
+        write_sealed(file, log)
+    assert n_refused > 50
 
 
 def test_keys_of_an_experiment_without_a_best_cell(finished):
@@ -203,15 +236,17 @@ def test_keys_of_an_unfinished_experiment(write_config, tmp_path):
 def test_keys_of_a_cells_log(finished):
     run = finished(cell=1, grid=GRID, train={"replicates": 2})
     file = run.directory.cell_file(1)
-    check_all(file, lambda: run.directory.result(1), run.search, run.evaluate)
+    check_all(file, lambda: run.directory.logs([run.cell_1]), run.search, run.evaluate)
 
 
 def test_keys_of_a_cells_logs_with_folds(finished):
     run = finished(cell=1, grid={"l2": [0.0, 0.1]}, data=FOLDS)
     for file in (run.directory.cell_file(1), run.directory.final_file(1)):
-        check_all(file, lambda: (run.directory.result(1), run.directory.final_results()))
+        check_all(
+            file, lambda: (run.directory.logs([run.cell_1]), run.directory.final_logs([run.cell_1]))
+        )
 
 
 def test_keys_of_the_log_of_a_cell_that_diverged(finished):
     run = finished(grid={"learning_rate": [0.05, 1e9]})
-    check_all(run.directory.cell_file(1), lambda: run.directory.result(1), run.search)
+    check_all(run.directory.cell_file(1), lambda: run.directory.logs([run.cell_1]), run.search)

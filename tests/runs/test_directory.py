@@ -71,6 +71,18 @@ def test_an_altered_table_is_noticed(config, options, finished):
     assert "sha256" in message
 
 
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_difference_is_of_all_rows(name, config, options, finished):
+    """Its verdict depends on their number."""
+    log = json.loads(finished.experiment_file.read_bytes())
+    log["differences"][name]["n_rows"] += 1
+    edit(finished.experiment_file, differences=log["differences"])
+    message = complaint(
+        lambda: workflows.grid_search(config, options=options), finished.experiment_file
+    )
+    assert f"differences.{name}.n_rows" in message
+
+
 BROKEN_EXPERIMENTS = [
     {"best": "zz"},
     {"best": None},
@@ -126,7 +138,7 @@ def test_what_an_older_sgdlab_wrote_is_refused_with_what_to_do(config, options, 
         assert sgdlab("grid-search", config, *runs, "--quiet") == (
             4,
             "",
-            f"sgdlab: error: {file}: schema_version 1, which an older sgdlab wrote; expected 2"
+            f"sgdlab: error: {file}: schema_version 1, which an older sgdlab wrote; expected 3"
             " (move the run's folder away, or start over with --fresh)\n",
         )
         file.write_bytes(good)

@@ -6,8 +6,8 @@ import sys
 from sgdlab import workflows
 from sgdlab.runs import directory as runs_directory
 from sgdlab.runs.experiment import read_experiment
+from sgdlab.runs.seals import sealed
 from sgdlab.system import files as system_files
-from sgdlab.system import strict_json
 
 
 def test_the_end_of_a_session_is_written_once_with_its_result(config, options, monkeypatch):
@@ -42,7 +42,7 @@ def test_the_experiment_of_a_finished_run_is_read_once(config, options, finished
 def test_an_experiment_is_written_as_it_is_read(finished, interrupted_elsewhere):
     for directory in (finished, interrupted_elsewhere):
         written = directory.experiment_file.read_bytes()
-        assert strict_json.encode(directory.experiment().to_json()) == written
+        assert sealed(directory.experiment().to_json()) == written
 
 
 def test_a_command_line_that_is_no_unicode_is_kept(config, options, monkeypatch):

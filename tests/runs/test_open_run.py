@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -32,12 +33,24 @@ def test_intermediate_files_that_are_broken_are_trained_again(
         assert str(path) in note
 
 
+PLAIN = {"train": TRAIN, "grid": GRID}
+FOLDS = {"data": {"validation": {"folds": 3}}, "grid": {"l2": [0.0, 0.1]}, "train": {"epochs": 2}}
+ALL = {"test_losses": "all", "keep_weights": "all"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "wanted", "is_finished"),
+    [(PLAIN, {}, False), (FOLDS, {}, False), (PLAIN, ALL, True), (FOLDS, ALL, True)],
+    ids=["plain", "folds", "more of a finished one", "more of one with folds"],
+)
 def test_after_a_kill_at_any_write_the_same_command_finishes_the_run(
-    write_config, tmp_path, monkeypatch
+    sections, wanted, is_finished, write_config, tmp_path, monkeypatch
 ):
     """What a killed process would leave is what is there before a flush, rename or removal."""
-    config = write_config("grid", train=TRAIN, grid=GRID)
-    undisturbed = workflows.SearchOptions(runs_dir=tmp_path / "undisturbed")
+    config = write_config("grid", **sections)
+    undisturbed = workflows.SearchOptions(runs_dir=tmp_path / "undisturbed", **wanted)
+    if is_finished:
+        workflows.grid_search(config, options=replace(undisturbed, **dict.fromkeys(ALL, "best")))
     snapshots = []
 
     def copying(function):
@@ -50,16 +63,19 @@ def test_after_a_kill_at_any_write_the_same_command_finishes_the_run(
 
     for owner, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (os, "rmdir")):
         monkeypatch.setattr(owner, name, copying(getattr(owner, name)))
-    expected = contents(workflows.grid_search(config, options=undisturbed).directory)
+    directory = workflows.grid_search(config, options=undisturbed).directory
     monkeypatch.undo()
-    assert len(snapshots) > 40
+    expected, names = contents(directory), sorted(path.name for path in directory.path.iterdir())
+    assert len(snapshots) > 30
     for runs_dir in snapshots:
-        killed = workflows.SearchOptions(runs_dir=runs_dir)
+        killed = replace(undisturbed, runs_dir=runs_dir)
         directory = workflows.grid_search(config, options=killed).directory
         assert contents(directory) == expected
-        assert sorted(path.name for path in directory.path.iterdir()) == [
-            "cells", "experiment.json", "predictions.npz", "results.csv", "weights.npz",
-        ]  # fmt: skip
+        assert sorted(path.name for path in directory.path.iterdir()) == names
+        assert workflows.evaluate(directory.name, runs_dir).warnings == ()
+    assert set(names) == {
+        "cells", "experiment.json", "predictions.npz", "results.csv", "weights.npz",
+    } | ({"final"} if sections is FOLDS else set())  # fmt: skip
 
 
 @pytest.mark.parametrize("is_locked", [True, False])

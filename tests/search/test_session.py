@@ -100,7 +100,7 @@ def test_the_run_directory_holds_every_log(config, options, arrays):
     logs = [strict_json(path.read_bytes()) for path in sorted(directory.cells_folder.iterdir())]
     assert [log["cell"] for log in logs] == [f"{n:04d}" for n in range(16)]
     for log in logs:
-        assert log["schema_version"] == 2
+        assert log["schema_version"] == 3
         assert log["status"] == "completed"
         (replicate,) = log["replicates"]
         n_epochs = log["hyperparameters"]["epochs"]

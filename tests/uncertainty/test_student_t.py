@@ -44,3 +44,8 @@ def test_no_degree_of_freedom_is_refused(freedom):
 def test_no_confidence_is_refused(confidence):
     with pytest.raises(ValueError, match="confidence"):
         critical_value(5, confidence)
+
+
+@pytest.mark.parametrize(("t", "p"), [(0.0, 1.0), (1.959963984540054, 0.05), (-3.0, 0.00269979606)])
+def test_without_end_of_freedom_it_is_normal(t, p):
+    assert two_sided_p(t, math.inf) == pytest.approx(p, rel=1e-8)

@@ -95,7 +95,7 @@ def plain_loop(train, X, y):
 
 def main(folder: Path) -> None:
     from sgdlab import workflows
-    from sgdlab.runs.kept import all_kept_weights
+    from sgdlab.runs.kept import read_kept
 
     rng = np.random.default_rng(0)
     X, X_test = rng.standard_normal((90, 5)), rng.standard_normal((20, 5))
@@ -108,7 +108,7 @@ def main(folder: Path) -> None:
     (folder / "toy.yaml").write_text(yaml.safe_dump(config))
     options = workflows.SearchOptions(folder / "runs", keep_weights="all")
     result = workflows.grid_search(folder / "toy.yaml", (), options)
-    kept, worst = all_kept_weights(result.directory), 0.0
+    kept, worst = read_kept(result.directory).weights, 0.0
     for cell in (each.cell for each in result.results):
         weights, bias = kept[cell.index, None]
         found = np.append(weights[0], bias)

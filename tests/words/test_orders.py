@@ -178,5 +178,6 @@ def test_what_an_order_says_of_itself_is_so(name):
     epochs = [order.positions(500, epoch).tolist() for epoch in range(3)]
     other = ORDERS.make(name, seed=3, replicate=1).positions(500, 0).tolist()
     assert (epochs[0] == epochs[1] == epochs[2]) == order.repeats
+    assert all(set(epoch) == set(range(500)) for epoch in epochs) == order.sees_all
     assert (other != epochs[0]) == order.is_random
     assert (epochs[0] == list(range(500))) == order.is_stored

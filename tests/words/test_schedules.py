@@ -94,3 +94,20 @@ def test_an_unknown_schedule_is_refused():
     unknown = train().model_copy(update={"schedule": "linear"})
     with pytest.raises(UsageError, match=r"train.schedule 'linear': unknown; expected one of"):
         LearningRates.of_stack([unknown])
+
+
+@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "constant"])
+@pytest.mark.parametrize("final_factor", [5e-324, 1e-310, 1e-300])
+def test_a_schedule_that_falls_as_far_as_it_can_begins_at_one(schedule, final_factor):
+    found = rates(0.0, schedule=schedule, final_factor=final_factor)
+    assert found == 2.0
+    assert 0 <= rates(9.999, schedule=schedule, final_factor=final_factor) < 1e-3
+
+
+def test_an_inverse_time_whose_inverse_is_not_in_range():
+    done = np.array([0.0, 0.5, 1.0])
+    small = SCHEDULES.make("inverse_time", {"final_factor": 1e-310}.get).factor(done)
+    np.testing.assert_allclose(small, [1.0, 2e-310, 1e-310], rtol=1e-12)
+    both = SCHEDULES.make("inverse_time", {"final_factor": np.array([0.01, 1e-310])}.get)
+    usual = SCHEDULES.make("inverse_time", {"final_factor": 0.01}.get).factor(done)
+    assert both.factor(np.array([0.5, 0.5])).tolist() == [usual[1], small[1]]

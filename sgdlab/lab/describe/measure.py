@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.data.constant import is_constant
 from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_folder, check_pair, read_targets
 from sgdlab.data.npy import NpyFile
+from sgdlab.data.row_shape import flatten_alike, in_words, remark_on_shapes
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.data.stand_in import stand_in_parts
 from sgdlab.data.transform import check_finite
 from sgdlab.errors import DataError, UsageError
+from sgdlab.evaluation.comparison import constant_prediction
 from sgdlab.optim.losses import Losses, losses_of
+
+HEADROOM = 40  # as a power of two, which rounds nothing: more than values are ever added up
 
 # The files of the homework, by their sha256.
 PUBLISHED = {
@@ -85,7 +90,7 @@ class Description:
 
 
 def describe(folder: Path, prefix: str | None = None) -> Description:
-    """Read all arrays of a folder; a figure beyond the range of float64 is infinite or NaN.
+    """Read all arrays of a folder; a figure beyond the range of float64 is infinite.
 
     Parameters
     ----------
@@ -139,9 +144,15 @@ def _remarks(files: dict[str, NpyFile], synthetic: Sequence[str]) -> Iterator[st
         others = ", ".join(part for part in files if part not in synthetic)
         yield f"synthetic: {', '.join(synthetic)}; not synthetic: {others}"
     if "Xtr" in files and "Xte" in files:
-        sizes = [files[part].n_features for part in ("Xtr", "Xte")]
-        if sizes[0] != sizes[1]:
-            yield f"Xtr has {sizes[0]} values a row, Xte {sizes[1]}; a run needs equally many"
+        train, test = files["Xtr"], files["Xte"]
+        if train.n_features != test.n_features:
+            counts = f"Xtr has {train.n_features} values a row, Xte {test.n_features}"
+            yield f"{counts}; a run needs equally many"
+        elif not flatten_alike(train.row_shape, test.row_shape):
+            shapes = f"Xtr has {in_words(train.row_shape)} values a row"
+            yield f"{shapes}, Xte {in_words(test.row_shape)}; a run needs them in the same order"
+        else:
+            yield from remark_on_shapes("Xtr", train.row_shape, "Xte", test.row_shape)
 
 
 def _is(name: str, part: str) -> bool:
@@ -155,8 +166,12 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
         minimum, maximum = min(minimum, values.min()), max(maximum, values.max())
         total += values.sum()
     mean = total / n_values
+    if not np.isfinite(mean):
+        total = sum(np.ldexp(values, -HEADROOM).sum() for values in _chunks(file))
+        mean = np.ldexp(total / n_values, HEADROOM)
+    unit = _unit(minimum, maximum)
     for values in _chunks(file):
-        squares += np.square(values - mean).sum()
+        squares += np.square(np.ldexp(values, -unit) - np.ldexp(mean, -unit)).sum()
     return FileDescription(
         part=part,
         path=file.path,
@@ -166,11 +181,16 @@ def _describe_file(part: str, file: NpyFile, is_stand_in: bool) -> FileDescripti
         minimum=float(minimum),
         maximum=float(maximum),
         mean=float(mean),
-        std=float(np.sqrt(squares / n_values)),
+        std=float(np.ldexp(_deviation(squares / n_values, np.ldexp(mean, -unit), n_values), unit)),
         sha256=file.sha256,
         is_stand_in=is_stand_in,
         published_as=PUBLISHED.get(file.sha256),
     )
+
+
+def _unit(minimum: float, maximum: float) -> int:
+    """The power of two in which squares of such values stay within float64; it rounds nothing."""
+    return int(np.frexp(max(abs(minimum), abs(maximum)))[1]) + 1
 
 
 def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
@@ -184,14 +204,28 @@ def _chunks(file: NpyFile) -> Iterator[NDArray[np.float64]]:
 
 def _describe_labels(part: str, targets: dict[str, NDArray[np.float64]]) -> LabelDescription:
     y = targets[part]
-    constant = losses_of(targets["ytr"].mean() - y) if "ytr" in targets else None
+    constant = losses_of(_mean_and_std(targets["ytr"])[0] - y) if "ytr" in targets else None
+    mean, std = _mean_and_std(y)
     return LabelDescription(
         part=part,
         n_rows=len(y),
-        mean=float(y.mean()),
-        std=float(y.std()),
+        mean=mean,
+        std=std,
         minimum=float(y.min()),
-        median=float(np.median(y)),
+        median=float(np.ldexp(np.median(np.ldexp(y, -2)), 2)),
         maximum=float(y.max()),
         constant_losses=constant,
     )
+
+
+def _mean_and_std(y: NDArray[np.float64]) -> tuple[float, float]:
+    unit = _unit(y.min(), y.max()) + HEADROOM
+    scaled = np.ldexp(y, -unit)
+    mean = constant_prediction("half_mse", scaled)
+    std = _deviation(float(scaled.var()), float(scaled.mean()), len(y))
+    return float(np.ldexp(mean, unit)), float(np.ldexp(std, unit))
+
+
+def _deviation(variance: float, mean: float, n_values: int) -> float:
+    """0 where values are equal but for rounding."""
+    return 0.0 if is_constant(variance, mean, n_values) else float(np.sqrt(variance))

@@ -9,6 +9,7 @@ import numpy as np
 
 from sgdlab.config.objects import start_of
 from sgdlab.errors import DataError, NothingToSelectError, UsageError
+from sgdlab.lab.gradient_noise.magnitudes import check_magnitudes
 from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
 from sgdlab.lab.subject import Result, Subject
 from sgdlab.lab.trainer import train_until
@@ -36,7 +37,8 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
     Raises
     ------
     DataError
-        With fewer than two training rows, which have no covariance.
+        With fewer than two training rows, which have no covariance, or with values so extreme that
+        float64 does not hold it.
     NothingToSelectError
         If the cell diverges on the way.
     UsageError
@@ -51,7 +53,9 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
     if training.n_bytes <= memory_budget(run):
         training.load()
     with blas_threads(n_threads(run)):
-        yield RowGradients(training, subject.train, weights, bias)
+        gradients = RowGradients(training, subject.train, weights, bias)
+        check_magnitudes(gradients)
+        yield gradients
 
 
 def _weights_after(epochs: int, subject: Subject, observer: Observer) -> tuple[Vector, float]:

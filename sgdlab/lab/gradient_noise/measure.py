@@ -7,10 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.errors import UsageError
+from sgdlab.lab.gradient_noise.fourth_moments import FourthMoments, measure_fourth_moments
 from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gradient_deviations
 from sgdlab.lab.gradient_noise.noise_scale import NoiseScales, measure_noise_scales
-from sgdlab.lab.gradient_noise.power_law import Growth, Slope, fit_slope, measure_growth
-from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
+from sgdlab.lab.gradient_noise.power_law import (
+    Growth,
+    MeasuredMean,
+    Slope,
+    fit_slope,
+    measure_growth,
+)
+from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
 
 
@@ -18,8 +25,10 @@ from sgdlab.random_streams import Purpose, generator
 class Variance:
     """The trace of the covariance of a minibatch's gradient.
 
-    ``measured`` is the mean squared distance from the exact gradient over some index sets, with
-    its standard error. ``exact`` is tr(Sigma)/m, times (n - m)/(n - 1) without replacement.
+    ``measured`` is the mean squared distance from the exact gradient over some index sets.
+    ``standard_error`` is what so many of them scatter by: exactly, by the rows' fourth moments, for
+    a few distances show nothing of the tail that their own spread would have to be seen in.
+    ``exact`` is tr(Sigma)/m, times (n - m)/(n - 1) without replacement.
     """
 
     batch_size: int
@@ -101,11 +110,12 @@ def measure_gradient_noise(
         At least 2.
     """
     moments = gradients.moments()
+    fourth = measure_fourth_moments(gradients, moments.trace) if moments.trace > 0 else None
 
     def measure(with_replacement: bool) -> Sampling:
-        return _measure_sampling(
-            gradients, moments.trace, batch_sizes, n_trials, seed, with_replacement
-        )
+        families = _families(batch_sizes, n_trials, seed, with_replacement, gradients.n_rows)
+        samples = list(_squared_distances(gradients, moments, families))
+        return _sampling(families, samples, moments.trace, fourth, with_replacement)
 
     return GradientNoise(
         n_rows=gradients.n_rows,
@@ -118,38 +128,39 @@ def measure_gradient_noise(
     )
 
 
-def _measure_sampling(
-    gradients: RowGradients,
-    trace: float,
-    batch_sizes: Sequence[int],
-    n_trials: int,
-    seed: int,
-    with_replacement: bool,
-) -> Sampling:
-    n_rows, kind = gradients.n_rows, int(with_replacement)
-    families = [
+def _families(
+    batch_sizes: Sequence[int], n_trials: int, seed: int, with_replacement: bool, n_rows: int
+) -> list[IndexSets]:
+    """The minibatches of every size, with a stream of random numbers of their own."""
+    kind = int(with_replacement)
+    return [
         IndexSets(n_trials, m, with_replacement, n_rows, random)
         for m in batch_sizes
         for random in [generator(seed, Purpose.GRADIENT_NOISE, kind, m)]
     ]
-    samples = list(_squared_distances(gradients, families))
-    equivalents = [m if with_replacement else _equivalent(m, n_rows) for m in batch_sizes]
-    exact = [trace / equivalent for equivalent in equivalents]
-    variances = tuple(map(_variance, families, samples, exact))
-    random = generator(seed, Purpose.BOOTSTRAP, kind)
-    varied = [pair for pair in zip(equivalents, samples, strict=True) if math.isfinite(pair[0])]
-    slope = fit_slope(varied, random)
-    growths = measure_growth(batch_sizes, samples, random) if with_replacement else ()
-    return Sampling(with_replacement, variances, slope, growths)
 
 
-def _variance(family: IndexSets, squared_distances: Vector, exact: float) -> Variance:
-    return Variance(
-        batch_size=family.batch_size,
-        measured=float(squared_distances.mean()),
-        standard_error=float(squared_distances.std(ddof=1)) / math.sqrt(family.n_sets),
-        exact=exact,
-    )
+def _sampling(
+    families: Sequence[IndexSets],
+    samples: Sequence[Vector],
+    trace: float,
+    fourth: FourthMoments | None,
+    with_replacement: bool,
+) -> Sampling:
+    """What squared distances say; without ``fourth`` all rows are alike."""
+    variances, means = [], []
+    for family, squared_distances in zip(families, samples, strict=True):
+        measured, m = float(squared_distances.mean()), family.batch_size
+        size = float(m) if with_replacement else _equivalent(m, family.n_rows)
+        if fourth is None or math.isinf(size):
+            variances.append(Variance(m, measured, 0.0, 0.0))
+            continue
+        error = math.sqrt(fourth.relative_variance(m, with_replacement) / family.n_sets)
+        variances.append(Variance(m, measured, error * trace / size, trace / size))
+        means.append(MeasuredMean(m, size, measured, error))
+    slope = fit_slope(means, families[0].n_sets)
+    growths = measure_growth(means) if with_replacement else ()
+    return Sampling(with_replacement, tuple(variances), slope, growths)
 
 
 def _equivalent(batch_size: int, n_rows: int) -> float:
@@ -159,9 +170,15 @@ def _equivalent(batch_size: int, n_rows: int) -> float:
     return batch_size * (n_rows - 1) / (n_rows - batch_size)
 
 
-def _squared_distances(gradients: RowGradients, families: Sequence[IndexSets]) -> Iterator[Vector]:
-    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows."""
+def _squared_distances(
+    gradients: RowGradients, moments: Moments, families: Sequence[IndexSets]
+) -> Iterator[Vector]:
+    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows.
+
+    Where gradients are alike but for rounding, they do not deviate.
+    """
     per_pass = families_a_pass(gradients, families[0].n_sets)
     for start in range(0, len(families), per_pass):
         for deviations in gradient_deviations(gradients, families[start : start + per_pass]):
+            deviations[:, moments.variance == 0] = 0.0
             yield np.einsum("ij,ij->i", deviations, deviations)

@@ -28,6 +28,7 @@ class IndexSets:
         random: np.random.Generator,
     ) -> None:
         self.n_sets = n_sets
+        self.n_rows = n_rows
         self.batch_size = batch_size
         self._with_replacement = with_replacement
         self._rows_left = n_rows
@@ -69,8 +70,8 @@ def gradient_deviations(gradients: RowGradients, families: Sequence[IndexSets]) 
     """
     totals = [np.zeros((family.n_sets, gradients.n_parameters)) for family in families]
     widest = max(gradients.n_parameters, *(family.n_sets for family in families))
-    for inputs, derivatives in gradients.chunks(rows_in(READ_BYTES, widest)):
-        rows = derivatives[:, None] * inputs
+    # Shares add up to 0, so that the mean is nothing but a source of rounding errors.
+    for rows in gradients.deviations(rows_in(READ_BYTES, widest)):
         for family, total in zip(families, totals, strict=True):
             shares = family.counts(len(rows)) / family.batch_size - 1 / gradients.n_rows
             total += shares @ rows

@@ -1,26 +1,50 @@
-"""How a measured mean changes with a size: an exponent, and ratios, with bootstrap errors."""
+"""How a measured mean changes with a size: an exponent, and ratios, with known errors."""
 
 import itertools
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sgdlab.uncertainty.exponents import N_RESAMPLES, interval
+from sgdlab.uncertainty.student_t import critical_value
 
-Array = NDArray[np.float64]
+FEWEST_TRIALS = 100  # fewer give no interval
+LARGEST_ERROR = 0.25  # of a mean, relative: beyond it, its logarithm is too skewed to be fitted
+
+
+@dataclass(frozen=True)
+class MeasuredMean:
+    """A mean that was measured at a batch size, and its relative standard error, which is known.
+
+    ``size`` is what the mean is a power of.
+    """
+
+    batch_size: int
+    size: float
+    mean: float
+    relative_error: float
 
 
 @dataclass(frozen=True)
 class Slope:
-    """Log(mean) over log(size); ``low`` and ``high`` bound 95 % of what resampling gives."""
+    """Log(mean) over log(size).
+
+    Attributes
+    ----------
+    low, high
+        A 95 % interval; both are None where there is none, and ``no_interval_because`` says why.
+    batch_sizes
+        That the slope is fitted to.
+    """
 
     value: float
     standard_error: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    no_interval_because: str | None
+    batch_sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -33,77 +57,81 @@ class Growth:
     standard_error: float
 
 
-def fit_slope(
-    samples_by_size: Sequence[tuple[float, Array]], random: np.random.Generator
-) -> Slope | None:
-    """Least squares on the logarithms, each mean weighted by its inverse variance.
+def fit_slope(means: Sequence[MeasuredMean], n_trials: int) -> Slope | None:
+    """Least squares on the logarithms, each weighted by its inverse variance.
+
+    The errors of the means are known, and so are the weights, so that these lean towards no mean
+    that happens to be small. The logarithm of a mean is close enough to normal where its relative
+    error is at most a quarter: the other means are left out, if two are left.
 
     Parameters
     ----------
-    samples_by_size
-        Pairs of a size and independent values, shape (n_samples,), whose mean is meant. They are
-        resampled size by size.
+    n_trials
+        That a mean is of.
 
     Returns
     -------
     Slope
         Or None with fewer than two sizes, or if a mean is not positive.
     """
-    sizes = np.array([size for size, _ in samples_by_size], dtype=float)
-    samples = [values for _, values in samples_by_size]
-    if len(sizes) < 2 or not _are_positive(samples):
+    fitted = fitted_means(means)
+    if len(fitted) < 2 or not _are_positive(fitted):
         return None
-    relative_errors = np.array([values.std(ddof=1) / values.mean() for values in samples])
-    weights = 1 / np.square(np.maximum(relative_errors, np.finfo(float).eps))
-    centred = np.log(sizes) - np.average(np.log(sizes), weights=weights)
+    errors = np.array([mean.relative_error for mean in fitted])
+    sizes, weights = np.log([mean.size for mean in fitted]), 1 / np.square(errors)
+    centred = sizes - np.average(sizes, weights=weights)
     leverage = weights * centred / (weights @ np.square(centred))
-    slopes = _resampled_log_means(samples, random) @ leverage
-    low, high = interval(slopes)
-    return Slope(
-        value=float(leverage @ _log_means(samples)),
-        standard_error=float(slopes.std(ddof=1)),
-        low=low,
-        high=high,
-    )
+    value = float(leverage @ np.log([mean.mean for mean in fitted]))
+    error = float(np.linalg.norm(leverage * errors))
+    batch_sizes = tuple(mean.batch_size for mean in fitted)
+    if reason := _no_interval_because(fitted, n_trials):
+        return Slope(value, error, None, None, reason, batch_sizes)
+    width = critical_value(math.inf) * error
+    return Slope(value, error, value - width, value + width, None, batch_sizes)
 
 
-def measure_growth(
-    sizes: Sequence[int], samples: Sequence[Array], random: np.random.Generator
-) -> tuple[Growth, ...]:
+def fitted_means(means: Sequence[MeasuredMean]) -> Sequence[MeasuredMean]:
+    """Those that are precise enough; all, if fewer than two are."""
+    precise = [mean for mean in means if mean.relative_error <= LARGEST_ERROR]
+    return precise if len(precise) > 1 else means
+
+
+def measure_growth(means: Sequence[MeasuredMean]) -> tuple[Growth, ...]:
     """For every whole number k that some sizes differ by; none if a mean is not positive."""
-    if not _are_positive(samples):
+    fitted = fitted_means(means)
+    if not _are_positive(fitted):
         return ()
-    log_means, resampled = _log_means(samples), _resampled_log_means(samples, random)
     growths = []
-    for factor, pairs in sorted(_pairs_by_factor(sizes).items()):
-        small, large = np.array(pairs).T
-        ratio = float(np.exp((log_means[large] - log_means[small]).mean()))
-        spread = (resampled[:, large] - resampled[:, small]).mean(axis=1).std(ddof=1)
-        growths.append(Growth(factor, len(pairs), ratio, ratio * float(spread)))
+    for factor, pairs in sorted(_pairs_by_factor(fitted).items()):
+        logarithms = [math.log(large.mean / small.mean) for small, large in pairs]
+        ratio = math.exp(math.fsum(logarithms) / len(pairs))
+        counts: Counter[MeasuredMean] = Counter(large for _, large in pairs)
+        counts.subtract(small for small, _ in pairs)
+        error = math.hypot(*(count * mean.relative_error for mean, count in counts.items()))
+        growths.append(Growth(factor, len(pairs), ratio, ratio * error / len(pairs)))
     return tuple(growths)
 
 
-def _pairs_by_factor(sizes: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
-    """Positions of two sizes, by what the smaller must be multiplied by."""
+def _no_interval_because(fitted: Sequence[MeasuredMean], n_trials: int) -> str | None:
+    if n_trials < FEWEST_TRIALS:
+        return f"no interval from so few trials: {n_trials} are fewer than {FEWEST_TRIALS}"
+    if any(mean.relative_error > LARGEST_ERROR for mean in fitted):
+        worst = max(mean.relative_error for mean in fitted)
+        found = f"squared distances vary so much that a mean of {n_trials} is off by {worst:.0%}"
+        return f"no interval: {found}, and {LARGEST_ERROR:.0%} is the most"
+    return None
+
+
+def _pairs_by_factor(
+    means: Sequence[MeasuredMean],
+) -> dict[int, list[tuple[MeasuredMean, MeasuredMean]]]:
+    """Two means, by what the smaller batch size must be multiplied by."""
     found = defaultdict(list)
-    for (n, small), (k, large) in itertools.permutations(enumerate(sizes), 2):
-        if large > small and large % small == 0:
-            found[large // small].append((n, k))
+    for small, large in itertools.permutations(means, 2):
+        if large.batch_size > small.batch_size and large.batch_size % small.batch_size == 0:
+            found[large.batch_size // small.batch_size].append((small, large))
     return found
 
 
-def _are_positive(samples: Sequence[Array]) -> bool:
-    return all(values.mean() > 0 for values in samples)
-
-
-def _log_means(samples: Sequence[Array]) -> Array:
-    return np.log([values.mean() for values in samples])
-
-
-def _resampled_log_means(samples: Sequence[Array], random: np.random.Generator) -> Array:
-    """Shape (N_RESAMPLES, n_sizes)."""
-    columns = []
-    for values in samples:
-        chosen = random.integers(len(values), size=(N_RESAMPLES, len(values)))
-        columns.append(np.log(values[chosen].mean(axis=1)))
-    return np.stack(columns, axis=1)
+def _are_positive(means: Sequence[MeasuredMean]) -> bool:
+    return all(mean.mean > 0 for mean in means)

@@ -15,7 +15,6 @@ from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vecto
 from sgdlab.lab.gradient_noise.update_noise import Estimate, NoiseFactors, UpdateSums, noise_factors
 from sgdlab.lab.gradient_noise.update_rules import Rule, averaged, of_optimizer, scaled, shifted
 from sgdlab.random_streams import Purpose, generator
-from sgdlab.uncertainty.differences import CLEAR_DIFFERENCE
 from sgdlab.words.optimizers import Adam, Momentum
 
 N_CHAINS, N_UPDATES = 32, 140
@@ -51,7 +50,7 @@ class Remedy:
         found: Estimate | None = getattr(self.exact or self.measured, factor)
         if found is None:
             return 0
-        margin = NOTABLE_CHANGE + CLEAR_DIFFERENCE * found.standard_error
+        margin = NOTABLE_CHANGE + found.margin
         return int(found.value > 1 + margin) - int(found.value < 1 - margin)
 
 
@@ -153,13 +152,15 @@ def _run_chains(
     random: np.random.Generator,
 ) -> list[UpdateSums]:
     """Let every rule see the same minibatches."""
-    sums = [UpdateSums(N_CHAINS, gradients.n_parameters) for _ in plans]
+    sums: list[UpdateSums] = []
     steps = _minibatch_gradients(gradients, moments, batch_size, random)
     for step, minibatches in enumerate(steps):
-        for plan, total in zip(plans, sums, strict=True):
+        for n, plan in enumerate(plans):
             updates = plan.rule(minibatches)
+            if step == N_FIRST_UPDATES:
+                sums.append(UpdateSums(N_CHAINS, updates[0].copy()))
             if step >= N_FIRST_UPDATES:
-                total.add(updates, 1 / N_UPDATES)
+                sums[n].add(updates, 1 / N_UPDATES)
     return sums
 
 
@@ -182,7 +183,7 @@ def _run_dropout(gradients: RowGradients, random: np.random.Generator) -> Update
     Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html. Each sweep over the rows is a
     chain of its own.
     """
-    sums = UpdateSums(N_SWEEPS, gradients.n_parameters)
+    sums = UpdateSums(N_SWEEPS, gradients.mean + gradients.penalty)
     n_features = len(gradients.weights)
     for sweep in range(N_SWEEPS):
         for inputs, targets in gradients.inputs():
@@ -191,7 +192,7 @@ def _run_dropout(gradients: RowGradients, random: np.random.Generator) -> Update
                 random.random((len(inputs), n_features), dtype=np.float32) < KEEP
             ) / KEEP
             rows = gradients.derivatives(dropped, targets)[:, None] * dropped
-            rows += gradients.penalty
+            rows -= gradients.mean
             sums.mean[sweep] += rows.sum(axis=0) / gradients.n_rows
             sums.mean_square[sweep] += np.square(rows).sum() / gradients.n_rows
     return sums

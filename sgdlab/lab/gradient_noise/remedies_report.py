@@ -1,5 +1,6 @@
 """The result of ``gradient-noise --remedies`` for the terminal, JSON and CSV."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +20,9 @@ def table(answer: Answer[AtEpoch[Remedies]]) -> RenderableType:
     """Every remedy's noise relative to the plain step, and why it is so."""
     found = answer.result.found
     title = new_title(heading(answer.about, answer.result.epoch), answer.about.is_synthetic)
-    noise = found.learning_rate**2 * found.plain_noise
-    plain = f"lr {setting(found.learning_rate)}, m {found.batch_size}: {noise:.4g}"
+    noise = found.learning_rate * found.learning_rate * found.plain_noise
+    size = f"{noise:.4g}" if math.isfinite(noise) else "more than float64 holds"
+    plain = f"lr {setting(found.learning_rate)}, m {found.batch_size}: {size}"
     title.append(f"\nnoise of the plain step, lr^2 tr(Sigma)/m, at {plain}", style="not bold")
     figures = new_table(
         "noise of an update over\nthat of the plain step",

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sgdlab.lab.gradient_noise.frozen import AtEpoch
-from sgdlab.lab.gradient_noise.measure import GradientNoise, Variance
-from sgdlab.lab.gradient_noise.power_law import Growth, Slope
+from sgdlab.lab.gradient_noise.measure import GradientNoise, Sampling, Variance
+from sgdlab.lab.gradient_noise.noise_scale import PopulationScale
+from sgdlab.lab.gradient_noise.power_law import LARGEST_ERROR, Growth, Slope
 from sgdlab.lab.subject import About, Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT
@@ -29,6 +30,7 @@ def table(answer: Answer[AtEpoch[GradientNoise]]) -> RenderableType:
         style="not bold",
     )
     parts: list[RenderableType] = [title, _variances(noise), Text(), _slopes(noise)]
+    parts += [Text(note, style="dim") for note in _notes(noise)]
     if noise.independent.growths:
         parts += [Text(), _growths(noise.independent.growths)]
     return Group(*parts, Text(), _scales(noise), Text(f"{_sentence(noise.scales.verdict)}."))
@@ -74,8 +76,31 @@ def rows(answer: Answer[AtEpoch[GradientNoise]]) -> list[dict[str, Any]]:
     ]
 
 
-def _slope_document(slope: Slope | None) -> dict[str, float] | None:
+def _slope_document(slope: Slope | None) -> dict[str, Any] | None:
     return None if slope is None else asdict(slope)
+
+
+def _notes(noise: GradientNoise) -> Iterator[str]:
+    """Which sizes a slope is fitted to, if not to all, and why it has no interval."""
+    kinds: dict[str, list[str]] = {}
+    for kind, attribute in KINDS.items():
+        for note in _notes_on(getattr(noise, attribute), noise.n_trials):
+            kinds.setdefault(note, []).append(kind)
+    for note, of_kinds in kinds.items():
+        yield note if len(of_kinds) == len(KINDS) else f"{', '.join(of_kinds)}: {note}"
+
+
+def _notes_on(sampling: Sampling, n_trials: int) -> Iterator[str]:
+    if (slope := sampling.slope) is None:
+        return
+    if slope.no_interval_because is not None:
+        yield slope.no_interval_because
+    sizes = [variance.batch_size for variance in sampling.variances if variance.exact > 0]
+    if omitted := [str(size) for size in sizes if size not in slope.batch_sizes]:
+        yield (
+            f"not fitted to m = {', '.join(omitted)}, where squared distances vary so much that a "
+            f"mean of {n_trials} is off by more than {LARGEST_ERROR:.0%}"
+        )
 
 
 def _variances(noise: GradientNoise) -> Table:
@@ -119,8 +144,11 @@ def _slope_values(slope: Slope | None) -> Iterator[str]:
         yield from (ABSENT, ABSENT, ABSENT)
     else:
         yield f"{slope.value:.3f} ±{slope.standard_error:.3f}"
-        yield f"{slope.low:.3f} .. {slope.high:.3f}"
-        yield f"{(slope.value + 1) / slope.standard_error:+.1f}"
+        if slope.low is None:
+            yield from ("none", ABSENT)
+        else:
+            yield f"{slope.low:.3f} .. {slope.high:.3f}"
+            yield f"{(slope.value + 1) / slope.standard_error:+.1f}"
 
 
 def _growths(growths: Sequence[Growth]) -> Table:
@@ -137,13 +165,27 @@ def _growths(growths: Sequence[Growth]) -> Table:
 
 def _scales(noise: GradientNoise) -> Table:
     scales = noise.scales
-    table = new_table("at these weights, exactly", "")
+    table = new_table(
+        "\nat these weights", "of these\nrows, exactly", "of their\npopulation", "95 %\ninterval"
+    )
     norm = f"{scales.gradient_norm:.4g} ±{scales.standard_error:.4g}"
-    table.add_row("|G|, ± sqrt(tr(Sigma)/n)", norm)
-    table.add_row("tr(Sigma)", _four_digits(noise.trace))
-    table.add_row("noise scale tr(Sigma) / G.G, rows", _four_digits(scales.simple))
-    table.add_row("noise scale tr(H Sigma) / G.H G, rows", _four_digits(scales.curved))
+    table.add_row("|G|, ± sqrt(tr(Sigma)/(n - 1))", norm, "", "")
+    table.add_row("tr(Sigma)", _four_digits(noise.trace), "", "")
+    simple = _four_digits(scales.simple), *_population(scales.simple_of_population)
+    curved = _four_digits(scales.curved), *_population(scales.curved_of_population)
+    table.add_row("noise scale tr(Sigma) / G.G", *simple)
+    table.add_row("noise scale tr(H Sigma) / G.H G", *curved)
     return table
+
+
+def _population(scale: PopulationScale | None) -> tuple[str, str]:
+    """A noise scale of the population, and its interval."""
+    if scale is None or scale.value is None:
+        return ABSENT, ABSENT
+    if scale.low is None:
+        return _four_digits(scale.value), ABSENT
+    high = ", or more" if scale.high is None else f" .. {scale.high:.3g}"
+    return _four_digits(scale.value), f"{scale.low:.3g}{high}"
 
 
 def _four_digits(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Train
 from sgdlab.config.objects import loss_of
+from sgdlab.data.constant import is_constant
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.uncertainty.rounding import differences
 
 Vector = NDArray[np.float64]
 
-ROUNDING = 1e-13  # of a mean square: a smaller variance is none
+MAX_MATRIX_BYTES = 10**9
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ class RowGradients:
         return self._loss.is_linear
 
     @property
+    def has_small_matrices(self) -> bool:
+        """Whether a matrix of all parameters is smaller than X, and fits into memory."""
+        n_bytes = 8 * self.n_parameters**2
+        return n_bytes <= MAX_MATRIX_BYTES and self.n_parameters <= self.n_rows
+
+    @property
     def parameters(self) -> Vector:
         """The weights and, if it is trained, the bias; shape (n_parameters,)."""
         return np.append(self.weights, [self._bias] * self._train.train_bias)
@@ -103,15 +112,27 @@ class RowGradients:
 
     def derivatives(self, inputs: Vector, targets: Vector) -> Vector:
         """psi of rows that may have been changed since they were handed out, shape (rows,)."""
-        residuals = inputs[:, : len(self.weights)] @ self.weights + self._bias - targets
-        return self._loss.derivative(residuals)
+        predictions = inputs[:, : len(self.weights)] @ self.weights + self._bias
+        return self._loss.derivative(differences(predictions, targets))
 
     def moments(self) -> Moments:
-        """In one pass: Var = mean(psi**2 x**2) - mean(psi x)**2."""
-        mean, square = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
+        """In two passes, since a mean may be far larger than what rows deviate from it."""
+        square = np.zeros(self.n_parameters)
+        for deviations in self.deviations():
+            square += np.square(deviations, out=deviations).sum(axis=0) / self.n_rows
+        # And not what is left of rows that are alike.
+        square[is_constant(square, self.mean, self.n_rows)] = 0.0
+        return Moments(self.mean + self.penalty, square)
+
+    @cached_property
+    def mean(self) -> Vector:
+        """Of the rows' gradients, without the penalty; shape (n_parameters,)."""
+        total = np.zeros(self.n_parameters)
         for inputs, derivatives in self.chunks():
-            mean += derivatives @ inputs / self.n_rows
-            square += np.square(derivatives) @ np.square(inputs) / self.n_rows
-        variance = square - np.square(mean)
-        variance[variance < ROUNDING * square] = 0.0  # and not what is left of rows that are alike
-        return Moments(mean + self.penalty, variance)
+            total += derivatives @ inputs / self.n_rows
+        return total
+
+    def deviations(self, chunk_rows: int | None = None) -> Iterator[Vector]:
+        """The rows' gradients minus their mean, shape (rows, n_parameters)."""
+        for inputs, derivatives in self.chunks(chunk_rows):
+            yield derivatives[:, None] * inputs - self.mean

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.row_gradients import Vector
+from sgdlab.uncertainty.student_t import critical_value
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard error, which is 0 where the number is exact."""
+    """A number and its standard error over some chains; without chains it is exact."""
 
     value: float
     standard_error: float = 0.0
+    n_chains: int = 0
+
+    @property
+    def margin(self) -> float:
+        """How far it may be off, at a confidence of 95 % (Student's t)."""
+        if not self.n_chains:
+            return 0.0
+        return critical_value(self.n_chains - 1) * self.standard_error
 
 
 @dataclass(frozen=True)
@@ -33,23 +42,27 @@ class NoiseFactors:
 
 
 class UpdateSums:
-    """The moments of each chain's updates.
+    """The moments of each chain's updates about an origin: they may be far longer than their noise.
 
     Attributes
     ----------
+    origin : float64 array, shape (n_parameters,)
+        Somewhere among the updates.
     mean : float64 array, shape (n_chains, n_parameters)
     mean_square : float64 array, shape (n_chains,)
-        Of the updates' norms.
+        Of the updates' distances from the origin.
     """
 
-    def __init__(self, n_chains: int, n_parameters: int) -> None:
-        self.mean = np.zeros((n_chains, n_parameters))
+    def __init__(self, n_chains: int, origin: Vector) -> None:
+        self.origin = origin
+        self.mean = np.zeros((n_chains, len(origin)))
         self.mean_square = np.zeros(n_chains)
 
     def add(self, updates: Vector, share: float) -> None:
         """An update of every chain, of which there are 1/share in all."""
-        self.mean += share * updates
-        self.mean_square += share * np.einsum("ij,ij->i", updates, updates)
+        apart = updates - self.origin
+        self.mean += share * apart
+        self.mean_square += share * np.einsum("ij,ij->i", apart, apart)
 
 
 def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> NoiseFactors:
@@ -60,11 +73,12 @@ def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> 
     plain_noise, plain_signal
         ``tr(Sigma)/m`` and ``G.G``, both positive.
     """
-    whole = _factors(sums.mean, sums.mean_square, plain_noise, plain_signal)
+    whole = _factors(sums.origin, sums.mean, sums.mean_square, plain_noise, plain_signal)
     n_chains = len(sums.mean)
     without_one = np.array(
         [
             _factors(
+                sums.origin,
                 np.delete(sums.mean, n, axis=0),
                 np.delete(sums.mean_square, n),
                 plain_noise,
@@ -74,19 +88,27 @@ def noise_factors(sums: UpdateSums, plain_noise: float, plain_signal: float) -> 
         ]
     )
     errors = np.sqrt((n_chains - 1) * without_one.var(axis=0))
-    noise, same_step = map(Estimate, whole, errors.tolist())
+    noise, same_step = (
+        Estimate(value, error, n_chains)
+        for value, error in zip(whole, errors.tolist(), strict=True)
+    )
     return NoiseFactors(noise, same_step if np.isfinite(without_one).all() else None)
 
 
 def _factors(
-    mean: Vector, mean_square: Vector, plain_noise: float, plain_signal: float
+    origin: Vector, mean: Vector, mean_square: Vector, plain_noise: float, plain_signal: float
 ) -> tuple[float, float]:
-    """Noise at the same learning rate, and at the same mean step (NaN if that is not seen).
+    """Noise at the same learning rate, and at the same mean step (NaN if that is not seen)."""
+    signal = _squared_length(mean + origin)
+    noise = (float(mean_square.mean()) - _squared_length(mean)) / plain_noise
+    return noise, noise * plain_signal / signal if signal > 0 else np.nan
 
-    The squared length of the mean update is taken from products of different chains, whose noise
-    is independent, so that it is not biased upward.
+
+def _squared_length(mean: Vector) -> float:
+    """That of the chains' common mean, shape (n_chains, n_parameters).
+
+    It is taken from products of different chains, whose noise is independent, so that it is not
+    biased upward.
     """
     n_chains, total = len(mean), mean.sum(axis=0)
-    signal = float(total @ total - np.square(mean).sum()) / (n_chains * (n_chains - 1))
-    noise = (float(mean_square.mean()) - signal) / plain_noise
-    return noise, noise * plain_signal / signal if signal > 0 else np.nan
+    return float(total @ total - np.square(mean).sum()) / (n_chains * (n_chains - 1))

@@ -7,7 +7,7 @@ import numpy as np
 
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.errors import UsageError
+from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.checks import check_l2
 from sgdlab.lab.orders.problem import Problem, make_problem
 from sgdlab.lab.subject import need_plain_sgd
@@ -20,7 +20,7 @@ PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
 # Up to this pace an epoch is short, and reshuffling cancels most of its noise.
 SHORT_EPOCH = 1.0
 USUAL_CONDITION = 30.0  # where no L2 is given, eigenvalues of the Hessian from 1 to about this
-SMALLEST_NOISE = 1e-12  # relative to that at zero weights
+SMALLEST_SQUARE = 1e-130  # of targets, whose square float64 holds with room for small excesses
 TIME_CONSTANTS = 60  # of the steepest direction, which every training lasts
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 10_000
 
@@ -74,14 +74,27 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
         problem = make_problem(X, y, batch_size, train.l2, bias, USUAL_CONDITION)
     else:
         problem = make_problem(X, y, batch_size, options.l2, bias)
+    _check_range(problem, train.initial_bias)
     _check_noise(problem)
     return problem
 
 
+def _check_range(problem: Problem, bias: float) -> None:
+    """Standard errors square excesses, which are squares; noise is a square of a product."""
+    objective = problem.objective_at_zero(bias)
+    if objective and not SMALLEST_SQUARE < objective < 1 / SMALLEST_SQUARE:
+        found = f"values up to {np.max(np.abs(problem.y)):.2g}"
+        raise DataError("y", found, "moderate ones, whose fourth powers fit float64")
+    with np.errstate(over="ignore"):
+        scale = float(np.max(np.square(problem.y)) * np.max(np.square(problem.X)))
+    if objective and not (0 < scale < np.inf and np.isfinite(problem.noise)):
+        found = "products whose squares do not fit float64"
+        raise DataError("X * y", found, "moderate ones", "see data.divide_by")
+
+
 def _check_noise(problem: Problem) -> None:
     """Where the minimum fits every row, all gradients vanish there and nothing keeps SGD away."""
-    scale = np.mean(np.square(problem.y)) * np.mean(np.sum(np.square(problem.X), axis=1))
-    if not problem.noise > SMALLEST_NOISE * scale:
+    if not problem.noise > problem.smallest_noise:
         hint = "give a larger `l2`, or more `rows`"
         raise UsageError(f"l2 {problem.l2:g}", "fits every row", "noise at the minimum", hint)
     if not problem.minimum.is_trusted:

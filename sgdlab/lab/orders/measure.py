@@ -1,17 +1,24 @@
-"""Does the order of the rows matter? Noise floors with replacement, shuffled once, reshuffled."""
+"""Does the order of the rows matter? Noise floors with replacement, shuffled once, reshuffled.
+
+A fresh subset of the rows in each epoch tells apart what drawing with replacement does: it misses
+as many rows, and repeats none.
+"""
 
 import itertools
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config.model import Train
+from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
+from sgdlab.engine.running_block import DIVERGED_FACTOR
+from sgdlab.lab.orders.compared import COMPARED, missed_share, steps_an_epoch
+from sgdlab.lab.orders.descents import Descent, Stops, excess_histories, stops
 from sgdlab.lab.orders.design import (
     OrdersOptions,
     choose_learning_rates,
@@ -19,59 +26,22 @@ from sgdlab.lab.orders.design import (
     load_problem,
     short_epochs,
 )
-from sgdlab.lab.orders.problem import Descent, Problem, excess_histories
+from sgdlab.lab.orders.floors import Floor, Histories, Slope, floors, slope
+from sgdlab.lab.orders.own_training import OwnTraining, measure_own_training
+from sgdlab.lab.orders.problem import Problem
 from sgdlab.observer import Observer, Progress
+from sgdlab.planning.plan import n_threads
 from sgdlab.system.blas import blas_threads
-from sgdlab.uncertainty.exponents import exponent
-from sgdlab.uncertainty.means import Mean, mean_of
+from sgdlab.uncertainty.means import Mean
 
-COMPARED = ("with_replacement", "shuffle_once", "shuffle_each_epoch")
 APPROACH_LINES = 6
 
 
 @dataclass(frozen=True)
-class Floor:
-    """The noise floor of one order and learning rate, in squared target units.
-
-    Attributes
-    ----------
-    pace
-        ``learning_rate * largest eigenvalue * batches``: time constants of the steepest direction
-        in an epoch.
-    excess
-        Of the objective above its exact minimum at the ends of epochs, over the last half of a
-        training that starts at the minimum. NaN if a replicate diverged.
-    drift
-        The last quarter's mean over that of the quarter before; about 1 once it has settled.
-    expected
-        With replacement, at first order in the learning rate; None for other orders.
-    from_zero
-        At the end of a training that starts from zero weights.
-    """
-
-    order: str
-    learning_rate: float
-    pace: float
-    epochs: int
-    excess: Mean
-    drift: float
-    expected: float | None
-    from_zero: Mean
-
-
-@dataclass(frozen=True)
-class Slope:
-    """The exponent of the floor as a power of the learning rate: a mean over replicates."""
-
-    order: str
-    slope: Mean
-
-
-@dataclass(frozen=True)
 class Approach:
-    """The excess after some epochs from zero weights, by order."""
+    """The excess after some steps from zero weights, by order."""
 
-    epoch: int
+    n_steps: int
     excess: dict[str, Mean]
 
 
@@ -82,11 +52,10 @@ class OrdersResult:
     Attributes
     ----------
     fitted
-        Learning rates that the slopes are fitted to.
+        Learning rates that the slopes are fitted to, where they have a floor.
     approach_rate
-        Learning rate of the approach.
-    missed
-        Share of the rows that an epoch with replacement misses, on average.
+        The largest of them at which no order diverged, also that of the approach; None where there
+        is none.
     """
 
     problem: Problem
@@ -94,13 +63,19 @@ class OrdersResult:
     floors: tuple[Floor, ...]
     fitted: tuple[float, ...]
     slopes: tuple[Slope, ...]
-    approach_rate: float
+    approach_rate: float | None
     approach: tuple[Approach, ...]
+    own: OwnTraining
 
     @property
     def missed(self) -> float:
-        n_rows = len(self.problem.y)
-        return math.exp(n_rows * math.log1p(-1 / n_rows)) if n_rows > 1 else 0.0
+        """Share of the rows that an epoch with replacement misses, on average."""
+        return missed_share(len(self.problem.y))
+
+    @property
+    def subset_steps(self) -> int:
+        """Steps in an epoch of a fresh subset."""
+        return steps_an_epoch("fresh_subset", self.problem)
 
     def floor(self, order: str, learning_rate: float) -> Floor:
         where = (order, learning_rate)
@@ -108,68 +83,93 @@ class OrdersResult:
 
 
 def measure_orders(
-    train: Train, dataset: Dataset, threads: int, options: OrdersOptions, observer: Observer
+    train: Train, dataset: Dataset, run: Run, options: OrdersOptions, observer: Observer
 ) -> OrdersResult:
     """Train with every order and learning rate, from the minimum and from zero.
 
     All trainings last equally long in units of 1 / learning_rate, so that a direction too flat to
     settle holds the same share of its floor at every learning rate, and no slope is biased by it.
+    Orders are compared after equal numbers of steps.
     """
     problem = load_problem(train, dataset, options)
     rates = choose_learning_rates(problem, options)
-    minimum = problem.minimum
-    from_minimum, from_zero = (
-        [Descent(rate, epochs_needed(problem, rate), weights, bias) for rate in rates]
-        for weights, bias in (
-            (minimum.weights, minimum.bias),
-            (np.zeros_like(minimum.weights), train.initial_bias),
-        )
-    )
-    descents = [*from_minimum, *from_zero]
-    histories = _train_all(problem, descents, train.seed, options.replicates, threads, observer)
+    of_order = _train_all(problem, train, rates, options.replicates, n_threads(run), observer)
     fitted = short_epochs(problem, rates)
-    middle = rates.index(fitted[-1])
+    positions = [rates.index(rate) for rate in fitted]
+    usable = [
+        rate
+        for rate in positions
+        if not any(histories.n_diverged(rate) for histories in of_order.values())
+    ]
+    n_floors = len(COMPARED) * len(rates)
     return OrdersResult(
         problem=problem,
         replicates=options.replicates,
         floors=tuple(
-            _floor(problem, order, descent, *histories[order][:, n])
-            for order in COMPARED
-            for n, descent in enumerate(from_minimum)
+            floor for histories in of_order.values() for floor in floors(histories, n_floors)
         ),
         fitted=fitted,
-        slopes=tuple(
-            _slope(order, from_minimum, fitted, histories[order][0]) for order in COMPARED
-        ),
-        approach_rate=rates[middle],
-        approach=_approach(
-            {order: histories[order][1, middle] for order in COMPARED}, from_zero[middle].epochs
-        ),
+        slopes=tuple(slope(histories, positions) for histories in of_order.values()),
+        approach_rate=rates[usable[-1]] if usable else None,
+        approach=_approach(of_order, usable[-1]) if usable else (),
+        own=measure_own_training(train, dataset, run, options.replicates, observer),
     )
 
 
 def _train_all(
     problem: Problem,
+    train: Train,
+    rates: Sequence[float],
+    replicates: int,
+    threads: int,
+    observer: Observer,
+) -> dict[str, Histories]:
+    """The trainings of all orders, a job for every order and replicate."""
+    minimum = problem.minimum
+    n_steps = [epochs_needed(problem, rate) * problem.n_batches for rate in rates]
+    from_minimum = [
+        Descent(rate, n, minimum.weights, minimum.bias)
+        for rate, n in zip(rates, n_steps, strict=True)
+    ]
+    zero = np.zeros_like(minimum.weights)
+    from_zero = [replace(one, weights=zero, bias=train.initial_bias) for one in from_minimum]
+    marks = sorted({mark for n in n_steps for mark in approach_steps(problem, n)})
+    looked_at = {order: stops(problem, order, marks) for order in COMPARED}
+    descents = [*from_minimum, *from_zero]
+    found = _work(problem, descents, looked_at, train.seed, replicates, threads, observer)
+    largest = DIVERGED_FACTOR * problem.objective_at_zero(train.initial_bias)
+    of_order = {}
+    for order, histories in found.items():
+        halves = np.split(np.stack(histories, axis=1), 2)
+        of_order[order] = Histories(
+            problem, order, from_minimum, looked_at[order], halves[0], halves[1], largest
+        )
+    return of_order
+
+
+def _work(
+    problem: Problem,
     descents: Sequence[Descent],
+    looked_at: dict[str, Stops],
     seed: int,
     replicates: int,
     threads: int,
     observer: Observer,
-) -> dict[str, NDArray[np.float64]]:
-    """Excess by order, each of shape (2, n_rates, replicates, most epochs).
-
-    The first axis halves the descents: those from the minimum, and those from zero.
-    """
+) -> dict[str, list[NDArray[np.float64]]]:
+    """The histories of every replicate, by order; a job for each."""
     jobs = list(itertools.product(COMPARED, range(replicates)))
-    n_epochs = max(descent.epochs for descent in descents)
+    n_epochs = max(descent.n_steps for descent in descents) // problem.n_batches
 
     def work(job: tuple[str, int]) -> NDArray[np.float64]:
-        return excess_histories(problem, descents, job[0], seed, job[1])
+        order, replicate = job
+        steps = looked_at[order].steps
+        return excess_histories(problem, descents, order, seed, replicate, steps)
 
     def progress(n_done: int) -> Progress:
         n_cells = len(descents) * len(jobs)
         return Progress(n_done * n_epochs, len(jobs) * n_epochs, len(problem.y), n_cells, n_cells)
 
+    found: dict[str, list[NDArray[np.float64]]] = {order: [] for order in COMPARED}
     observer.begin(progress(0))
     try:
         with (
@@ -177,66 +177,25 @@ def _train_all(
             ThreadPoolExecutor(threads) as pool,
             closing(pool.map(work, jobs)) as stream,  # type: ignore[type-var]  # a generator
         ):
-            found = []
-            for histories in stream:
-                found.append(histories)
-                observer.advance(progress(len(found)))
+            for n, (histories, (order, _)) in enumerate(zip(stream, jobs, strict=True)):
+                found[order].append(histories)
+                observer.advance(progress(n + 1))
     finally:
         observer.end()
-    by_order = np.array(found).reshape(len(COMPARED), replicates, 2, -1, n_epochs)
-    return dict(zip(COMPARED, by_order.transpose(0, 2, 3, 1, 4), strict=True))
+    return found
 
 
-def _floor(
-    problem: Problem,
-    order: str,
-    descent: Descent,
-    at_minimum: NDArray[np.float64],
-    from_zero: NDArray[np.float64],
-) -> Floor:
-    """The floor of one order and learning rate; histories of shape (replicates, most epochs)."""
-    n_epochs, rate = descent.epochs, descent.learning_rate
-    third, fourth = (
-        np.mean(at_minimum[:, n_epochs * n // 4 : n_epochs * (n + 1) // 4]) for n in (2, 3)
-    )
-    is_random = order == "with_replacement"
-    return Floor(
-        order=order,
-        learning_rate=rate,
-        pace=problem.pace(rate),
-        epochs=n_epochs,
-        excess=mean_of(_late(at_minimum, n_epochs)),
-        drift=float(fourth / third),
-        expected=problem.expected_floor(rate) if is_random else None,
-        from_zero=mean_of(from_zero[:, n_epochs - 1]),
-    )
+def approach_steps(problem: Problem, n_steps: int) -> list[int]:
+    """Numbers of steps that fill epochs of all rows, each about twice the one before."""
+    n_epochs = n_steps // problem.n_batches
+    epochs = {math.ceil(n_epochs / 2**n) for n in range(APPROACH_LINES)}
+    return [epoch * problem.n_batches for epoch in sorted(epochs)]
 
 
-def _late(histories: NDArray[np.float64], n_epochs: int) -> NDArray[np.float64]:
-    """The mean over the last half of the epochs, shape (replicates,)."""
-    late: NDArray[np.float64] = histories[:, n_epochs // 2 : n_epochs].mean(axis=1)
-    return late
-
-
-def _slope(
-    order: str,
-    descents: Sequence[Descent],
-    fitted: Sequence[float],
-    histories: NDArray[np.float64],
-) -> Slope:
-    """Least squares for every replicate; histories of shape (n_rates, replicates, most epochs)."""
-    chosen = [
-        _late(history, descent.epochs)
-        for descent, history in zip(descents, histories, strict=True)
-        if descent.learning_rate in fitted
-    ]
-    return Slope(order, mean_of(exponent(fitted, np.array(chosen).T)))
-
-
-def _approach(histories: dict[str, NDArray[np.float64]], n_epochs: int) -> tuple[Approach, ...]:
-    """After some epochs, each about twice the one before; of shape (replicates, most epochs)."""
-    epochs = sorted({math.ceil(n_epochs / 2**n) for n in range(APPROACH_LINES)})
+def _approach(of_order: dict[str, Histories], rate: int) -> tuple[Approach, ...]:
+    """At one learning rate, by its position."""
+    first = of_order[COMPARED[0]]
     return tuple(
-        Approach(epoch, {order: mean_of(found[:, epoch - 1]) for order, found in histories.items()})
-        for epoch in epochs
+        Approach(n, {order: histories.after(rate, n) for order, histories in of_order.items()})
+        for n in approach_steps(first.problem, first.descents[rate].n_steps)
     )

@@ -1,17 +1,15 @@
 """How far SGD with a constant learning rate stays above the exact minimum: its noise floor."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config.model import Train
-from sgdlab.engine.direct import DirectKernel
-from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise
+from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise, rounding_of_fit
 from sgdlab.optim.moments import check_range, moments
-from sgdlab.words.orders import ORDERS
+
+SMALLEST_NOISE = 1e-12  # relative to that of the best constant
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,9 @@ class Problem:
         The largest eigenvalue of the Hessian, L2 included.
     noise
         Trace of the covariance of a single row's gradient at the minimum.
+    smallest_noise
+        A smaller one is none: it is what rounding leaves, or little beside that of the best
+        constant.
     """
 
     X: NDArray[np.float64]
@@ -40,6 +41,7 @@ class Problem:
     minimum: Minimum
     curvature: float
     noise: float
+    smallest_noise: float
 
     @property
     def n_batches(self) -> int:
@@ -48,6 +50,12 @@ class Problem:
     def pace(self, learning_rate: float) -> float:
         """Time constants of the steepest direction in an epoch."""
         return learning_rate * self.curvature * self.n_batches
+
+    def objective_at_zero(self, bias: float) -> float:
+        """Of zero weights and a bias."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            [excess] = self.excess(np.zeros((1, self.X.shape[1])), np.array([bias]))
+        return float(excess) + self.minimum.objective
 
     def excess(
         self, weights: NDArray[np.float64], bias: NDArray[np.float64]
@@ -64,15 +72,6 @@ class Problem:
         ) / 2
         return excess
 
-    def expected_floor(self, learning_rate: float) -> float:
-        """The floor of sampling with replacement, at first order in the learning rate.
-
-        With Hessian H and gradient covariance S of a batch, the stationary covariance C solves
-        ``H C + C H = learning_rate * S``, hence tr(H C) / 2 = learning_rate * tr(S) / 4
-        (Mandt, Hoffman and Blei 2017, arXiv:1704.04289).
-        """
-        return learning_rate * self.noise / (4 * self.batch_size)
-
 
 def rotated(X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows in coordinates of the space that they span, if that has fewer dimensions than columns.
@@ -84,6 +83,7 @@ def rotated(X: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linalg.qr(X.T).R.T if n_rows < n_features else X
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def make_problem(
     X: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -92,7 +92,7 @@ def make_problem(
     bias: float | None,
     largest_condition: float = math.inf,
 ) -> Problem:
-    """The problem on some rows, with its exact minimum.
+    """The problem on some rows, with its exact minimum; numbers that overflow are not finite.
 
     Parameters
     ----------
@@ -108,53 +108,14 @@ def make_problem(
     l2 = max(l2, eigenvalue / largest_condition)
     minimum = minimise(sums, l2, bias)
     inputs = X if bias is not None else np.column_stack([X, np.ones(len(X))])
-    residuals = X @ minimum.weights + minimum.bias - y
-    noise = float(np.sum(np.var(residuals[:, None] * inputs, axis=0)))
-    return Problem(X, y, batch_size, l2, bias is None, minimum, eigenvalue + l2, noise)
+    noise = _gradient_noise(X @ minimum.weights + minimum.bias - y, inputs)
+    of_constant = _gradient_noise((y.mean() if bias is None else bias) - y, inputs)
+    sizes = np.sqrt(np.mean(np.square(inputs), axis=0))
+    rounding = rounding_of_fit(minimum, sizes[: X.shape[1]], y) * np.linalg.norm(sizes)
+    smallest = max(SMALLEST_NOISE * of_constant, float(np.square(rounding)))
+    return Problem(X, y, batch_size, l2, bias is None, minimum, eigenvalue + l2, noise, smallest)
 
 
-@dataclass(frozen=True)
-class Descent:
-    """Where a training starts, and with which learning rate and for how long it goes on."""
-
-    learning_rate: float
-    epochs: int
-    weights: NDArray[np.float64]
-    bias: float
-
-
-def excess_histories(
-    problem: Problem, descents: Sequence[Descent], order: str, seed: int, replicate: int
-) -> NDArray[np.float64]:
-    """Train all together; the excess after every epoch, shape (n_descents, most epochs).
-
-    NaN after a training's own last epoch, and not finite where it diverged.
-    """
-    kernel = _kernel(problem, descents)
-    epochs = np.array([descent.epochs for descent in descents])
-    histories = np.full((len(descents), epochs.max()), np.nan)
-    n_rows, shown = len(problem.y), ORDERS.make(order, seed=seed, replicate=replicate)
-    for epoch in range(epochs.max()):
-        rows = shown.positions(n_rows, epoch)
-        kernel.start_epoch(n_rows)
-        kernel.step(np.take(problem.X, rows, axis=0), problem.y[rows])
-        is_on = epochs > epoch
-        with np.errstate(over="ignore", invalid="ignore"):
-            excess = problem.excess(kernel.weights[is_on], kernel.bias[is_on])
-        histories[is_on, epoch] = excess
-    return histories
-
-
-def _kernel(problem: Problem, descents: Sequence[Descent]) -> DirectKernel:
-    trains = [
-        Train(
-            batch_size=problem.batch_size,
-            learning_rate=descent.learning_rate,
-            epochs=descent.epochs,
-            l2=problem.l2,
-            initial_bias=descent.bias,
-            train_bias=problem.trains_bias,
-        )
-        for descent in descents
-    ]
-    return DirectKernel(trains, np.stack([descent.weights for descent in descents]), np.float64)
+def _gradient_noise(residuals: NDArray[np.float64], inputs: NDArray[np.float64]) -> float:
+    """Trace of the covariance of the rows' gradients."""
+    return float(np.sum(np.var(residuals[:, None] * inputs, axis=0)))

@@ -8,34 +8,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sgdlab.lab.orders.measure import COMPARED, OrdersResult
+from sgdlab.lab.orders.compared import COMPARED
+from sgdlab.lab.orders.conclusions import sentences
+from sgdlab.lab.orders.floors import Floor
+from sgdlab.lab.orders.measure import OrdersResult
+from sgdlab.lab.orders.own_training import OwnTraining
 from sgdlab.lab.subject import Answer
 from sgdlab.report.layout import new_table, new_title
-from sgdlab.report.numbers import finite, measured
-from sgdlab.uncertainty.means import Mean, differ
+from sgdlab.report.numbers import ABSENT, finite, measured
+from sgdlab.uncertainty.means import Mean
 
-SMALL_DIFFERENCE = 0.1  # of the larger number
-HEADINGS = ("with\nreplacement", "shuffled\nonce", "shuffled\neach epoch")
+HEADINGS = ("with\nreplacement", "fresh\nsubset", "shuffled\nonce", "shuffled\neach epoch")
+NAMES = dict(zip(COMPARED, (heading.replace("\n", " ") for heading in HEADINGS), strict=True))
+SLOPES = dict(zip(COMPARED, ("1", "1", "2 or more", "2 or more"), strict=True))  # in theory
+UNSETTLED = "*"
 
 
 def table(answer: Answer[OrdersResult]) -> RenderableType:
     """Floors over learning rates, the approach to them, and what they mean."""
     result = answer.result
-    notes = (
-        "floor: excess over the exact minimum after training from there, ± standard error",
-        "theory: learning_rate / 4 * the trace of a batch gradient's covariance",
-        "pace: time constants of the steepest direction in an epoch",
-    )
-    approach = f"\nExcess on the way from zero, learning rate {result.approach_rate:.3g}"
-    return Group(
-        _title(answer),
-        _floors_table(result),
-        *(Text(note, style="dim") for note in notes),
-        Text(approach, style="bold"),
-        _approach_table(result),
-        Text(),
-        *(Text(sentence) for sentence in sentences(result)),
-    )
+    parts: list[RenderableType] = [_title(answer), _floors_table(result)]
+    parts += [Text(note, style="dim") for note in _notes(result)]
+    if result.approach_rate is not None:
+        heading = f"\nExcess on the way from zero, learning rate {result.approach_rate:.3g}"
+        parts += [Text(heading, style="bold"), _approach_table(result)]
+    return Group(*parts, Text(), *(Text(sentence) for sentence in sentences(result)))
 
 
 def document(answer: Answer[OrdersResult]) -> dict[str, Any]:
@@ -48,6 +45,7 @@ def document(answer: Answer[OrdersResult]) -> dict[str, Any]:
         "n_rows": len(problem.y),
         "batch_size": problem.batch_size,
         "n_batches": problem.n_batches,
+        "steps_an_epoch_of_a_fresh_subset": result.subset_steps,
         "l2": problem.l2,
         "minimum": problem.minimum.objective,
         "largest_eigenvalue": problem.curvature - problem.l2,
@@ -59,6 +57,7 @@ def document(answer: Answer[OrdersResult]) -> dict[str, Any]:
         "slopes": [asdict(slope) for slope in result.slopes],
         "approach_learning_rate": result.approach_rate,
         "approach": [asdict(approach) for approach in result.approach],
+        "own_training": _own_document(result.own),
         "conclusions": list(sentences(result)),
     }
 
@@ -70,16 +69,38 @@ def rows(answer: Answer[OrdersResult]) -> list[dict[str, Any]]:
             "order": floor.order,
             "learning_rate": floor.learning_rate,
             "pace": floor.pace,
-            "epochs": floor.epochs,
-            "floor": finite(floor.excess.value),
-            "floor_standard_error": finite(floor.excess.standard_error),
+            "steps": floor.n_steps,
+            "n_diverged": floor.n_diverged,
+            **_flat("floor", floor.excess),
             "expected_floor": floor.expected,
-            "drift": finite(floor.drift),
-            "from_zero": finite(floor.from_zero.value),
-            "from_zero_standard_error": finite(floor.from_zero.standard_error),
+            "drift": floor.drift,
+            "has_settled": floor.has_settled,
+            **_flat("from_zero", floor.from_zero),
         }
         for floor in answer.result.floors
     ]
+
+
+def _flat(name: str, mean: Mean | None) -> dict[str, float | None]:
+    value, error = (mean.value, finite(mean.standard_error)) if mean else (None, None)
+    return {name: value, f"{name}_standard_error": error}
+
+
+def _own_document(own: OwnTraining) -> dict[str, Any]:
+    train = own.train
+    return {
+        "learning_rate": train.learning_rate,
+        "batch_size": train.batch_size,
+        "epochs": train.epochs,
+        "l2": train.l2,
+        "replicates": own.replicates,
+        "minimum": own.minimum,
+        **_flat("with_replacement", own.with_replacement),
+        **_flat("shuffle_each_epoch", own.shuffled),
+        "difference_interval": own.interval,
+        "left": own.left,
+        "matters": own.verdict,
+    }
 
 
 def _title(answer: Answer[OrdersResult]) -> Text:
@@ -96,54 +117,51 @@ def _title(answer: Answer[OrdersResult]) -> Text:
 
 
 def _floors_table(result: OrdersResult) -> Table:
-    table = new_table(
-        "learning\nrate", "\npace", "\nepochs", HEADINGS[0], "\ntheory", *HEADINGS[1:]
-    )
-    rates = dict.fromkeys(floor.learning_rate for floor in result.floors)
-    for rate in rates:
-        floors = {order: result.floor(order, rate) for order in COMPARED}
-        random, once, each_epoch = (measured(floors[order].excess) for order in COMPARED)
-        first = floors[COMPARED[0]]
-        values = (f"{first.pace:.3g}", str(first.epochs), random, f"{first.expected:.3g}")
-        table.add_row(f"{rate:.3g}", *values, once, each_epoch)
-    table.add_section()
-    random, once, each_epoch = (measured(slope.slope) for slope in result.slopes)
-    table.add_row("slope", "", "", random, "1", once, each_epoch)
+    table = new_table("learning\nrate", "\npace", "\nsteps", "\norder", "\nfloor", "\ntheory",
+                      "\ndrift")  # fmt: skip
+    table.columns[3].justify = "left"
+    for rate in dict.fromkeys(floor.learning_rate for floor in result.floors):
+        floors = [result.floor(order, rate) for order in COMPARED]
+        first = (f"{rate:.3g}", f"{floors[0].pace:.3g}", str(floors[0].n_steps))
+        for floor, shared in zip(floors, (first, *[("", "", "")] * 3), strict=True):
+            table.add_row(*shared, *_floor_values(floor, result.replicates))
+        table.add_section()
+    for slope in result.slopes:
+        name = "slope" if slope is result.slopes[0] else ""
+        found = measured(slope.slope) if slope.slope else ABSENT
+        table.add_row(name, "", "", NAMES[slope.order], found, SLOPES[slope.order], "")
     return table
+
+
+def _floor_values(floor: Floor, replicates: int) -> Iterator[str]:
+    yield NAMES[floor.order]
+    if floor.excess is None:
+        yield f"{floor.n_diverged} of {replicates} diverged"
+    else:
+        yield measured(floor.excess)
+    yield ABSENT if floor.expected is None else f"{floor.expected:.3g}"
+    mark = "" if floor.has_settled else UNSETTLED
+    yield ABSENT if floor.drift is None else f"{floor.drift:.2f}{mark}"
+
+
+def _notes(result: OrdersResult) -> Iterator[str]:
+    problem = result.problem
+    yield "floor: excess over the exact minimum after training from there, ± standard error"
+    yield (
+        f"fresh subset: an epoch is {result.subset_steps} of the {problem.n_batches} batches of "
+        "distinct rows, drawn anew"
+    )
+    yield "theory: learning_rate / 4 * the trace of a batch gradient's covariance, and of a"
+    yield "fresh subset that times the share of the rows that its epochs miss"
+    yield "pace: time constants of the steepest direction in an epoch of all rows"
+    yield "drift: the floor's last half over its first half"
+    if any(not floor.has_settled and not floor.n_diverged for floor in result.floors):
+        yield f"{UNSETTLED} has not settled: the floor was still moving at the end"
 
 
 def _approach_table(result: OrdersResult) -> Table:
-    table = new_table("\nepochs", *HEADINGS)
+    table = new_table("\nsteps", *HEADINGS)
     for approach in result.approach:
-        table.add_row(
-            str(approach.epoch), *(measured(approach.excess[order]) for order in COMPARED)
-        )
+        values = (measured(approach.excess[order]) for order in COMPARED)
+        table.add_row(str(approach.n_steps), *values)
     return table
-
-
-def sentences(result: OrdersResult) -> Iterator[str]:
-    """What the figures say, in plain words."""
-    random, once, each_epoch = (measured(slope.slope) for slope in result.slopes)
-    rates = f"{result.fitted[0]:.3g} to {result.fitted[-1]:.3g}"
-    yield (
-        f"From learning rate {rates} the floor grows as its power {random} with replacement, "
-        f"{once} shuffled once, {each_epoch} shuffled each epoch. Theory: 1 with replacement; "
-        "at least 2 shuffled, while an epoch's pace is small."
-    )
-    rate, objective = result.approach_rate, result.problem.minimum.objective
-    first = result.approach[0]
-    ends = [result.floor(order, rate).excess for order in (COMPARED[0], COMPARED[-1])]
-    early = [first.excess[order] for order in (COMPARED[0], COMPARED[-1])]
-    yield (
-        f"Does it matter that with replacement an epoch misses {result.missed:.0%} of the rows? "
-        f"Where training ends, {_matters(*ends)}: at learning rate {rate:.3g} it stays "
-        f"{measured(ends[0])} above the minimum ({ends[0].value / objective:.1g} of it), shuffled "
-        f"each epoch {measured(ends[1])}. On the way there, {_matters(*early)}: after "
-        f"{first.epoch} epochs from zero, {measured(early[0])} and {measured(early[1])} remain."
-    )
-
-
-def _matters(one: Mean, other: Mean) -> str:
-    """Yes for a clear difference that is not small beside the numbers themselves."""
-    is_large = abs(one.value - other.value) > SMALL_DIFFERENCE * max(one.value, other.value)
-    return "yes" if is_large and differ(one, other) else "hardly"

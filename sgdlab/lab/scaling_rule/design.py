@@ -1,7 +1,8 @@
 """Batch size times k: what is trained at k = 1, and what a larger k makes of it."""
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from sgdlab.lab.subject import need_plain_sgd
 from sgdlab.optim.closed_form import largest_eigenvalue, stability_limit
 from sgdlab.optim.moments import moments
 from sgdlab.words.orders import ORDERS
+from sgdlab.words.starts import STARTS
 
 # Linear: Goyal et al. 2017, arXiv:1706.02677. Square root: Krizhevsky 2014, arXiv:1404.5997.
 RULES: dict[str, Callable[[int], float]] = {
@@ -25,6 +27,8 @@ BUDGETS = ("epochs", "steps")
 SMALL_SHARE = 0.1  # of the stability limit, which the largest learning rate takes by default
 TIME_CONSTANTS = 5  # of the steepest direction, which k = 1 is trained for by default ...
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 16  # ... within these limits
+FEWEST_REPLICATES, MOST_REPLICATES = 4, 10_000
+EQUAL_REPLICATES = 2  # where nothing is random: one to compare, and one to show that it is equal
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,18 @@ class ScalingOptions:
         At k = 1; None: such that the largest batch is the config's own.
     learning_rate
         At k = 1; None: such that k times it is at most a tenth of the stability limit.
+    replicates
+        Of every training that is compared, in different orders; at least 4, and a verdict needs 10.
+    margin
+        Differences of so much of the spread at k = 1 are none that matters.
     """
 
     factors: tuple[int, ...] = (1, 2, 4, 8)
-    replicates: int = 10
+    replicates: int = 30
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    margin: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class Base:
     eigenvalue: float
 
     @property
+    def n_steps(self) -> int:
+        """Updates at k = 1."""
+        return self.train.epochs * self.n_rows // self.train.batch_size
+
+    @property
     def limit(self) -> float:
         """The learning rate from which full-batch gradient descent diverges."""
         return stability_limit(self.eigenvalue + self.train.l2)
@@ -88,12 +102,13 @@ class Variant:
     """A factor k of the batch size, a learning rate, and how long to train.
 
     ``budget`` is ``epochs``: as many as at k = 1, or ``steps``: as many updates as at k = 1, which
-    takes k times the epochs.
+    takes k times the epochs. ``n_replicates`` are those at k = 1 where it is None.
     """
 
     budget: str
     factor: int
     learning_rate: float
+    n_replicates: int | None = None
 
     def train(self, base: Base) -> Train:
         """Every hyperparameter."""
@@ -102,8 +117,23 @@ class Variant:
                 "batch_size": base.train.batch_size * self.factor,
                 "learning_rate": self.learning_rate,
                 "epochs": base.train.epochs * (self.factor if self.budget == "steps" else 1),
+                "replicates": self.n_replicates or base.train.replicates,
             }
         )
+
+
+Key = tuple[str, int, str]  # a budget, k, and a rule
+
+
+def variants_of(base: Base, factors: Sequence[int]) -> dict[Key, Variant]:
+    """Every rule under both budgets, for every k > 1."""
+    rate = base.train.learning_rate
+    return {
+        (budget, factor, rule): Variant(budget, factor, rate * multiple(factor))
+        for budget, factor in itertools.product(BUDGETS, factors)
+        for rule, multiple in RULES.items()
+        if factor > 1
+    }
 
 
 def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[Base, Dataset]:
@@ -134,10 +164,15 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "epochs": options.epochs or _usual_epochs(learning_rate * eigenvalue * n_rows / batch_size),
-        "replicates": options.replicates,
+        "replicates": options.replicates if replicates_differ(train) else EQUAL_REPLICATES,
     }
     n_left_out = dataset.shape.n_train - n_rows
     return Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue), limited
+
+
+def replicates_differ(train: Train) -> bool:
+    """Whether replicates differ: in the order of their rows, or in where they start."""
+    return ORDERS[train.order].is_random or not STARTS[train.initial_weights].is_zero
 
 
 def _usual_epochs(time_constants: float) -> int:
@@ -148,9 +183,11 @@ def _usual_epochs(time_constants: float) -> int:
 
 def _check(train: Train, options: ScalingOptions) -> None:
     need_plain_sgd(train)
-    if not ORDERS[train.order].is_random:
-        found = f"{train.order}, where all replicates are equal"
-        raise UsageError("train.order", found, "another", "set train.order to shuffle_once")
+    if not FEWEST_REPLICATES <= options.replicates <= MOST_REPLICATES:
+        expected = f"{FEWEST_REPLICATES} to {MOST_REPLICATES}"
+        raise UsageError(f"`replicates={options.replicates}`", "out of range", expected)
+    if not 0 < options.margin < math.inf:
+        raise UsageError(f"`margin={options.margin}`", "no margin", "a positive number")
     if options.learning_rate is not None:
         check_learning_rate(options.learning_rate)
     if options.factors != tuple(sorted({1, *options.factors})) or len(options.factors) < 2:

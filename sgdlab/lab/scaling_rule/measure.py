@@ -1,8 +1,7 @@
 """Batch size times k: which learning rate trains as before, and which is the best for each."""
 
 import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,23 @@ from numpy.typing import NDArray
 from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
-from sgdlab.errors import DataError
-from sgdlab.lab.scaling_rule.design import BUDGETS, RULES, Base, ScalingOptions, Variant, make_base
-from sgdlab.lab.scaling_rule.tuning import Tuning, learning_rates, tune
+from sgdlab.errors import NothingToSelectError
+from sgdlab.lab.scaling_rule.comparison import Exactly, Law, Reference, compare
+from sgdlab.lab.scaling_rule.design import (
+    BUDGETS,
+    Base,
+    Key,
+    ScalingOptions,
+    Variant,
+    make_base,
+    variants_of,
+)
+from sgdlab.lab.scaling_rule.tuning import TUNING_REPLICATES, Tuning, learning_rates, tune
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
+from sgdlab.random_streams import Purpose, generator
 from sgdlab.uncertainty.means import Mean, mean_of
+from sgdlab.uncertainty.rounding import differences
 
 
 @dataclass(frozen=True)
@@ -27,14 +37,16 @@ class Scaled:
     ----------
     share_of_limit
         The learning rate as a share of the stability limit.
+    n_diverged, diverged_epoch
+        How many replicates diverged, and the first epoch in which one did; None if none did.
     difference
         Of the validation losses, paired over replicates: those of equal number see the rows in the
-        same order. NaN if a replicate diverged.
-    distance
-        Of weights and bias from those at k = 1, in units of the mean distance between two
-        replicates at k = 1. NaN if a replicate diverged.
-    diverged_epoch
-        The first in which a replicate diverged; None if none did.
+        same order. None if a replicate diverged.
+    against_one
+        Weights and bias against those at k = 1; None if a replicate diverged.
+    verdict
+        ``holds``, ``fails`` or ``unclear``; ``same`` or ``differs`` where nothing is random;
+        ``diverged``.
     """
 
     budget: str
@@ -45,30 +57,31 @@ class Scaled:
     share_of_limit: float
     epochs: int
     n_steps: int
-    difference: Mean
-    distance: float
+    n_diverged: int
     diverged_epoch: int | None
+    difference: Mean | None
+    against_one: Law | Exactly | None
+    verdict: str
 
 
 @dataclass(frozen=True)
 class ScalingRule:
-    """The whole experiment: every rule against k = 1, and learning rates tuned for each k."""
+    """The whole experiment: every rule against k = 1, and learning rates tuned for each k.
+
+    ``spread`` is the mean distance between two replicates at k = 1; 0 where these are equal.
+    """
 
     base: Base
+    margin: float
+    spread: float
     scaled: tuple[Scaled, ...]
     tunings: tuple[Tuning, ...]
 
-    def closest(self, budget: str, factor: int) -> Scaled | None:
-        """The rule whose weights stay closest to k = 1; None if all diverged."""
-        where = (budget, factor)
-        rules = [rule for rule in self.scaled if (rule.budget, rule.factor) == where]
-        finite = [rule for rule in rules if math.isfinite(rule.distance)]
-        return min(finite, key=lambda rule: rule.distance, default=None)
-
-    def closest_rules(self, budget: str) -> dict[int, str | None]:
-        """For every k > 1 the rule that stays closest to k = 1."""
-        found = {scaled.factor: self.closest(budget, scaled.factor) for scaled in self.scaled}
-        return {factor: closest.rule if closest else None for factor, closest in found.items()}
+    def verdicts(self, budget: str, rule: str) -> dict[int, str]:
+        """What became of a rule, for every k > 1."""
+        where = (budget, rule)
+        found = [scaled for scaled in self.scaled if (scaled.budget, scaled.rule) == where]
+        return {scaled.factor: scaled.verdict for scaled in found}
 
 
 def measure_scaling(
@@ -76,88 +89,126 @@ def measure_scaling(
 ) -> ScalingRule:
     """Train every batch size with every rule, and with a grid of learning rates.
 
-    All trainings that share an order share its passes, and both budgets share a training.
+    All trainings that share an order share its passes, and both budgets share a training. At k = 1
+    there are twice as many replicates: half of them are paired with the others by their orders, and
+    half are independent of all others.
 
     Raises
     ------
     UsageError
         If the factors do not fit the data, or the setting cannot answer the question.
     DataError
-        If X is zero everywhere, or the order of rows makes no difference.
+        If X is zero everywhere.
+    NothingToSelectError
+        If a replicate diverges at k = 1.
     """
     base, dataset = make_base(train, dataset, options)
+    at_one = train_at_one(base, dataset, run, observer)
     rates = learning_rates(base.limit)
-    rules = {
-        (budget, factor, rule): Variant(budget, factor, base.train.learning_rate * multiple(factor))
-        for budget, factor in itertools.product(BUDGETS, options.factors)
-        for rule, multiple in RULES.items()
-    }
-    products = itertools.product(BUDGETS, options.factors, rates.tolist())
-    grid = itertools.starmap(Variant, products)
+    rules = variants_of(base, options.factors)
+    few = min(TUNING_REPLICATES, base.train.replicates)
+    grid = [
+        Variant(*each, n_replicates=few)
+        for each in itertools.product(BUDGETS, options.factors, rates.tolist())
+    ]
     variants = list(dict.fromkeys((*rules.values(), *grid)))
     trained = train_settings([variant.train(base) for variant in variants], dataset, run, observer)
     outcomes = dict(zip(variants, trained, strict=True))
+    spread, scaled = compare_rules(base, at_one, rules, outcomes, options.margin)
     return ScalingRule(
         base=base,
-        scaled=_compare(base, {key: (one, outcomes[one]) for key, one in rules.items()}),
+        margin=options.margin,
+        spread=spread,
+        scaled=scaled,
         tunings=tuple(tune(base, budget, options.factors, rates, outcomes) for budget in BUDGETS),
     )
 
 
-def _compare(
-    base: Base, trained: dict[tuple[str, int, str], tuple[Variant, Sequence[Outcome]]]
-) -> tuple[Scaled, ...]:
-    """Every rule at k > 1 against k = 1, whose rules and budgets are all the same."""
-    reference = trained[BUDGETS[0], 1, "x 1"][1]
-    spread = distance_between(_models(reference))
-    if spread == 0:
-        hint = "is y constant, or every row the same?"
-        raise DataError("k = 1", "all replicates end alike", "noise to compare with", hint)
-    return tuple(
-        _scaled(base, rule, variant, outcomes, reference, spread)
-        for (_, factor, rule), (variant, outcomes) in trained.items()
-        if factor > 1
+def train_at_one(base: Base, dataset: Dataset, run: Run, observer: Observer) -> list[Outcome]:
+    """Twice as many replicates of k = 1 as of all else.
+
+    Raises
+    ------
+    NothingToSelectError
+        If one of them diverges.
+    """
+    train = base.train.model_copy(update={"replicates": 2 * base.train.replicates})
+    [outcomes] = train_settings([train], dataset, run, observer)
+    diverged = [outcome.epochs for outcome in outcomes if _has_diverged(outcome)]
+    if diverged:
+        rate = f"learning rate {train.learning_rate:.3g}, {train.learning_rate / base.limit:.2g}"
+        found = (
+            f"{len(diverged)} of {len(outcomes)} replicates diverged, the first in epoch "
+            f"{min(diverged)} ({rate} times the stability limit)"
+        )
+        raise NothingToSelectError(
+            "k = 1", found, "a training to compare with", "give a smaller `learning_rate`"
+        )
+    return outcomes
+
+
+def _has_diverged(outcome: Outcome) -> bool:
+    return outcome.status == "diverged" or not np.isfinite(outcome.validation_loss)
+
+
+def compare_rules(
+    base: Base,
+    at_one: Sequence[Outcome],
+    rules: Mapping[Key, Variant],
+    outcomes: Mapping[Variant, Sequence[Outcome]],
+    margin: float,
+) -> tuple[float, tuple[Scaled, ...]]:
+    """The spread at k = 1, and every rule against k = 1.
+
+    The first half of the outcomes at k = 1 is paired with those of the rules.
+    """
+    n = base.train.replicates
+    rounding = float(np.finfo(base.train.precision).eps) * base.n_steps
+    reference = Reference(_models(at_one[:n]), _models(at_one[n:]), rounding)
+    models = {
+        key: _models(outcomes[variant])
+        for key, variant in rules.items()
+        if not any(map(_has_diverged, outcomes[variant]))
+    }
+    found = compare(reference, models, generator(base.train.seed, Purpose.PERMUTATION))
+    return reference.spread, tuple(
+        _scaled(base, key, variant, (outcomes[variant], at_one[:n]), found.get(key), margin)
+        for key, variant in rules.items()
     )
 
 
 def _scaled(
     base: Base,
-    rule: str,
+    key: Key,
     variant: Variant,
-    outcomes: Sequence[Outcome],
-    reference: Sequence[Outcome],
-    spread: float,
+    paired: tuple[Sequence[Outcome], Sequence[Outcome]],
+    against_one: Law | Exactly | None,
+    margin: float,
 ) -> Scaled:
-    train = variant.train(base)
-    pairs = zip(outcomes, reference, strict=True)
-    differences = [outcome.validation_loss - other.validation_loss for outcome, other in pairs]
-    apart = np.linalg.norm(_models(outcomes) - _models(reference), axis=1)
-    diverged = [outcome.epochs for outcome in outcomes if outcome.status == "diverged"]
+    train, (outcomes, at_one) = variant.train(base), paired
+    diverged = [outcome.epochs for outcome in outcomes if _has_diverged(outcome)]
     return Scaled(
         budget=variant.budget,
         factor=variant.factor,
-        rule=rule,
+        rule=key[-1],
         batch_size=train.batch_size,
         learning_rate=train.learning_rate,
         share_of_limit=train.learning_rate / base.limit,
         epochs=train.epochs,
         n_steps=train.epochs * base.n_rows // train.batch_size,
-        difference=mean_of(np.array(differences)),
-        distance=float(np.mean(apart)) / spread,
+        n_diverged=len(diverged),
         diverged_epoch=min(diverged, default=None),
+        difference=None if diverged else mean_of(differences(_losses(outcomes), _losses(at_one))),
+        against_one=against_one,
+        verdict=against_one.verdict(margin) if against_one else "diverged",
     )
 
 
+def _losses(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    return np.array([outcome.validation_loss for outcome in outcomes])
+
+
 def _models(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Weights and bias, shape (n_replicates, n_features + 1); NaN where diverged."""
-    weights = [outcome.weights for outcome in outcomes]
-    known = next((found for found in weights if found is not None), np.zeros(0))
-    absent = np.full(len(known), np.nan)
-    weights = [absent if found is None else found for found in weights]
-    return np.column_stack([np.array(weights, float), [outcome.bias for outcome in outcomes]])
-
-
-def distance_between(models: NDArray[np.float64]) -> float:
-    """The mean distance between two of the rows."""
-    pairs = itertools.combinations(models, 2)
-    return float(np.mean([np.linalg.norm(one - other) for one, other in pairs]))
+    """Weights and bias, shape (n_replicates, n_features + 1), of outcomes that did not diverge."""
+    weights = np.array([outcome.weights for outcome in outcomes], np.float64)
+    return np.column_stack([weights, [outcome.bias for outcome in outcomes]])

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
-from sgdlab.lab.scaling_rule.design import Base, Variant
+from sgdlab.lab.scaling_rule.design import Base, Variant, replicates_differ
 from sgdlab.random_streams import Purpose, generator
 from sgdlab.uncertainty.exponents import N_RESAMPLES, exponent, interval
 from sgdlab.uncertainty.means import Mean, mean_of
 
 SMALLEST_SHARE, LARGEST_SHARE = 2.0**-6, 2.0 ** (1 / 3)  # of the stability limit
 STEPS_PER_DOUBLING = 3
+TUNING_REPLICATES = 10  # at most
+FEWEST_FOR_AN_INTERVAL = 10  # replicates that are resampled
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,8 @@ class TunedRate:
 
     Attributes
     ----------
-    learning_rate
-        Of a logarithmic grid.
-    validation_loss
-        Of that learning rate.
+    learning_rate, share_of_limit, validation_loss
+        Of the best of a logarithmic grid; None if a replicate diverged at every one of them.
     is_on_edge
         Whether that is the grid's smallest learning rate, so that smaller ones may be better.
     diverged_from
@@ -35,9 +35,9 @@ class TunedRate:
 
     factor: int
     batch_size: int
-    learning_rate: float
-    share_of_limit: float
-    validation_loss: Mean
+    learning_rate: float | None
+    share_of_limit: float | None
+    validation_loss: Mean | None
     is_on_edge: bool
     diverged_from: float | None
 
@@ -46,15 +46,21 @@ class TunedRate:
 class Tuning:
     """Tuned learning rates under one budget, and the fit of ``batch_size**exponent`` to them.
 
-    ``low`` and ``high`` bound 95 % of the exponents of resampled replicates. All three are NaN if a
-    best rate is not known, because it lies on the edge of the grid or every rate diverged.
+    ``low`` and ``high`` bound 95 % of the exponents of resampled replicates; None where these are
+    too few. A batch size at which every rate diverged is left out of the fit. All three are None if
+    less than two are left, or a best rate lies on the edge of the grid.
     """
 
     budget: str
     rates: tuple[TunedRate, ...]
-    exponent: float
-    low: float
-    high: float
+    exponent: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def left_out(self) -> list[int]:
+        """The factors at which every rate diverged."""
+        return [rate.factor for rate in self.rates if rate.learning_rate is None]
 
 
 def learning_rates(limit: float) -> NDArray[np.float64]:
@@ -71,40 +77,46 @@ def tune(
     outcomes: Mapping[Variant, Sequence[Outcome]],
 ) -> Tuning:
     """The best learning rate of every batch size, and how it grows with it."""
+    few = min(TUNING_REPLICATES, base.train.replicates)
     losses = np.array(
         [
             [
-                [outcome.validation_loss for outcome in outcomes[Variant(budget, factor, rate)]]
+                [outcome.validation_loss for outcome in outcomes[Variant(budget, k, rate, few)]]
                 for rate in rates.tolist()
             ]
-            for factor in factors
+            for k in factors
         ]
     )
-    means = losses.mean(axis=2)
-    best = best_rates(means, rates)
+    losses[~np.isfinite(losses)] = np.nan
     tuned = tuple(
-        _tuned_rate(base, factor, rate, losses[n], rates)
-        for n, (factor, rate) in enumerate(zip(factors, best.tolist(), strict=True))
+        _tuned_rate(base, factor, of_factor, rates)
+        for factor, of_factor in zip(factors, losses, strict=True)
     )
-    if any(rate.is_on_edge or math.isnan(rate.learning_rate) for rate in tuned):
-        return Tuning(budget, tuned, math.nan, math.nan, math.nan)
-    low, high = _interval(base.train.seed, losses, factors, rates)
-    return Tuning(budget, tuned, float(exponent(factors, best)), low, high)
+    known = [n for n, rate in enumerate(tuned) if rate.learning_rate is not None]
+    if len(known) < 2 or any(rate.is_on_edge for rate in tuned):
+        return Tuning(budget, tuned, None, None, None)
+    fitted = [factors[n] for n in known]
+    slope = float(exponent(fitted, best_rates(losses[known].mean(axis=-1), rates)))
+    if replicates_differ(base.train) and few < FEWEST_FOR_AN_INTERVAL:
+        return Tuning(budget, tuned, slope, None, None)
+    return Tuning(budget, tuned, slope, *_interval(base.train.seed, losses[known], fitted, rates))
 
 
 def _tuned_rate(
-    base: Base, factor: int, rate: float, losses: NDArray[np.float64], rates: NDArray[np.float64]
+    base: Base, factor: int, losses: NDArray[np.float64], rates: NDArray[np.float64]
 ) -> TunedRate:
+    """The best rate by losses of shape (n_rates, n_replicates), NaN where diverged."""
     means = losses.mean(axis=1)
-    best = int(np.argmin(np.where(np.isnan(means), np.inf, means)))
     diverged = rates[np.isnan(means)]
+    all_diverged = len(diverged) == len(rates)
+    best = int(np.argmin(np.where(np.isnan(means), np.inf, means)))
     return TunedRate(
         factor=factor,
         batch_size=base.train.batch_size * factor,
-        learning_rate=rate,
-        share_of_limit=rate / base.limit,
-        validation_loss=mean_of(losses[best]),
-        is_on_edge=best == 0,
+        learning_rate=None if all_diverged else float(rates[best]),
+        share_of_limit=None if all_diverged else float(rates[best]) / base.limit,
+        validation_loss=None if all_diverged else mean_of(losses[best]),
+        is_on_edge=best == 0 and not all_diverged,
         diverged_from=float(diverged[0]) if len(diverged) else None,
     )
 

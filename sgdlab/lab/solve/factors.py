@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
 from sgdlab.errors import DataError
@@ -19,7 +20,10 @@ from sgdlab.optim.triangle import triangle
 from sgdlab.system import machine
 
 DECADES = 6
-MATRICES = 6  # as large as X.T X, or as R, at the same time
+# Of the targets' variance that the weights explain: a smaller misfit may be a rounding error of
+# X.T X, which is at most some 1e-6 of the targets' deviations where X.T X is trusted.
+SMALLEST_MISFIT = 1e-10
+MATRICES = 8  # as large as X.T X, or as R, at the same time
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,19 @@ class Factors:
 
     Attributes
     ----------
-    refused_condition
-        The condition number for which X.T X was not trusted; None where it was, or was not formed
-        since there are fewer rows than parameters.
+    refused_because
+        Why X.T X was not trusted; None where it was, or was not formed since there are fewer rows
+        than parameters.
     largest_eigenvalue
         Of the Hessian X.T X / n, with the bias if that is trained.
+    column_sizes : float64 array, shape (n_features,)
+        Root mean squares of the columns of X, not centred.
     """
 
     spectrum: Spectrum
-    refused_condition: float | None
+    refused_because: str | None
     largest_eigenvalue: float
+    column_sizes: NDArray[np.float64]
 
 
 def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
@@ -83,12 +90,26 @@ def _factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
     if rows.n_rows >= rows.n_features + (bias is None):
         sums = moments(rows.chunks(chunk_rows))
         spectrum = spectrum_of_moments(sums, bias)
-        if spectrum.condition_number() <= TRUSTED_CONDITION:
-            return Factors(spectrum, None, largest_eigenvalue(sums, train_bias))
-        refused = spectrum.condition_number()
+        refused = _why_refused(spectrum)
+        if refused is None:
+            sizes = np.sqrt(np.diag(sums.gram) / rows.n_rows)
+            return Factors(spectrum, None, largest_eigenvalue(sums, train_bias), sizes)
     whole = triangle(rows.chunks(max(chunk_rows, rows.n_features)))
     spectrum = spectrum_of_triangle(whole, bias)
-    return Factors(spectrum, refused, largest_eigenvalue(whole, train_bias))
+    sizes = np.linalg.norm(whole.factor[:, 1:-1], axis=0) / math.sqrt(rows.n_rows)
+    return Factors(spectrum, refused, largest_eigenvalue(whole, train_bias), sizes)
+
+
+def _why_refused(spectrum: Spectrum) -> str | None:
+    """What X.T X does not tell of rows and targets, if anything."""
+    condition = spectrum.condition_number()
+    if math.isinf(condition):
+        return "it is singular in float64"
+    if condition > TRUSTED_CONDITION:
+        return f"its condition number, {condition:.1e}, leaves too few digits"
+    if spectrum.misfit <= SMALLEST_MISFIT * np.sum(np.square(spectrum.coordinates)):
+        return "it does not tell a misfit so small from rounding"
+    return None
 
 
 def usual_l2(spectrum: Spectrum) -> list[float]:

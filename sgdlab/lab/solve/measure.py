@@ -1,7 +1,7 @@
 """What gradient descent is on its way to: maximum likelihood in closed form, and a ridge path."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,19 +9,16 @@ import numpy as np
 
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import RowSet
+from sgdlab.data.rows import Chunk, RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
 from sgdlab.lab.checks import check_l2
 from sgdlab.lab.solve.factors import Factors, factorise, usual_l2
-from sgdlab.optim.closed_form import Minimum
+from sgdlab.optim.closed_form import Minimum, Spectrum, rounding_of_fit
 from sgdlab.optim.losses import Losses, losses_of
 from sgdlab.uncertainty.differences import Difference
 
 BiasMode = Literal["free", "config", "none"]
-
-# Residuals below this share of the targets are float64's rounding, not noise in the data.
-EXACT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,8 @@ def solve(
     path_l2 = usual_l2(factors.spectrum) if l2 is None else sorted(set(l2))
     fits = _fits(factors, [0.0, *path_l2], dataset)
     best = 1 + int(np.argmin([fit.validation.half_mse for fit in fits[1:]]))
-    fits = _with_test(fits, range(len(fits)) if test_all else (0, best), dataset)
+    tested = range(len(fits)) if test_all else (0, best)
+    fits = _with_test(fits, tested, factors.spectrum, dataset)
     return Solution(
         bias_mode=bias_mode,
         cell_l2=train.l2,
@@ -147,7 +145,7 @@ def solve(
         maximum_likelihood=fits[0],
         path=tuple(fits[1:]),
         best=fits[best],
-        baseline=_baseline(fits[0].minimum, fits[best].minimum, dataset),
+        baseline=_baseline(fits[0].minimum, fits[best].minimum, factors.spectrum, dataset),
     )
 
 
@@ -155,33 +153,41 @@ def _fits(factors: Factors, penalties: Sequence[float], dataset: Dataset) -> lis
     spectrum = factors.spectrum
     minima = [spectrum.minimum(l2) for l2 in penalties]
     parameters = [spectrum.effective_parameters(l2) for l2 in penalties]
-    training = _losses(minima, dataset.training(np.float64))
-    validation = _losses(minima, dataset.validation(np.float64))
+    training = _losses(minima, spectrum, dataset.training(np.float64))
+    validation = _losses(minima, spectrum, dataset.validation(np.float64))
     columns = (penalties, minima, parameters, training, validation)
     return [Fit(*values) for values in zip(*columns, strict=True)]
 
 
-def _with_test(fits: list[Fit], which: Sequence[int], dataset: Dataset) -> list[Fit]:
+def _with_test(
+    fits: list[Fit], which: Sequence[int], spectrum: Spectrum, dataset: Dataset
+) -> list[Fit]:
     """The same fits, some of them with their losses on the test rows."""
-    losses = _losses([fits[n].minimum for n in which], dataset.test(np.float64))
+    losses = _losses([fits[n].minimum for n in which], spectrum, dataset.test(np.float64))
     tested = dict(zip(which, losses, strict=True))
     return [replace(fit, test=tested.get(n)) for n, fit in enumerate(fits)]
 
 
-def _losses(minima: Sequence[Minimum], rows: RowSet) -> list[Losses]:
+def _centred(rows: RowSet, spectrum: Spectrum) -> Iterator[Chunk]:
+    """Rows for which no model needs a bias; large means would cost digits of small residuals."""
+    for chunk, targets in rows.walk():
+        yield chunk - spectrum.means, targets - spectrum.target_mean
+
+
+def _losses(minima: Sequence[Minimum], spectrum: Spectrum, rows: RowSet) -> list[Losses]:
     """Those of every model, in one pass over the rows."""
     weights = np.stack([minimum.weights for minimum in minima])
-    bias = np.array([[minimum.bias] for minimum in minima])
     sums = ErrorSums(len(minima))
-    for chunk, targets in rows.walk():
-        sums.add(weights @ chunk.T + bias, targets)
+    for chunk, targets in _centred(rows, spectrum):
+        sums.add(weights @ chunk.T, targets)
     return [Losses(*map(float, values)) for values in zip(sums.half_mse, sums.mae, strict=True)]
 
 
 def _likelihood(fit: Fit, factors: Factors, fits_bias: bool, dataset: Dataset) -> Likelihood:
     targets = dataset.training(np.float64).targets
     n_rows, n_parameters = len(targets), factors.spectrum.rank + fits_bias
-    if n_parameters >= n_rows or fit.training.rmse <= EXACT * math.sqrt(np.mean(targets**2)):
+    rounding = rounding_of_fit(fit.minimum, factors.column_sizes, targets)
+    if n_parameters >= n_rows or fit.training.rmse <= rounding:
         return Likelihood(n_parameters, 0.0)
     sigma2 = 2 * fit.training.half_mse
     return Likelihood(
@@ -192,21 +198,22 @@ def _likelihood(fit: Fit, factors: Factors, fits_bias: bool, dataset: Dataset) -
     )
 
 
-def _baseline(maximum_likelihood: Minimum, best: Minimum, dataset: Dataset) -> Baseline:
-    minima = (maximum_likelihood, best)
-    weights = np.stack([minimum.weights for minimum in minima])
-    bias = np.array([minimum.bias for minimum in minima])
+def _baseline(
+    maximum_likelihood: Minimum, best: Minimum, spectrum: Spectrum, dataset: Dataset
+) -> Baseline:
+    weights = np.stack([minimum.weights for minimum in (maximum_likelihood, best)])
     training = dataset.training(np.float64).targets
     constant = constant_prediction("half_mse", training)
     losses = {"training": losses_of(constant - training)}
     differences = {}
     held_out = {"validation": dataset.validation(np.float64), "test": dataset.test(np.float64)}
     for name, rows in held_out.items():
-        chunks = rows.walk()
-        errors, from_constant = prediction_errors(weights, bias, chunks), constant - rows.targets
+        errors = prediction_errors(weights, np.zeros(2), _centred(rows, spectrum))
+        from_constant = constant - rows.targets
         losses[name] = losses_of(from_constant)
         of_likelihood, of_best = (
-            paired_difference("half_mse", of_model[None], from_constant) for of_model in errors
+            paired_difference("half_mse", of_model[None], from_constant, rows.targets)
+            for of_model in errors
         )
         differences[name] = (of_likelihood, of_best)
     return Baseline(constant, losses, differences)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,9 +12,10 @@ from rich.text import Text
 from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
-from sgdlab.optim.closed_form import EPSILON, stability_limit
+from sgdlab.optim.closed_form import stability_limit
 from sgdlab.report.layout import new_table, new_title
-from sgdlab.report.numbers import ABSENT, number, plain, setting
+from sgdlab.report.numbers import ABSENT, length, number, plain, setting
+from sgdlab.uncertainty.rounding import EPSILON
 
 NOTE = "* L2 is selected on the validation rows; the test rows play no part in it"
 SETS = ("training", "validation", "test")
@@ -95,13 +95,9 @@ def _how_solved(solution: Solution) -> str:
     if spectrum.from_moments:
         digits = math.floor(-math.log10(EPSILON * spectrum.condition_number()))
         return f"solved with X.T X, whose condition number leaves about {digits} digits of 16"
-    if factors.refused_condition is None:
+    if factors.refused_because is None:
         return f"{shortest} (from a factorisation of the rows)"
-    refused = "X.T X is not to be trusted: "
-    if math.isinf(factors.refused_condition):
-        refused += "it is singular in float64"
-    else:
-        refused += f"its condition number, {factors.refused_condition:.1e}, leaves too few digits"
+    refused = f"X.T X is not to be trusted: {factors.refused_because}"
     refused += "; the rows themselves were factorised (QR)"
     return refused if spectrum.rank == spectrum.n_features else f"{refused}; {shortest}"
 
@@ -199,4 +195,4 @@ def _fit_row(solution: Solution, fit: Fit) -> dict[str, Any]:
 
 
 def _norm(fit: Fit) -> float:
-    return float(np.linalg.norm(fit.minimum.weights))
+    return length(fit.minimum.weights)

@@ -15,6 +15,7 @@ from sgdlab.random_streams import Purpose, generator
 # one output, the mean of their targets; at 1/6 three points do, at 1/4 all four.
 LEVELS = {"0": 0.0, "1/8": 1 / 8, "1/6": 1 / 6, "1/4": 1 / 4}
 TOLERANCE = 1e-3  # of the mean squared error, about a level
+DIVERGED_FACTOR = 1000.0  # a mean squared error above this many times that at the start
 CONFIDENCE_Z = 1.959963984540054  # of 95 %
 MOST_UNITS = 10**7  # restarts * hidden; gigabytes
 MOST_WORK = 10**11  # restarts * hidden * steps; minutes
@@ -34,11 +35,15 @@ class Weights:
 
 @dataclass(frozen=True)
 class Level:
-    """The trainings that rest at one mean squared error; ``name`` may be ``other``."""
+    """The trainings that rest at one mean squared error.
+
+    ``name`` may also be ``other``, for those that do not rest, or ``diverged``, whose error is not
+    finite or far above that at the start; of their units nothing is said.
+    """
 
     name: str
     n_restarts: int
-    n_with_dead_unit: int
+    n_with_dead_unit: int | None
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,14 @@ def train_restarts(
     _check(n_hidden, n_restarts, n_steps, learning_rate)
     weights = random_weights(n_hidden, n_restarts, seed)
     with np.errstate(over="ignore", invalid="ignore"):  # a large learning rate diverges
+        at_start = np.mean(forward(weights)[0] ** 2, axis=0)
         for _ in range(n_steps):
             weights = descend_once(weights, learning_rate)
         residuals, active = forward(weights)
         errors = np.mean(residuals**2, axis=0)
+        diverged = ~(errors <= DIVERGED_FACTOR * at_start) | ~_are_finite(weights)
     has_dead_unit = np.any(~active.any(axis=0), axis=0)
-    levels = tuple(_levels(errors, np.asarray(has_dead_unit)))
+    levels = tuple(_levels(errors, np.asarray(has_dead_unit), diverged))
     n_solved = levels[0].n_restarts
     interval = wilson_interval(n_solved, n_restarts)
     return Restarts(n_restarts, n_hidden, n_steps, learning_rate, seed, n_solved, interval, levels)
@@ -154,14 +161,23 @@ def _hidden(weights: Weights) -> Floats:
     return hidden
 
 
-def _levels(errors: Floats, has_dead_unit: NDArray[np.bool_]) -> list[Level]:
-    found, is_left = [], np.ones(len(errors), dtype=bool)
+def _are_finite(weights: Weights) -> NDArray[np.bool_]:
+    """Which networks have no weight that overflowed, shape (n,): a unit of NaN is not inactive."""
+    parts = (weights.W.reshape(-1, len(weights.b)), weights.c, weights.v, weights.b[None])
+    finite: NDArray[np.bool_] = np.all([np.isfinite(part).all(axis=0) for part in parts], axis=0)
+    return finite
+
+
+def _levels(
+    errors: Floats, has_dead_unit: NDArray[np.bool_], diverged: NDArray[np.bool_]
+) -> list[Level]:
+    found, is_left = [], ~diverged
     for name, level in LEVELS.items():
-        here = np.abs(errors - level) < TOLERANCE
+        here = ~diverged & (np.abs(errors - level) < TOLERANCE)
         is_left &= ~here
         found.append(Level(name, int(here.sum()), int((here & has_dead_unit).sum())))
     found.append(Level("other", int(is_left.sum()), int((is_left & has_dead_unit).sum())))
-    return found
+    return [*found, Level("diverged", int(diverged.sum()), None)]
 
 
 def _check(n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float) -> None:

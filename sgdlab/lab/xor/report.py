@@ -12,7 +12,7 @@ from sgdlab.lab.xor.exact import INPUTS, PARAMETERS, TARGETS, LinearSolution
 from sgdlab.lab.xor.measure import XorStudy
 from sgdlab.lab.xor.network import Restarts
 from sgdlab.report.layout import new_table
-from sgdlab.report.numbers import plain, setting
+from sgdlab.report.numbers import ABSENT, plain, setting
 
 
 def table(result: XorStudy) -> RenderableType:
@@ -75,16 +75,18 @@ def _restarts(found: Restarts) -> Iterator[RenderableType]:
     rate = setting(found.learning_rate)
     yield Text(f"{found.n_steps} steps of gradient descent, learning rate {rate}", style="dim")
     levels = new_table("rest at J =", "networks", "share", "with a dead unit")
-    for level in found.levels:
+    *_, diverged = found.levels
+    for level in found.levels if diverged.n_restarts else found.levels[:-1]:
         share = f"{level.n_restarts / found.n_restarts:.1%}"
         name = f"{level.name} (solved)" if level.name == "0" else level.name
-        levels.add_row(name, str(level.n_restarts), share, str(level.n_with_dead_unit))
+        n_dead = ABSENT if level.n_with_dead_unit is None else str(level.n_with_dead_unit)
+        levels.add_row(name, str(level.n_restarts), share, n_dead)
     yield levels
     low, high = found.interval
     yield Text(f"Solved: {found.share:.1%}; 95 % interval {low:.1%} to {high:.1%} (Wilson).")
-    _, *resting, other = found.levels
+    _, *resting, other, _ = found.levels
     n_resting = sum(level.n_restarts for level in resting)
-    n_alive = n_resting - sum(level.n_with_dead_unit for level in resting)
+    n_alive = n_resting - sum(level.n_with_dead_unit or 0 for level in resting)
     if n_resting:
         yield Text(
             f"Of {n_resting} failures at rest {n_alive} ({n_alive / n_resting:.0%}) have no dead "
@@ -92,6 +94,8 @@ def _restarts(found: Restarts) -> Iterator[RenderableType]:
         )
     if other.n_restarts:
         yield Text(f"{other.n_restarts} have not come to rest; try more steps, or a smaller rate.")
+    if diverged.n_restarts:
+        yield Text(f"{diverged.n_restarts} have diverged; try a smaller rate.")
 
 
 def document(result: XorStudy) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""What the figures of ``orders`` say, in plain words."""
+
+import math
+from collections.abc import Iterator
+
+from sgdlab.lab.orders.compared import expected_floor
+from sgdlab.lab.orders.measure import OrdersResult
+from sgdlab.lab.orders.own_training import SMALL_DIFFERENCE, OwnTraining
+from sgdlab.report.numbers import measured, setting, with_error
+from sgdlab.uncertainty.means import Mean, differ
+
+WORDS = {
+    "with_replacement": "with replacement",
+    "fresh_subset": "for a fresh subset",
+    "shuffle_once": "shuffled once",
+    "shuffle_each_epoch": "shuffled each epoch",
+}
+
+
+def sentences(result: OrdersResult) -> Iterator[str]:
+    """On divergence, on growth with the learning rate, on repeats and misses, and the answer."""
+    yield from _on_divergence(result)
+    yield from _on_slopes(result)
+    yield from _on_repeats_and_misses(result)
+    yield _answer(result.own, result.missed)
+
+
+def _on_divergence(result: OrdersResult) -> Iterator[str]:
+    diverged: dict[float, list[str]] = {}
+    for floor in result.floors:
+        if floor.n_diverged:
+            diverged.setdefault(floor.learning_rate, []).append(WORDS[floor.order])
+    for rate, orders in diverged.items():
+        yield f"At learning rate {rate:.3g} trainings diverge {', '.join(orders)}: no floor there."
+
+
+def _on_slopes(result: OrdersResult) -> Iterator[str]:
+    found = [slope for slope in result.slopes if slope.slope is not None]
+    by_rates: dict[tuple[float, ...], list[str]] = {}
+    for slope in found:
+        if slope.slope is not None:
+            text = f"{measured(slope.slope)} {WORDS[slope.order]}"
+            by_rates.setdefault(slope.fitted, []).append(text)
+    for rates, texts in by_rates.items():
+        yield (
+            f"From learning rate {rates[0]:.3g} to {rates[-1]:.3g} the floor grows as its power "
+            f"{', '.join(texts)}."
+        )
+    if len(found) < len(result.slopes):
+        missing = [WORDS[slope.order] for slope in result.slopes if slope.slope is None]
+        yield f"No power is fitted {', '.join(missing)}: fewer than two learning rates have floors."
+
+
+def _on_repeats_and_misses(result: OrdersResult) -> Iterator[str]:
+    rate, problem = result.approach_rate, result.problem
+    if rate is None:
+        yield "No learning rate that slopes are fitted to has a floor in every order."
+        return
+    both, misses, neither = (
+        _floor(result, order, rate)
+        for order in ("with_replacement", "fresh_subset", "shuffle_each_epoch")
+    )
+    seen = result.subset_steps / problem.n_batches
+    theory = [
+        expected_floor(order, problem, rate) or math.nan
+        for order in ("fresh_subset", "with_replacement")
+    ]
+    error = math.hypot(misses.standard_error / misses.value, both.standard_error / both.value)
+    ratio = misses.value / both.value
+    yield (
+        f"At learning rate {rate:.3g} the floor is {measured(neither)} shuffled each epoch, "
+        f"{measured(misses)} for a fresh subset of {seen:.1%} of the rows, which misses as many as "
+        f"replacement and repeats none, and {measured(both)} with replacement: misses "
+        f"{_effect(neither, misses)}, repeats {_effect(misses, both)}. The subset has "
+        f"{with_error(ratio, ratio * error)} of the floor with replacement; theory: "
+        f"{theory[0] / theory[1]:.3g}."
+    )
+
+
+def _floor(result: OrdersResult, order: str, rate: float) -> Mean:
+    excess = result.floor(order, rate).excess
+    assert excess is not None, f"{order} has diverged at {rate}"
+    return excess
+
+
+def _effect(without: Mean, with_it: Mean) -> str:
+    """What is added, where that is no chance."""
+    if not differ(without, with_it):
+        return "make no clear difference"
+    added = with_it.value - without.value
+    error = math.hypot(without.standard_error, with_it.standard_error)
+    return f"{'add' if added > 0 else 'take away'} {with_error(abs(added), error)}"
+
+
+def _answer(own: OwnTraining, missed: float) -> str:
+    """In relation to what the config's own training leaves above the minimum of its objective."""
+    train = own.train
+    question = f"Does it matter that with replacement an epoch misses {missed:.0%} of the rows?"
+    what = f"this config's own training, {train.epochs} epochs at learning rate "
+    what += setting(train.learning_rate)
+    if own.with_replacement is None or own.shuffled is None or own.interval is None:
+        return f"{question} It cannot be told here: {what}, diverges."
+    if own.minimum is None:
+        return f"{question} It cannot be told here: its minimum cannot be solved for."
+    left = [
+        with_error(mean.value - own.minimum, mean.standard_error)
+        for mean in (own.with_replacement, own.shuffled)
+    ]
+    verdict = {"yes": "Here yes", "hardly": "Here hardly"}.get(own.verdict or "", "")
+    verdict = verdict or f"It cannot be told from {own.replicates} trainings of each kind"
+    low, high = own.interval
+    small = SMALL_DIFFERENCE * (own.left or 0.0)
+    return (
+        f"{question} {verdict}: {what}, leaves {left[0]} above the minimum of its objective with "
+        f"replacement and {left[1]} shuffled each epoch. Repeats and misses together change that "
+        f"by {low:+.2g} to {high:+.2g} (95 % interval); less than a tenth, {small:.2g}, hardly "
+        "matters."
+    )

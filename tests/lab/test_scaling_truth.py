@@ -1,0 +1,86 @@
+"""A part of what ``python -m tests.scaling_rule_truth`` judges, in a few seconds."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from sgdlab.lab.scaling_rule.comparison import Reference, compare
+from tests.scaling_rule_truth import inputs, is_wrong
+
+FEW = {
+    family: [give for _, give in members]
+    for family, members in itertools.groupby(inputs(), key=lambda one: one[0])
+}
+SLOW = {"noise-dominated", "noise-free, converged"}
+
+
+@pytest.mark.parametrize("family", sorted(set(FEW) - SLOW))
+def test_no_verdict_is_wrong(family):
+    judged = [give() for give in FEW[family][1:3]]
+    assert not any(map(is_wrong, judged))
+    assert any(judged) == (family != "k = 1 diverges")
+
+
+def test_there_are_a_hundred_inputs():
+    assert sum(map(len, FEW.values())) == 100
+
+
+@pytest.mark.parametrize(
+    ("truth", "verdict", "wrong"),
+    [
+        ("equal", "fails", True),
+        ("equal", "differs", True),
+        ("different", "holds", True),
+        ("different", "same", True),
+        ("equal", "holds", False),
+        ("different", "fails", False),
+        ("equal", "unclear", False),
+        ("different", "unclear", False),
+        ("open", "fails", False),
+    ],
+)
+def test_what_counts_as_wrong(truth, verdict, wrong):
+    assert is_wrong([("open", "holds"), (truth, verdict)]) == wrong
+
+
+@pytest.mark.parametrize("d", [1, 30])
+def test_a_law_without_noise_is_not_closer_than_the_law_itself(d):
+    """It is closer to every replicate, on average, than another replicate is."""
+    rng = np.random.default_rng(d)
+    reference = Reference(rng.standard_normal((80, d)), rng.standard_normal((80, d)), 1e-13)
+    models = {"quiet": np.zeros((80, d)), "quieter": 0.4 * rng.standard_normal((80, d))}
+    models["the law"] = reference.paired + 1e-3 * rng.standard_normal((80, d))
+    found = compare(reference, models, rng)
+    assert [law.verdict(0.1) for law in found.values()] == ["fails", "fails", "holds"]
+    assert found["quiet"].change.value == pytest.approx(-1)
+    assert found["quiet"].distance.low > 0.1 > found["the law"].distance.high
+
+
+def test_verdicts_do_not_depend_on_units():
+    rng = np.random.default_rng(0)
+    parts = [rng.standard_normal((20, 3)) for _ in range(3)]
+    laws = []
+    for unit in (1.0, 1e-150, 1e200):
+        paired, independent, models = (unit * part for part in parts)
+        reference = Reference(paired, independent, 1e-13)
+        with np.errstate(all="raise"):
+            [law] = compare(reference, {0: models}, np.random.default_rng(1)).values()
+        laws.append([law.p, *(found.value for found in law.estimates.values())])
+    assert laws[1] == pytest.approx(laws[0], rel=1e-9)
+    assert laws[2] == pytest.approx(laws[0], rel=1e-9)
+
+
+def test_more_replicates_tell_what_few_cannot():
+    rng = np.random.default_rng(2)
+    for scale, verdict in ((1.0, "holds"), (1.18, "fails")):
+        n, found = 40, "unclear"
+        while found == "unclear" and n < 4000:
+            paired, independent, other = (rng.standard_normal((n, 15)) for _ in range(3))
+            reference = Reference(paired, independent, 1e-13)
+            [law] = compare(reference, {0: scale * other}, rng).values()
+            found, needed = law.verdict(0.1), law.replicates_to_tell(0.1)
+            assert found != "unclear" or needed > n
+            n = needed if needed and found == "unclear" else n
+        assert found == verdict
+        assert n < 1000
