@@ -14,7 +14,7 @@ from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.directory import NOTHING_KNOWN, RunDirectory
 from sgdlab.runs.logs import Hashes
 from sgdlab.runs.reading import MADE_AGAIN, read_bytes, reading
-from sgdlab.runs.replicate_log import weights_sha256
+from sgdlab.runs.replicate_log import or_none, weights_sha256
 from sgdlab.runs.stops import npz_arrays
 
 # Of a cell: weights (replicates, n_features), and bias (replicates,) in float64.
@@ -104,10 +104,11 @@ def as_logged(
     with reading(file, hint):
         found = [weights_sha256(row) for row in exact]
         logged = [training for training in log.replicates if training.fold == fold]
-        are_same = np.array_equal(exact, weights[0])  # which other cells may have made wider
+        # Other cells may have made them wider; the last step may have left the range of floats.
+        are_same = np.array_equal(exact, weights[0], equal_nan=True)
         if not are_same or found != [training.weights_sha256 for training in logged]:
             raise ValueError(f"not the weights of cell {log.cell.name} that its log has a hash of")
-        if weights[1].tolist() != [training.bias for training in logged]:
+        if [or_none(bias) for bias in weights[1]] != [training.bias for training in logged]:
             raise ValueError(f"not the bias of cell {log.cell.name} that its log has")
     return exact, weights[1]
 

@@ -354,7 +354,7 @@ def test_every_fold_has_the_deviations_of_its_own_rows(tmp_path):
     held_out = np.array([0, 0, 1, 1, 1, 1])
     with NpyFile(tmp_path / "X.npy") as file:
         found = column_statistics(file, np.arange(6), 1.0, True, held_out)
-    scales = [scale[0] for _, scale in found]
+    scales = [statistics.scale[0] for statistics in found]
     assert scales == pytest.approx([X[2:].std(), 1e200], rel=1e-14)
 
 

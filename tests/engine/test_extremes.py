@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlab import workflows
-from sgdlab.runs.kept import all_kept_weights
+from sgdlab.runs.kept import read_kept
 from tests.engine.test_passes import make_cells, split, train_all
 from tests.oracles.reference import plain_sgd
 
@@ -92,7 +92,7 @@ def search(tmp_path, arrays, name, rates, **train):
     config = {"name": name, "data": {}, "train": train, "grid": {"learning_rate": rates}}
     options = workflows.SearchOptions(tmp_path, keep_weights="all")
     found = workflows.grid_search(config, (), options, arrays=arrays)
-    weights = all_kept_weights(found.directory)
+    weights = read_kept(found.directory).weights
     return {
         result.cell.train.learning_rate: (
             result.status,

@@ -15,13 +15,14 @@ import numpy as np
 from rich.console import Console
 
 from sgdlab import workflows
+from sgdlab.config.grid import expand
 from sgdlab.config.model import Train
 from sgdlab.config.objects import order_of, start_of
 from sgdlab.engine.running_block import DIVERGED_FACTOR
 from sgdlab.errors import DataError, NothingToSelectError
 from sgdlab.report import evaluation, search, training
 from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.kept import Weights, all_kept_weights
+from sgdlab.runs.kept import Weights, read_kept
 from sgdlab.runs.replicate_log import ReplicateResult
 from sgdlab.search.result import SearchResult
 from sgdlab.system.strict_json import encode
@@ -81,11 +82,13 @@ def _refused(extreme: Extreme, error: DataError) -> Judged:
 
 def _judge_run(extreme: Extreme, run: RunDirectory, result: SearchResult | None) -> Judged:
     kinds, complaints = Counter(), []
-    results, final = run.results(), run.final_results()
-    weights = all_kept_weights(run) if result else {}
+    cells = expand(run.experiment().config).cells
+    results = run.logs(cells).in_order
+    final = run.final_logs([cells[n] for n in sorted(run.final_cells(cells))]).in_order
+    weights = read_kept(run).weights if result else {}
     if result and result.best.status != "completed":
         complaints.append("a cell won that diverged")
-    for found in [*results, *final.values()]:
+    for found in [*results, *final]:
         for one in found.replicates:
             kept = weights.get((found.cell.index, one.fold))
             train = found.cell.train

@@ -64,8 +64,11 @@ def test_the_budget_decides_how_the_learning_rate_scales():
         for budget in ("epochs", "steps")
         for rule in ("x k", "x sqrt k", "x 1")
     }
-    assert found.pop(("epochs", "x k")) == "holds"
     assert set(found.values()) == {"fails"}
+    laws = {(each.budget, each.rule): each.against_one for each in result.scaled}
+    shifts = {key: law.shift.value for key, law in laws.items()}
+    assert 0.2 < shifts["epochs", "x k"] < 0.5 < 20 < shifts["epochs", "x sqrt k"]
+    assert laws["steps", "x 1"].shift.high < 0.15
     gaps = {(each.budget, each.rule): each.difference.value for each in result.scaled}
     assert abs(gaps["epochs", "x k"]) < 1 < gaps["epochs", "x sqrt k"] < gaps["epochs", "x 1"]
     assert gaps["steps", "x k"] < gaps["steps", "x sqrt k"] < -1

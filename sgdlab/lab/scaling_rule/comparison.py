@@ -19,6 +19,7 @@ N_PERMUTATIONS = 9999
 SIGNIFICANCE = 0.05
 FEWEST_FOR_A_VERDICT = 10  # replicates, from which bounds are what they are called
 MOST_TO_TELL = 10_000
+OF_A_SHIFT = 0.6  # of its square: the energy distance, in spreads, of normal laws in one dimension
 
 Floats = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
@@ -143,31 +144,30 @@ def compare(
     labels = relabellings(len(paired), N_PERMUTATIONS, numbers)
     nulls = [relabelled(apart, labels) for apart in aparts.values()]
     p_values = holm([p_value(null) for null in nulls])
-    to_find = [_to_find(null, SIGNIFICANCE / len(nulls)) for null in nulls]
+    needed = [
+        float(np.quantile(null - null.mean(), 1 - SIGNIFICANCE / len(nulls))) for null in nulls
+    ]
     return {
-        key: _law(paired, scaled[key], apart, p, times)
-        for (key, apart), p, times in zip(aparts.items(), p_values, to_find, strict=True)
+        key: _law(paired, scaled[key], apart, p, energy)
+        for (key, apart), p, energy in zip(aparts.items(), p_values, needed, strict=True)
     }
 
 
-def _law(paired: Floats, models: Floats, apart: Apart, p: float, to_find: float) -> Law:
+def _law(paired: Floats, models: Floats, apart: Apart, p: float, needed: float) -> Law:
+    """``needed`` is the energy distance that would be significant, which shrinks as 1/n."""
     differences, within = models - paired, distances_within(paired)
     unit = (mean_over_pairs(within) + mean_over_pairs(apart.within_one)) / 2
+    distance = apart.energy_distance().over(unit)
+    shift = squared_length(differences @ differences.T).root().over(unit)
+    likely = max(distance.value, OF_A_SHIFT * shift.value**2)
     return Law(
-        distance=apart.energy_distance().over(unit),
-        shift=squared_length(differences @ differences.T).root().over(unit),
+        distance=distance,
+        shift=shift,
         change=ratio_over_pairs(apart.within_other - within, within),
         p=p,
-        to_find=to_find,
+        to_find=needed / unit / likely if likely > 0 else math.inf,
         n_replicates=len(models),
     )
-
-
-def _to_find(energies: Floats, significance: float) -> float:
-    """By how much the energy distance misses what is significant, which shrinks as 1/n."""
-    by_chance = float(energies.mean())
-    needed, found = float(np.quantile(energies, 1 - significance)), float(energies[0])
-    return (needed - by_chance) / (found - by_chance) if found > by_chance else math.inf
 
 
 def _exactly(reference: Reference, models: Floats) -> Exactly:
