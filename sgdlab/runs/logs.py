@@ -21,12 +21,13 @@ class Logs:
     ----------
     results
         By the cell's index.
-    hashes
-        Of the logs, by their names in the run.
+    hashes, origins
+        Of the logs, by their names in the run; see :func:`sgdlab.runs.names.origin_of`.
     """
 
     results: dict[int, CellResult]
     hashes: dict[str, str]
+    origins: dict[str, str]
 
     @property
     def in_order(self) -> list[CellResult]:
@@ -68,16 +69,16 @@ def read_logs(run: Path, folder: str, cells: Sequence[Cell], known: Hashes) -> L
     StorageError
         If one is absent, broken, not as it was written, or of other hyperparameters than the cell.
     """
-    results, hashes = {}, {}
+    results, hashes, origins = {}, {}, {}
     for cell in cells:
         name = log_name(folder, cell)
         content = read_bytes(run / name, known.get(name))
         hashes[name] = sha256_of(content)
-        results[cell.index] = _parsed(run / name, content, cell)
-    return Logs(results, hashes)
+        results[cell.index], origins[name] = _parsed(run / name, content, cell)
+    return Logs(results, hashes, origins)
 
 
-def _parsed(file: Path, content: bytes, cell: Cell) -> CellResult:
+def _parsed(file: Path, content: bytes, cell: Cell) -> tuple[CellResult, str]:
     log = parse_json(file, content)
     with reading(file):
         result = CellResult.from_log(log)
@@ -85,4 +86,4 @@ def _parsed(file: Path, content: bytes, cell: Cell) -> CellResult:
             raise ValueError(f"cell {result.cell.name}")
         if result.cell.train != cell.train:
             raise ValueError("hyperparameters: not those of that cell of the grid")
-    return result
+        return result, str(log["origin"])

@@ -28,6 +28,8 @@ from sgdlab.system.locks import locked
 # What to do where weights were trained again and came out with other bits than before.
 OTHER_BITS = "on another machine or BLAS, start over with `fresh=True`"
 
+NO_ORIGIN = "0" * 64  # of a run that was not taken up, and of which nobody will go on
+
 
 class OpenRun:
     """A run whose lock this process holds: commits outcomes, and knows which there are.
@@ -53,19 +55,27 @@ class OpenRun:
         self._stops: dict[tuple[int, int, int | None], tuple[Path, int]] = {}
         self._pending: dict[Path, dict[tuple[int, int], ReplicateResult]] = defaultdict(dict)
         self._last_read: tuple[Path, Arrays] | None = None
+        self._origin = NO_ORIGIN
         has_kept = os.path.lexists(directory.weights_file)
         self._kept = read_kept(directory).weights if has_kept else {}
         self._logged = {directory.cell_file(cell) for cell in directory.logged_cells(cells)}
         self._logged |= {directory.final_file(cell) for cell in directory.final_cells(cells)}
 
-    def take_up(self, observer: Observer) -> None:
+    def take_up(self, observer: Observer, origin: str) -> None:
         """Find what earlier sessions committed; stops that are broken will be trained again.
+
+        Parameters
+        ----------
+        origin
+            Which logs and stops are of this run; see :func:`sgdlab.runs.names.origin_of`.
 
         Raises
         ------
         StorageError
-            If a log is not as it was written: before anything is trained beside it.
+            If a log is not as it was written, or is of another run: before anything is trained
+            beside it.
         """
+        self._origin = origin
         if not self._is_locked:
             observer.note(f"{self.directory.path}: no locks here; run one command at a time on it")
         self._check_logs()
@@ -73,7 +83,7 @@ class OpenRun:
             content = read_bytes(file)  # one that cannot be opened is not known to be broken
             try:
                 with reading(file):
-                    outcomes = outcomes_of(npz_arrays(file, content))
+                    outcomes = outcomes_of(npz_arrays(file, content), origin)
                     for outcome in outcomes:
                         self._check_planned(outcome)
                         replicate_result(outcome, self._cells[outcome.cell])
@@ -110,7 +120,7 @@ class OpenRun:
     def commit(self, block: int, epoch: int, outcomes: Sequence[Outcome]) -> None:
         """Make the outcomes of one block and epoch durable."""
         file = self.directory.stop_file(block, epoch)
-        system_files.write_files({file: npz_bytes(outcome_arrays(outcomes))})
+        system_files.write_files({file: npz_bytes(outcome_arrays(outcomes, self._origin))})
         self._take(file, outcomes)
 
     def weights(self, log: CellResult, fold: int | None = None) -> Weights:
@@ -165,7 +175,7 @@ class OpenRun:
                 )
                 del self._pending[log_file]
                 if log_file not in self._logged:
-                    logs[log_file] = sealed(result.to_log(self._is_synthetic))
+                    logs[log_file] = sealed(result.to_log(self._is_synthetic, self._origin))
         self.write(logs)
         self._logged |= logs.keys()
 
@@ -175,7 +185,12 @@ class OpenRun:
             (directory.logged_cells, directory.logs),
             (directory.final_cells, directory.final_logs),
         ):
-            read([self._cells[n] for n in sorted(logged(self._cells))])
+            found = read([self._cells[n] for n in sorted(logged(self._cells))])
+            for name, origin in found.origins.items():
+                if origin != self._origin:
+                    what = "of another run, whose config or data are others"
+                    hint = "move it away, or start over with `fresh=True`"
+                    raise StorageError(directory.path / name, what, "a log of this run", hint)
 
     def _check_planned(self, outcome: Outcome) -> None:
         """Raise ValueError unless an outcome is of a training of this run."""

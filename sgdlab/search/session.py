@@ -27,7 +27,14 @@ from sgdlab.runs.data_log import DataLog
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Environment, Experiment, Extent, Session
 from sgdlab.runs.logs import Logs
-from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_directory, run_name
+from sgdlab.runs.names import (
+    NUMERICS_VERSION,
+    fresh_directory,
+    identity,
+    origin_of,
+    run_directory,
+    run_name,
+)
 from sgdlab.runs.open_run import OpenRun, open_run
 from sgdlab.runs.plan_log import plan_log
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
@@ -122,12 +129,19 @@ class _Wanted:
     options: SearchOptions
 
     def experiment(self) -> Experiment | None:
-        """What the run says, if there is one already; its name says that it is of this config."""
+        """What the run says, if there is one already.
+
+        Raises
+        ------
+        StorageError
+            If it is of another config or of other data: then somebody gave it this name.
+        """
         if not self.directory.exists:
             return None
         experiment = self.directory.experiment()
         with self.directory.interpreting():
             check_same(identity(experiment.config), identity(self.config), "config")
+            check_same(experiment.data.fingerprint, self.dataset.fingerprint, "data.fingerprint")
         return experiment
 
     def is_complete(self, experiment: Experiment | None, observer: Observer) -> bool:
@@ -217,7 +231,7 @@ def _complete(
     plan = wanted.plan(experiment)
     tested = _more(options.test_losses, experiment.tested)
     kept = _more(options.keep_weights, experiment.kept)
-    run.take_up(observer)
+    run.take_up(observer, origin_of(experiment))
     unlogged = [block for block in plan.blocks if not run.has_results(block)]
     known = None
     if options.measure and unlogged:
@@ -226,7 +240,7 @@ def _complete(
     with recorded(run, experiment, threads, known) as record:
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
-        logs, final = run.directory.logs(wanted.grid.cells), Logs({}, {})
+        logs, final = run.directory.logs(wanted.grid.cells), Logs({}, {}, {})
         results = logs.in_order
         needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
@@ -234,7 +248,10 @@ def _complete(
         else:
             training.train_weightless(plan, cells_needed(results, config.select, kept))
             best = cells_needed(results, config.select, "best")
-            final_plan = run.directory.final_plan(experiment, wanted.grid.cells)
+            with run.directory.interpreting():
+                final_plan = experiment.final_training(wanted.grid.cells)
+            # A log that no plan has is of a run that lost its experiment.json.
+            needed |= run.directory.final_cells(wanted.grid.cells)
             final_plan = training.extended(final_plan, best, needed, len(plan.blocks))
             record.update(final_plan=plan_log(final_plan))
             record.write()
