@@ -44,7 +44,10 @@ def interruptibly(n_operations: float, call: Callable[[], Result]) -> Result:
         finally:
             is_done.set()
 
-    threading.Thread(target=work, name="sgdlab-interruptible", daemon=True).start()
+    try:
+        threading.Thread(target=work, name="sgdlab-interruptible", daemon=True).start()
+    except RuntimeError:  # no room for another thread
+        return call()
     while not is_done.wait(LOOKS_EVERY_S):
         pass
     if errors:

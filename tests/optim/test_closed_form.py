@@ -11,8 +11,8 @@ from sgdlab.optim.closed_form import (
     spectrum_of_moments,
     spectrum_of_triangle,
 )
-from sgdlab.optim.lanczos import lanczos_largest
 from sgdlab.optim.curvature import largest_eigenvalue
+from sgdlab.optim.lanczos import lanczos_largest
 from sgdlab.optim.moments import moments
 from sgdlab.optim.triangle import triangle
 
