@@ -6,7 +6,7 @@
     ├── UsageError             2   a wrong argument
     ├── ConfigError            2   a config with mistakes, all of them at once
     ├── DataError              3   arrays that are missing, broken or do not fit together
-    ├── StorageError           4   a run that cannot be written, read or locked
+    ├── StorageError           4   a run that cannot be written, read or locked; too little memory
     └── NothingToSelectError   5   every cell diverged
 
 An error is about a place, says what was found there and what was expected, and what to do. A
@@ -127,7 +127,7 @@ class DataError(SgdlabError):
 
 
 class StorageError(SgdlabError):
-    """A run directory cannot be written, read or locked."""
+    """A run directory cannot be written, read or locked, or the memory is too small."""
 
     exit_code = 4
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import StorageError
 from sgdlab.observer import Observer
-from sgdlab.planning.cost import Forecast, estimate
+from sgdlab.planning.cost import Forecast, check_memory, estimate
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, n_threads
@@ -99,6 +100,8 @@ def search(
         wanted = _Wanted(directory, config, grid, dataset, is_synthetic, options)
         experiment = wanted.experiment()
         is_complete = wanted.is_complete(experiment, observer)
+        if experiment is None:
+            wanted.check_memory()
         if not is_complete or directory.has_leftovers:
             with open_run(directory, grid.cells, is_synthetic, dataset.shape.folds) as run:
                 # Meanwhile another process may have finished it.
@@ -170,10 +173,19 @@ class _Wanted:
         """The cells that a plan trains, in the order of the grid."""
         return [self.grid.cells[index] for index in sorted(plan.cells)]
 
+    @cached_property
+    def new_plan(self) -> Plan:
+        """That of a run of which nothing is trained yet."""
+        run = self.config.run
+        return make_plan(self.grid.cells, self.dataset.shape, run, n_threads(run))
+
+    def check_memory(self) -> None:
+        """Refuse a new run that cannot be trained here, before anything of it is written."""
+        shape = self.dataset.shape
+        check_memory(assign_memory(self.new_plan.passes, shape, self.config.run), shape)
+
     def new_experiment(self, observer: Observer) -> Experiment:
         """A run of which nothing is trained yet."""
-        threads = n_threads(self.config.run)
-        plan = make_plan(self.grid.cells, self.dataset.shape, self.config.run, threads)
         return Experiment(
             schema_version=SCHEMA_VERSION,
             run=self.directory.name,
@@ -182,7 +194,7 @@ class _Wanted:
             numerics_version=NUMERICS_VERSION,
             config=self.config,
             data=DataLog.of(self.dataset, observer),
-            plan=plan_log(plan),
+            plan=plan_log(self.new_plan),
             final_plan=(),
             tested="best",
             kept="best",
