@@ -184,12 +184,9 @@ def check_memory(works: Sequence[Work], shape: Shape) -> None:
     trains = [trajectory.train for block in work.plan.blocks for trajectory in block.trajectories]
     models = f"{len(trains)} models" if len(trains) > 1 else "1 model"
     found = f"training {models} side by side takes about {needed / 1e9:.3g} GB"
-    fewer = ["take fewer cells"]
-    if 2 * _held_of_rows(work, shape) > needed:
-        fewer = ["lower run.memory_budget"]
-    elif trains[0].replicates > 1:
-        fewer.append("fewer train.replicates")
-    raise StorageError("memory", found, f"at most {there / 1e9:.3g} GB", " or ".join(fewer))
+    is_of_rows = len(trains) == 1 or 2 * _held_of_rows(work, shape) > needed
+    hint = "lower run.memory_budget" if is_of_rows else "take fewer cells"
+    raise StorageError("memory", found, f"at most {there / 1e9:.3g} GB", hint)
 
 
 def memory_bytes(work: Work, shape: Shape) -> int:

@@ -258,3 +258,16 @@ def test_batch_sizes():
     for sizes in ([], [0, 1], [41]):
         with pytest.raises(UsageError, match="expected whole numbers from 1 to 40"):
             check_batch_sizes(sizes, 40)
+
+
+@pytest.mark.parametrize("n_trials", [2_000, 10_000])
+def test_more_minibatches_than_memory_holds_are_refused(
+    sgdlab, write_config, monkeypatch, n_trials
+):
+    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10**5)
+    arguments = ("--trials", n_trials, "--at-epoch", 0)
+    code, out, err = sgdlab("gradient-noise", write_config(), *arguments)
+    assert (code, out) == (4, "")
+    size = f"{160 * n_trials / 1e9:.3g} GB"
+    found = f"{n_trials} gradients of 10 parameters at a time takes about {size}"
+    assert err == f"sgdlab: error: memory: {found}; expected at most 0.0001 GB (lower --trials)\n"

@@ -1,6 +1,7 @@
 """Cells to trajectories, blocks and passes."""
 
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgdlab.config.grid import Cell, expand
-from sgdlab.config.model import Run
+from sgdlab.config.model import Run, Train
 from sgdlab.config.reading import load_config
 from sgdlab.data.shape import Shape
 from sgdlab.planning.making import make_plan
@@ -299,3 +300,44 @@ def test_extreme_cells_have_direct_blocks_of_their_own_and_others_are_planned_as
     assert [(block.trajectories, block.window_rows) for block in others] == [
         (block.trajectories, block.window_rows) for block in without.blocks
     ]
+
+
+@pytest.mark.parametrize("n_epochs", [1, 4])
+def test_many_cells_are_planned_without_a_model_being_checked_for_each(n_epochs):
+    n_rates = 40_000 // n_epochs
+    train = {"batch_size": 160}
+    grid = {"learning_rate": [1e-5 + 1e-9 * n for n in range(n_rates)]}
+    grid["epochs"] = list(range(1, n_epochs + 1))
+    config = load_config({"data": {"path": "."}, "train": train, "grid": grid})
+    start = time.process_time()
+    grid = expand(config)
+    plan = make_plan(grid.cells, FACES, AUTO, threads=2)
+    planned_s = time.process_time() - start
+    assert plan.n_trajectories == n_rates
+    start = time.process_time()
+    made = [Train.model_construct(**dict(cell.train)) for cell in grid.cells]
+    assert planned_s < time.process_time() - start
+    assert made == [cell.train for cell in grid.cells]
+
+
+def test_a_cell_keeps_little_memory():
+    grid = {"learning_rate": [1e-5 + 1e-9 * n for n in range(5000)]}
+    train = {"batch_size": 160, "epochs": 3}
+    config = load_config({"data": {"path": "."}, "train": train, "grid": grid})
+    tracemalloc.start()
+    cells = expand(config).cells
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    plain = [dict(cell.train) for cell in cells[:1]]
+    assert kept / len(cells) < 1.5 * plain[0].__sizeof__()
+
+
+def test_cells_that_are_changed_leave_others_as_they_are():
+    first, second = expand(load_config(AGE)).cells[:2]
+    before = dict(second.train)
+    changed = first.train.model_copy(update={"l2": 7.0, "loss": "huber"})
+    assert (changed.l2, changed.loss, first.train.loss) == (7.0, "huber", "squared")
+    assert dict(second.train) == before
+    assert second.train.model_fields_set == set(Train.model_fields)
+    with pytest.raises(ValueError, match="frozen"):
+        first.train.l2 = 1.0

@@ -377,3 +377,29 @@ def test_evaluate_says_what_cannot_be_evaluated(config, options, data_dir):
     np.save(data_dir / "yte.npy", make_arrays(1)["yte"])
     with pytest.raises(Exception, match="not the arrays that"):
         workflows.evaluate("latest", options.runs_dir)
+
+
+@pytest.mark.parametrize("validation", [{"fraction": 0.2}, {"folds": 3}])
+def test_a_search_that_memory_is_too_small_for_leaves_no_run(
+    write_config, options, monkeypatch, validation
+):
+    config = write_config("grid", train=TRAIN, grid=GRID, data={"validation": validation})
+    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10_000)
+    with pytest.raises(StorageError, match=r"^memory: training \d+ models side by side takes "):
+        workflows.grid_search(config, options=options)
+    assert not Path(options.runs_dir).exists()
+
+
+def test_a_finished_run_is_shown_whatever_memory_there_is(config, options, monkeypatch):
+    found = workflows.grid_search(config, options=options)
+    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10_000)
+    again = workflows.grid_search(config, options=options)
+    assert [r.cell.index for r in again.results] == [r.cell.index for r in found.results]
+
+
+def test_a_run_is_not_taken_up_where_memory_is_too_small(config, options, monkeypatch):
+    workflows.grid_search(config, options=options)
+    only_run(options).cell_file(3).unlink()
+    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10_000)
+    with pytest.raises(StorageError, match=r"^memory: training \d+ models side by side takes "):
+        workflows.grid_search(config, options=options)

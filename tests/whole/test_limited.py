@@ -1,0 +1,67 @@
+"""Commands on little memory, and in the middle of algebra that takes long."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits, and sends signals")
+
+
+def write_data(folder, n_rows, n_features):
+    (folder / "big").mkdir()
+    random = np.random.default_rng(0)
+    for part, n in (("tr", n_rows), ("te", 20)):
+        X = random.integers(0, 255, (n, n_features), np.uint8)
+        np.save(folder / f"big/X{part}.npy", X)
+        np.save(folder / f"big/y{part}.npy", random.standard_normal(n))
+    (folder / "big.yaml").write_text(
+        "data: {path: big, divide_by: 255}\n"
+        "train: {batch_size: 50, learning_rate: 1e-6, epochs: 1}\n"
+    )
+
+
+def begun(command, folder):
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("shape", [(4000, 3000), (3000, 4500)])
+@pytest.mark.parametrize("n_signals", [1, 2])
+def test_a_signal_ends_solving_at_once(shape, n_signals, tmp_path):
+    write_data(tmp_path, *shape)
+    child = begun([sys.executable, "-m", "sgdlab", "solve", "-q", "big.yaml"], tmp_path)
+    time.sleep(3)  # long before the end, and after the rows are read
+    assert child.poll() is None
+    sent = time.monotonic()
+    for _ in range(n_signals):
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    _, err = child.communicate(timeout=120)
+    assert time.monotonic() - sent < 2
+    assert child.returncode == -signal.SIGINT
+    assert err in ("sgdlab: interrupted\n", "")
+
+
+@pytest.mark.parametrize("command", ["train", "gradient-noise", "scaling-rule"])
+def test_any_address_space_gives_a_result_or_a_line(command, tmp_path):
+    """Also where it is the BLAS that has no room, or no thread can be started."""
+    write_data(tmp_path, 6000, 2000)
+    found = []
+    for megabytes in range(320, 440, 20):
+        shell = f"ulimit -v {megabytes * 1000}; exec {sys.executable} -m sgdlab {command} -q"
+        child = begun(["bash", "-c", f"{shell} big.yaml -S run.threads=2"], tmp_path)
+        try:
+            _, err = child.communicate(timeout=15)
+        except subprocess.TimeoutExpired:  # there is room
+            child.kill()
+            child.communicate()
+            break
+        found.append((child.returncode, err))
+    for code, err in found:
+        assert code in (0, 4), err
+        assert code == 0 or (len(err.splitlines()) == 1 and " memory: " in err)
