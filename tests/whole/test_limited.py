@@ -30,7 +30,7 @@ def begun(command, folder):
     )
 
 
-@pytest.mark.parametrize("shape", [(4000, 3000), (3000, 4500)])
+@pytest.mark.parametrize("shape", [(5200, 5000), (4000, 5200)])
 @pytest.mark.parametrize("n_signals", [1, 2])
 def test_a_signal_ends_solving_at_once(shape, n_signals, tmp_path):
     write_data(tmp_path, *shape)
