@@ -12,7 +12,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from threadpoolctl import threadpool_info
 
 from sgdlab import workflows
-from sgdlab.lab.solve import factors, report
+from sgdlab.lab import factors
+from sgdlab.lab.solve import report
 from tests.conftest import make_arrays
 
 

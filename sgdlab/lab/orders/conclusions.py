@@ -100,12 +100,14 @@ def _answer(own: OwnTraining, missed: float) -> str:
     what += setting(train.learning_rate)
     if own.with_replacement is None or own.shuffled is None or own.interval is None:
         return f"{question} It cannot be told here: {what}, diverges."
-    if own.minimum is None:
+    if own.excess is None:
         return f"{question} It cannot be told here: its minimum cannot be solved for."
-    left = [
-        with_error(mean.value - own.minimum, mean.standard_error)
-        for mean in (own.with_replacement, own.shuffled)
-    ]
+    if not any(mean.value for mean in own.excess):
+        return (
+            f"{question} Here not: {what}, ends at the minimum of its objective in either order, "
+            "but for rounding."
+        )
+    left = [measured(mean) if mean.value else "nothing but rounding" for mean in own.excess]
     verdict = {"yes": "Here yes", "hardly": "Here hardly"}.get(own.verdict or "", "")
     verdict = verdict or f"It cannot be told from {own.replicates} trainings of each kind"
     low, high = own.interval

@@ -98,6 +98,7 @@ def _own_document(own: OwnTraining) -> dict[str, Any]:
         **_flat("with_replacement", own.with_replacement),
         **_flat("shuffle_each_epoch", own.shuffled),
         "difference_interval": own.interval,
+        "left_with_replacement": own.excess[0].value if own.excess else None,
         "left": own.left,
         "matters": own.verdict,
     }
