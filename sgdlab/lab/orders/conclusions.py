@@ -60,20 +60,21 @@ def _on_repeats_and_misses(result: OrdersResult) -> Iterator[str]:
         _floor(result, order, rate)
         for order in ("with_replacement", "fresh_subset", "shuffle_each_epoch")
     )
-    seen = result.subset_steps / problem.n_batches
     theory = [
         expected_floor(order, problem, rate) or math.nan
         for order in ("fresh_subset", "with_replacement")
     ]
     error = math.hypot(misses.standard_error / misses.value, both.standard_error / both.value)
     ratio = misses.value / both.value
+    split = f"misses {_effect(neither, misses)}, repeats {_effect(misses, both)}"
+    if not result.tells_misses_from_repeats:
+        split = "shares too unlike to tell misses from repeats, which smaller batches would"
     yield (
         f"At learning rate {rate:.3g} the floor is {measured(neither)} shuffled each epoch, "
-        f"{measured(misses)} for a fresh subset of {seen:.1%} of the rows, which misses as many as "
-        f"replacement and repeats none, and {measured(both)} with replacement: misses "
-        f"{_effect(neither, misses)}, repeats {_effect(misses, both)}. The subset has "
-        f"{with_error(ratio, ratio * error)} of the floor with replacement; theory: "
-        f"{theory[0] / theory[1]:.3g}."
+        f"{measured(misses)} for a fresh subset, whose epochs miss {result.missed_by_subset:.1%} "
+        f"of the rows and repeat none, and {measured(both)} with replacement, whose epochs miss "
+        f"{result.missed:.1%}: {split}. The subset has {with_error(ratio, ratio * error)} of the "
+        f"floor with replacement; theory: {theory[0] / theory[1]:.3g}."
     )
 
 

@@ -52,6 +52,7 @@ def document(answer: Answer[OrdersResult]) -> dict[str, Any]:
         "gradient_noise_trace": problem.noise,
         "replicates": result.replicates,
         "missed_with_replacement": result.missed,
+        "missed_by_fresh_subset": result.missed_by_subset,
         "floors": rows(answer),
         "fitted_learning_rates": list(result.fitted),
         "slopes": [asdict(slope) for slope in result.slopes],
