@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from sgdlab.lab.orders.compared import expected_floor
+from sgdlab.lab.orders.design import SHORT_EPOCH, is_short
 from sgdlab.lab.orders.measure import OrdersResult
 from sgdlab.lab.orders.own_training import SMALL_DIFFERENCE, OwnTraining
 from sgdlab.report.numbers import measured, setting, with_error
@@ -45,6 +46,13 @@ def _on_slopes(result: OrdersResult) -> Iterator[str]:
         yield (
             f"From learning rate {rates[0]:.3g} to {rates[-1]:.3g} the floor grows as its power "
             f"{', '.join(texts)}."
+        )
+    pace = max(map(result.problem.pace, result.fitted))
+    if by_rates and not is_short(pace):
+        yield (
+            f"Epochs are not short there, with up to {pace:.3g} time constants of the steepest "
+            "direction: the powers that theory gives are for small learning rates, where they have "
+            f"at most {SHORT_EPOCH:g}."
         )
     if len(found) < len(result.slopes):
         missing = [WORDS[slope.order] for slope in result.slopes if slope.slope is None]
