@@ -67,9 +67,7 @@ def compared_with_constant(
     Grandvalet 2004, jmlr.org/papers/v5/grandvalet04a.html).
     """
     metric = METRICS[next(iter(differences.values())).metric].label
-    parts = [
-        f"{rows} {difference} ({difference.verdict})" for rows, difference in differences.items()
-    ]
+    parts = [f"{rows} {difference.with_verdict}" for rows, difference in differences.items()]
     what = f"{model} minus the constant predictor in {metric}, paired by row"
     sentence = f"{what}, ± standard error: {', '.join(parts)}"
     return f"{sentence}; {FOLDS_SHARE_ROWS}" if has_folds else sentence

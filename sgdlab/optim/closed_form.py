@@ -221,9 +221,12 @@ def minimise(moments: Moments, l2: float, bias: float | None) -> Minimum:
 
 
 def rounding_of_fit(
-    minimum: Minimum, column_sizes: NDArray[np.float64], targets: NDArray[np.float64]
+    minimum: Minimum,
+    column_sizes: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    epsilon: float = EPSILON,
 ) -> float:
-    """Root mean squared residual of targets that were computed in float64 from the rows themselves.
+    """Root mean squared residual of targets that were computed from the rows themselves.
 
     A sum of products is off by units in the last place of its partial sums, which add up like
     random numbers (Higham and Mary 2019, doi:10.1137/18M1226312). A smaller residual is no noise.
@@ -233,7 +236,9 @@ def rounding_of_fit(
     column_sizes : float64 array, shape (n_features,)
         Root mean squares of the columns of X, not centred.
     targets : float64 array, shape (n_rows,)
+    epsilon
+        Of the precision that they were computed in.
     """
     terms = math.sqrt(len(column_sizes)) * np.linalg.norm(column_sizes * minimum.weights)
     sizes = math.sqrt(np.mean(np.square(targets))) + abs(minimum.bias) + float(terms)
-    return FEW * EPSILON * sizes
+    return FEW * epsilon * sizes

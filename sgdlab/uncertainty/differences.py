@@ -1,18 +1,21 @@
 """A paired difference in a metric, and what may be said of it."""
 
+import math
 from dataclasses import dataclass
 
 from sgdlab.uncertainty.student_t import is_clear
 
 # Fewer all have the same sign by chance in one of 2**4 cases, and that is more than 5 %.
 FEWEST_ROWS = 6
+UNKNOWN = "not known"
 
 
 @dataclass(frozen=True)
 class Difference:
     """A mean over rows of paired differences in a metric, and the standard error of that mean.
 
-    The error is None where it is not known, as with a single row.
+    The error is None where it is not known, as with a single row; a mean that is not finite is not
+    known either.
     """
 
     metric: str
@@ -22,6 +25,8 @@ class Difference:
 
     def __str__(self) -> str:
         """``-38.7 ±4.7``: two digits of the error, and as many places of the mean."""
+        if not math.isfinite(self.mean):
+            return UNKNOWN
         error = self.standard_error
         if not error:
             return f"{self.mean:+.3g} ±{'?' if error is None else 0}"
@@ -34,6 +39,11 @@ class Difference:
         return f"{mean:+.{max(0, places)}f} ±{error:.{max(0, places)}f}"
 
     @property
+    def with_verdict(self) -> str:
+        """``-38.7 ±4.7 (better)``."""
+        return f"{self} ({self.verdict})" if math.isfinite(self.mean) else UNKNOWN
+
+    @property
     def verdict(self) -> str:
         """``better`` (smaller), ``worse``, or why neither can be said.
 
@@ -43,7 +53,7 @@ class Difference:
         while rows are few: 1 in 9 for exponential differences of 6 rows, 1 in 16 of 60.
         """
         if self.standard_error is None:
-            return "not known"
+            return UNKNOWN
         if not is_clear(self.mean, self.standard_error, self.n_rows - 1):
             return "no clear difference"
         if self.n_rows < FEWEST_ROWS:

@@ -58,7 +58,7 @@ def test_the_error_of_a_single_row_is_not_known():
 
 def test_the_error_of_losses_beyond_the_range_is_not_known():
     found = paired_difference("half_mse", np.array([[1e200, 1.0]]), np.ones(2), np.ones(2))
-    assert (found.mean, found.verdict) == (math.inf, "not known")
+    assert (found.mean, found.verdict, str(found)) == (math.inf, "not known", "not known")
 
 
 @pytest.mark.parametrize("size", [1e-100, 1e-90, 1e120])
@@ -92,6 +92,29 @@ def test_the_sentence_names_the_metric_and_every_set_of_rows(metric, name):
         f"cell 0004 minus the constant predictor in {name}, paired by row, ± standard error: "
         "validation -3.0 ±1.0 (better), test +0.5 ±? (not known)"
     )
+
+
+@pytest.mark.parametrize("mean", [math.nan, math.inf, -math.inf])
+def test_a_mean_that_is_not_known_is_said_once(mean):
+    differences = {
+        "validation": Difference("mae", 0.5, 0.1, 60),
+        "test": Difference("mae", mean, None, 60),
+    }
+    sentence = compared_with_constant("cell 0004", differences)
+    assert sentence.endswith("validation +0.50 ±0.10 (worse), test not known")
+
+
+@pytest.mark.parametrize("size", [1e300, 1e200, -3e250])
+@pytest.mark.parametrize("command", ["solve", "train", "grid-search"])
+def test_targets_whose_squares_overflow_leave_no_number_in_words(
+    size, command, write_config, data_dir, arrays, sgdlab
+):
+    np.save(data_dir / "yte.npy", arrays["yte"] * size)
+    grid = {"grid": {"learning_rate": [0.01, 0.02]}} if command == "grid-search" else {}
+    _, out, _ = sgdlab(command, write_config("large", **grid))
+    assert "test not known" in " ".join(out.split())
+    assert "nan" not in out
+    assert "±?" not in out
 
 
 def test_edge_names_every_axis_at_whose_end_the_best_cell_lies():

@@ -1,6 +1,7 @@
 """Gradient noise against plain matrices of row gradients and closed forms."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -159,6 +160,37 @@ def test_rows_with_long_tails_have_no_interval(seed):
     for found in (scales.simple_of_population, scales.curved_of_population):
         assert (found.low, found.high) == (None, None)
         assert "gradients vary so much" in found.no_interval_because
+
+
+@pytest.mark.parametrize(
+    ("law", "fraction", "has_interval"),
+    [
+        ("normal", 0.1, True),
+        ("uniform", 0.1, True),
+        ("lognormal", 0.1, False),
+        ("normal", 0.5, False),
+    ],
+)
+def test_an_interval_is_shown_with_what_it_trusts(
+    law, fraction, has_interval, write_config, data_dir, sgdlab
+):
+    rng = np.random.default_rng(3)
+    shape = (900 if fraction < 0.5 else 150, 3)
+    X = {"normal": rng.normal(size=shape), "uniform": rng.uniform(-1, 2, size=shape)}.get(
+        law, rng.lognormal(sigma=1.5, size=shape)
+    )
+    np.save(data_dir / "Xtr.npy", X)
+    np.save(data_dir / "ytr.npy", X.sum(axis=1) + rng.normal(size=len(X)))
+    np.save(data_dir / "Xte.npy", X[:9])
+    np.save(data_dir / "yte.npy", X[:9].sum(axis=1))
+    config = write_config("tail", data={"validation": {"fraction": fraction}})
+    code, out, _ = sgdlab("gradient-noise", config, "--at-epoch", 0, "--trials", 5, "-q")
+    assert code == 0
+    words = "the interval trusts that rows not seen are like those seen"
+    assert (words in out) == has_interval
+    code, out, _ = sgdlab("gradient-noise", config, "--at-epoch", 0, "-q", "--format", "json")
+    scale = json.loads(out)["curved_of_population"]
+    assert (scale["low"] is not None) == has_interval
 
 
 def test_an_interval_may_have_no_upper_end():

@@ -195,3 +195,19 @@ def test_huge_and_tiny_inputs_have_the_floors_of_moderate_ones(
         assert other.learning_rate * factor**2 == pytest.approx(floor.learning_rate, rel=1e-6)
         assert other.excess.value == pytest.approx(floor.excess.value, rel=1e-6)
     json.dumps([floor.drift for floor in scaled.result.floors], allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("paces", "is_said"),
+    [((3.0, 6.0), True), ((0.5, 4.0), True), ((1.2, 1.4), True), ((0.5, 1.0, 8.0), False)],
+)
+def test_a_power_of_rates_that_are_not_small_is_said_to_be_one(write_config, paces, is_said):
+    config = write_config("floors", train={"l2": 0.5, "seed": 1})
+    few = {"replicates": 2, "rows": 96, "batch_size": 6}
+    problem = workflows.orders(config, options=OrdersOptions(**few)).result.problem
+    rates = tuple(pace / problem.pace(1.0) for pace in paces)
+    result = workflows.orders(config, options=OrdersOptions(rates, **few)).result
+    text = " ".join(sentences(result))
+    assert "grows as its power" in text
+    assert ("Epochs are not short there" in text) == is_said
+    assert (f"up to {max(paces):g} time constants" in text) == is_said

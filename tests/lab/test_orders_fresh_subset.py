@@ -13,6 +13,7 @@ from sgdlab.lab.orders.compared import (
     order_of_rows,
     steps_an_epoch,
 )
+from sgdlab.lab.orders.conclusions import sentences
 from sgdlab.lab.orders.design import OrdersOptions
 from sgdlab.lab.orders.problem import make_problem
 
@@ -129,3 +130,27 @@ def test_a_small_floor_is_that_of_theory(write_config):
     assert len(n_steps) == 1  # all orders are compared after as many
     for approach in result.approach:
         assert approach.n_steps % result.problem.n_batches == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "subset", "replacement", "are_alike"),
+    [
+        (96, 48, "50.0%", "36.6%", False),
+        (60, 15, "25.0%", "36.5%", False),
+        (60, 12, "40.0%", "36.5%", True),
+        (96, 6, "37.5%", "36.6%", True),
+    ],
+)
+def test_misses_are_told_from_repeats_where_the_subset_misses_about_as_many(
+    rows, batch_size, subset, replacement, are_alike, write_config
+):
+    config = write_config("floors", train={"l2": 0.5, "seed": 1})
+    options = OrdersOptions((0.05, 0.1), replicates=3, rows=rows, batch_size=batch_size)
+    result = workflows.orders(config, options=options).result
+    [text] = [text for text in sentences(result) if text.startswith("At learning rate")]
+    assert f"fresh subset, whose epochs miss {subset} of the rows and repeat none" in text
+    assert f"with replacement, whose epochs miss {replacement}" in text
+    assert ("too unlike to tell misses from repeats" in text) != are_alike
+    assert (", repeats " in text) == are_alike
+    expected = (1 - 1 / rows) ** rows
+    assert float(replacement.rstrip("%")) / 100 == pytest.approx(expected, abs=5e-4)

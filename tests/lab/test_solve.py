@@ -12,7 +12,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from threadpoolctl import threadpool_info
 
 from sgdlab import workflows
-from sgdlab.lab.solve import factors, report
+from sgdlab.lab import factors
+from sgdlab.lab.solve import report
 from tests.conftest import make_arrays
 
 
@@ -175,6 +176,7 @@ def test_fewer_rows_than_columns_interpolate_without_a_likelihood(write_config, 
     text = " ".join(out.split())
     assert "24 rows have rank 24 of 50 columns" in text
     assert re.search(r"max\. likelihood 0 24\.0 \S+ 0 0 \d", text)  # a training loss of 0
+    assert "divisor n = 24 0 " in text
     assert "these are the shortest" in text
     assert "every training row is met: sigma^2 = 0, no likelihood" in text
     code, out, _ = sgdlab("solve", write_config("wide"), "--format", "json")
@@ -183,13 +185,17 @@ def test_fewer_rows_than_columns_interpolate_without_a_likelihood(write_config, 
     assert document["log_likelihood"] is None
 
 
-def test_rows_that_are_met_exactly_have_no_likelihood_either(write_config, data_dir, arrays):
+def test_rows_that_are_met_exactly_have_no_likelihood_either(
+    write_config, data_dir, arrays, sgdlab
+):
     weights = np.arange(9.0)
     rewrite(data_dir, ytr=arrays["Xtr"] @ weights + 3.0)
     found = workflows.solve(write_config("exact"), l2=[0.1]).result
     assert found.likelihood.sigma2 == 0
     assert found.likelihood.log_likelihood is None
     assert found.maximum_likelihood.minimum.bias == pytest.approx(3.0)
+    _, out, _ = sgdlab("solve", write_config("exact"))
+    assert "divisor n = 104 0 sigma^2, unbiased" in " ".join(out.split())
 
 
 def test_ill_conditioned_rows_are_factorised_and_it_says_so(write_config, data_dir, arrays, sgdlab):

@@ -16,6 +16,7 @@ from sgdlab.lab.subject import About, Answer
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT
 
+CAVEAT = "the interval trusts that rows not seen are like those seen"
 MOST_GROWTHS = 3
 KINDS = {"with replacement": "independent", "without replacement": "distinct"}
 
@@ -33,7 +34,11 @@ def table(answer: Answer[AtEpoch[GradientNoise]]) -> RenderableType:
     parts += [Text(note, style="dim") for note in _notes(noise)]
     if noise.independent.growths:
         parts += [Text(), _growths(noise.independent.growths)]
-    return Group(*parts, Text(), _scales(noise), Text(f"{_sentence(noise.scales.verdict)}."))
+    parts += [Text(), _scales(noise)]
+    populations = noise.scales.simple_of_population, noise.scales.curved_of_population
+    if any(scale is not None and scale.low is not None for scale in populations):
+        parts.append(Text(CAVEAT, style="dim"))
+    return Group(*parts, Text(f"{_sentence(noise.scales.verdict)}."))
 
 
 def heading(about: About, epoch: int) -> str:

@@ -14,7 +14,7 @@ COMPARED = ("with_replacement", "fresh_subset", "shuffle_once", "shuffle_each_ep
 class FreshSubset(Order):
     """Some of the rows, distinct, drawn anew for every epoch, which ends after them.
 
-    It misses as many rows as an epoch with replacement and, unlike that, repeats none.
+    It misses as many rows as an epoch with replacement, rounded to whole batches, and repeats none.
     """
 
     name = "fresh_subset"

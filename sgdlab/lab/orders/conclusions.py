@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from sgdlab.lab.orders.compared import expected_floor
+from sgdlab.lab.orders.design import SHORT_EPOCH, is_short
 from sgdlab.lab.orders.measure import OrdersResult
 from sgdlab.lab.orders.own_training import SMALL_DIFFERENCE, OwnTraining
 from sgdlab.report.numbers import measured, setting, with_error
@@ -46,6 +47,13 @@ def _on_slopes(result: OrdersResult) -> Iterator[str]:
             f"From learning rate {rates[0]:.3g} to {rates[-1]:.3g} the floor grows as its power "
             f"{', '.join(texts)}."
         )
+    pace = max(map(result.problem.pace, result.fitted))
+    if by_rates and not is_short(pace):
+        yield (
+            f"Epochs are not short there, with up to {pace:.3g} time constants of the steepest "
+            "direction: the powers that theory gives are for small learning rates, where they have "
+            f"at most {SHORT_EPOCH:g}."
+        )
     if len(found) < len(result.slopes):
         missing = [WORDS[slope.order] for slope in result.slopes if slope.slope is None]
         yield f"No power is fitted {', '.join(missing)}: fewer than two learning rates have floors."
@@ -60,20 +68,21 @@ def _on_repeats_and_misses(result: OrdersResult) -> Iterator[str]:
         _floor(result, order, rate)
         for order in ("with_replacement", "fresh_subset", "shuffle_each_epoch")
     )
-    seen = result.subset_steps / problem.n_batches
     theory = [
         expected_floor(order, problem, rate) or math.nan
         for order in ("fresh_subset", "with_replacement")
     ]
     error = math.hypot(misses.standard_error / misses.value, both.standard_error / both.value)
     ratio = misses.value / both.value
+    split = f"misses {_effect(neither, misses)}, repeats {_effect(misses, both)}"
+    if not result.tells_misses_from_repeats:
+        split = "shares too unlike to tell misses from repeats, which smaller batches would"
     yield (
         f"At learning rate {rate:.3g} the floor is {measured(neither)} shuffled each epoch, "
-        f"{measured(misses)} for a fresh subset of {seen:.1%} of the rows, which misses as many as "
-        f"replacement and repeats none, and {measured(both)} with replacement: misses "
-        f"{_effect(neither, misses)}, repeats {_effect(misses, both)}. The subset has "
-        f"{with_error(ratio, ratio * error)} of the floor with replacement; theory: "
-        f"{theory[0] / theory[1]:.3g}."
+        f"{measured(misses)} for a fresh subset, whose epochs miss {result.missed_by_subset:.1%} "
+        f"of the rows and repeat none, and {measured(both)} with replacement, whose epochs miss "
+        f"{result.missed:.1%}: {split}. The subset has {with_error(ratio, ratio * error)} of the "
+        f"floor with replacement; theory: {theory[0] / theory[1]:.3g}."
     )
 
 
@@ -100,12 +109,14 @@ def _answer(own: OwnTraining, missed: float) -> str:
     what += setting(train.learning_rate)
     if own.with_replacement is None or own.shuffled is None or own.interval is None:
         return f"{question} It cannot be told here: {what}, diverges."
-    if own.minimum is None:
+    if own.excess is None:
         return f"{question} It cannot be told here: its minimum cannot be solved for."
-    left = [
-        with_error(mean.value - own.minimum, mean.standard_error)
-        for mean in (own.with_replacement, own.shuffled)
-    ]
+    if not any(mean.value for mean in own.excess):
+        return (
+            f"{question} Here not: {what}, ends at the minimum of its objective in either order, "
+            "but for rounding."
+        )
+    left = [measured(mean) if mean.value else "nothing but rounding" for mean in own.excess]
     verdict = {"yes": "Here yes", "hardly": "Here hardly"}.get(own.verdict or "", "")
     verdict = verdict or f"It cannot be told from {own.replicates} trainings of each kind"
     low, high = own.interval

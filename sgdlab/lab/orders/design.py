@@ -132,7 +132,12 @@ def epochs_needed(problem: Problem, learning_rate: float) -> int:
     return max(FEWEST_EPOCHS, round(TIME_CONSTANTS / problem.pace(learning_rate)))
 
 
+def is_short(pace: float) -> bool:
+    """Whether theory calls a learning rate small, by its time constants in an epoch."""
+    return pace <= SHORT_EPOCH * (1 + 1e-9)
+
+
 def short_epochs(problem: Problem, rates: Sequence[float]) -> tuple[float, ...]:
     """Learning rates that theory calls small; all if they are too few to fit a slope to."""
-    short = tuple(rate for rate in rates if problem.pace(rate) <= SHORT_EPOCH * (1 + 1e-9))
+    short = tuple(rate for rate in rates if is_short(problem.pace(rate)))
     return short if len(short) > 1 else tuple(rates)

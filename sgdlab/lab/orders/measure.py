@@ -1,7 +1,7 @@
 """Does the order of the rows matter? Noise floors with replacement, shuffled once, reshuffled.
 
 A fresh subset of the rows in each epoch tells apart what drawing with replacement does: it misses
-as many rows, and repeats none.
+as many rows, as far as whole batches can, and repeats none.
 """
 
 import itertools
@@ -35,6 +35,7 @@ from sgdlab.system.blas import blas_threads
 from sgdlab.uncertainty.means import Mean
 
 APPROACH_LINES = 6
+UNLIKE_MISSES = 0.1  # of the missed share: whole batches that change it by more are no comparison
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,16 @@ class OrdersResult:
     def subset_steps(self) -> int:
         """Steps in an epoch of a fresh subset."""
         return steps_an_epoch("fresh_subset", self.problem)
+
+    @property
+    def missed_by_subset(self) -> float:
+        """Share of the rows that an epoch of a fresh subset misses."""
+        return 1 - self.subset_steps / self.problem.n_batches
+
+    @property
+    def tells_misses_from_repeats(self) -> bool:
+        """Whether a fresh subset misses about as many rows as drawing with replacement."""
+        return abs(self.missed_by_subset - self.missed) <= UNLIKE_MISSES * self.missed
 
     def floor(self, order: str, learning_rate: float) -> Floor:
         where = (order, learning_rate)

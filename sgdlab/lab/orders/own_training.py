@@ -9,20 +9,18 @@ from numpy.typing import NDArray
 
 from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
-from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.data.rows import RowSet
 from sgdlab.engine.running_block import Outcome
+from sgdlab.errors import DataError
+from sgdlab.lab.factors import Factors, factorise
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
-from sgdlab.optim.closed_form import spectrum_of_moments, spectrum_of_triangle
-from sgdlab.optim.moments import moments
-from sgdlab.optim.triangle import triangle
-from sgdlab.system import machine
+from sgdlab.optim.closed_form import rounding_of_fit
 from sgdlab.uncertainty.means import Mean, mean_of
 from sgdlab.uncertainty.student_t import critical_value
 
 ORDERS_COMPARED = ("with_replacement", "shuffle_each_epoch")
 MOST_REPLICATES = 10  # of all rows and epochs, which may take long
-MATRICES = 6  # as large as X.T X, or as R, at the same time
 SMALL_DIFFERENCE = 0.1  # of what a training leaves: less is not said to matter
 
 
@@ -36,6 +34,9 @@ class OwnTraining:
         Of the objective; None where it cannot be solved for, as of more columns than memory holds.
     with_replacement, shuffled
         The objective at the end, the latter shuffled each epoch; None where a replicate diverged.
+    excess
+        Both above the minimum, computed without cancellation, and 0 where only rounding keeps a
+        training from there; None where either diverged or the minimum is not known.
     interval
         Of the difference, the former minus the latter, at 95 % (Welch 1947,
         doi:10.1093/biomet/34.1-2.28); None where either diverged.
@@ -46,21 +47,20 @@ class OwnTraining:
     minimum: float | None
     with_replacement: Mean | None
     shuffled: Mean | None
+    excess: tuple[Mean, Mean] | None
     interval: tuple[float, float] | None
 
     @property
     def left(self) -> float | None:
         """What rows that are shuffled each epoch leave above the minimum."""
-        if self.minimum is None or self.shuffled is None:
-            return None
-        return max(0.0, self.shuffled.value - self.minimum)
+        return None if self.excess is None else self.excess[1].value
 
     @property
     def verdict(self) -> str | None:
         """Whether the order matters: ``yes``, ``hardly``, ``cannot be told``, or None.
 
-        It does where the difference is no chance and is not small beside what is left, and hardly
-        does where all of its interval is small; None where it is not known what is left.
+        It does where all of the difference's interval is on one side and not small beside what is
+        left, and hardly does where all of it is small; None where it is not known what is left.
         """
         if self.interval is None or self.left is None:
             return None
@@ -68,8 +68,7 @@ class OwnTraining:
         margin = SMALL_DIFFERENCE * self.left
         if max(abs(low), abs(high)) <= margin:
             return "hardly"
-        is_clear = low > 0 or high < 0
-        return "yes" if is_clear and abs(low + high) / 2 > margin else "cannot be told"
+        return "yes" if low > margin or high < -margin else "cannot be told"
 
 
 def measure_own_training(
@@ -81,18 +80,25 @@ def measure_own_training(
         train.model_copy(update={"order": order, "replicates": replicates})
         for order in ORDERS_COMPARED
     ]
-    random, shuffled = (
-        _objectives(outcomes, train.l2)
-        for outcomes in train_settings(settings, dataset, run, observer)
-    )
-    bias = None if train.train_bias else train.initial_bias
+    outcomes = train_settings(settings, dataset, run, observer)
+    random, shuffled = (_objectives(of_order, train.l2) for of_order in outcomes)
+    rows = dataset.training(np.float64)
+    factors = _factors(rows, train)
+    excess = interval = None
+    if random is not None and shuffled is not None:
+        compared = [random, shuffled]
+        if factors is not None:
+            compared = [_excess(of_order, factors, rows, train.l2) for of_order in outcomes]
+            excess = mean_of(compared[0]), mean_of(compared[1])
+        interval = _interval(*compared)
     return OwnTraining(
         train=train,
         replicates=replicates,
-        minimum=_least_objective(dataset.training(np.float64), train.l2, bias),
+        minimum=None if factors is None else factors.spectrum.minimum(train.l2).objective,
         with_replacement=None if random is None else mean_of(random),
         shuffled=None if shuffled is None else mean_of(shuffled),
-        interval=None if random is None or shuffled is None else _interval(random, shuffled),
+        excess=excess,
+        interval=interval,
     )
 
 
@@ -107,20 +113,38 @@ def _objectives(outcomes: Sequence[Outcome], l2: float) -> NDArray[np.float64] |
     return np.array(found) if is_whole else None
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def _least_objective(rows: RowSet, l2: float, bias: float | None) -> float | None:
-    """That of the exact minimum; close even where its weights are not to be trusted."""
-    n_rows, n_features = rows.n_rows, rows.n_features
-    if MATRICES * 8 * min(n_rows, n_features) * n_features > machine.memory_bytes():
+def _factors(rows: RowSet, train: Train) -> Factors | None:
+    """The rows in a form that tells the minimum; None where there is none to be had."""
+    bias = None if train.train_bias else train.initial_bias
+    try:
+        return factorise(rows, bias, train.train_bias)
+    except DataError:  # all rows were read before, so that they are too large
         return None
-    chunk_rows = rows_in(READ_BYTES, n_features)
-    if n_rows > n_features:
-        spectrum = spectrum_of_moments(moments(rows.chunks(chunk_rows)), bias)
-    else:
-        whole = triangle(rows.chunks(max(chunk_rows, n_features)))
-        spectrum = spectrum_of_triangle(whole, bias)
-    objective = spectrum.minimum(l2).objective
-    return objective if math.isfinite(objective) else None
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _excess(
+    outcomes: Sequence[Outcome], factors: Factors, rows: RowSet, l2: float
+) -> NDArray[np.float64]:
+    """The objective above its minimum at the ends of all replicates, shape (n_replicates,).
+
+    The objective is quadratic and its gradient vanishes at the minimum, so the excess is the
+    quadratic form of the distance from there.
+    """
+    spectrum = factors.spectrum
+    minimum = spectrum.minimum(l2)
+    weights = np.array([outcome.weights for outcome in outcomes])
+    apart = weights.astype(np.float64) - minimum.weights
+    bias = np.array([outcome.bias for outcome in outcomes])
+    shift = bias - minimum.bias + apart @ spectrum.means
+    squares = np.zeros(len(outcomes))
+    for chunk, _ in rows.walk():
+        moved = apart @ (chunk - spectrum.means).T + shift[:, None]
+        squares += np.einsum("ij,ij->i", moved, moved)
+    excess = (squares / rows.n_rows + l2 * np.sum(np.square(apart), axis=1)) / 2
+    epsilon = float(np.finfo(weights.dtype).eps)
+    rounding = rounding_of_fit(minimum, factors.column_sizes, rows.targets, epsilon)
+    return np.where(excess <= np.square(rounding) / 2, 0.0, excess)
 
 
 def _interval(some: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, float]:

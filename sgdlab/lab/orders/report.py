@@ -52,6 +52,7 @@ def document(answer: Answer[OrdersResult]) -> dict[str, Any]:
         "gradient_noise_trace": problem.noise,
         "replicates": result.replicates,
         "missed_with_replacement": result.missed,
+        "missed_by_fresh_subset": result.missed_by_subset,
         "floors": rows(answer),
         "fitted_learning_rates": list(result.fitted),
         "slopes": [asdict(slope) for slope in result.slopes],
@@ -98,6 +99,7 @@ def _own_document(own: OwnTraining) -> dict[str, Any]:
         **_flat("with_replacement", own.with_replacement),
         **_flat("shuffle_each_epoch", own.shuffled),
         "difference_interval": own.interval,
+        "left_with_replacement": own.excess[0].value if own.excess else None,
         "left": own.left,
         "matters": own.verdict,
     }

@@ -13,7 +13,8 @@ from sgdlab.data.rows import Chunk, RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
 from sgdlab.lab.checks import check_l2
-from sgdlab.lab.solve.factors import Factors, factorise, usual_l2
+from sgdlab.lab.factors import Factors, factorise
+from sgdlab.lab.solve.penalties import usual_l2
 from sgdlab.optim.closed_form import Minimum, Spectrum, rounding_of_fit
 from sgdlab.optim.losses import Losses, losses_of
 from sgdlab.uncertainty.differences import Difference
@@ -117,7 +118,7 @@ def solve(
     train
         Of the cell: the rest tells whose stability is meant.
     l2
-        Of the ridge path; by default :func:`sgdlab.lab.solve.factors.usual_l2`.
+        Of the ridge path; by default :func:`sgdlab.lab.solve.penalties.usual_l2`.
     test_all
         Look at the test rows for every L2, and not for the selected one alone.
 

@@ -149,9 +149,10 @@ def _figures(solution: Solution) -> Table:
     n_left = max(0, spectrum.n_rows - likelihood.n_parameters)
     centred = " (centred)" if solution.bias_mode == "free" else ""
     condition = spectrum.condition_number()
+    sigma2 = number(likelihood.sigma2) if likelihood.sigma2 else "0"
     figures = new_table("", "", show_header=False)
     for name, value in {
-        f"sigma^2, maximum likelihood: divisor n = {spectrum.n_rows}": number(likelihood.sigma2),
+        f"sigma^2, maximum likelihood: divisor n = {spectrum.n_rows}": sigma2,
         f"sigma^2, unbiased: divisor n - p = {n_left}": number(likelihood.sigma2_unbiased),
         "log-likelihood": number(likelihood.log_likelihood).rstrip("."),
         f"condition number of X.T X{centred}": f"{condition:.3g}",

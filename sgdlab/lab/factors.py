@@ -19,7 +19,6 @@ from sgdlab.optim.curvature import largest_eigenvalue
 from sgdlab.optim.moments import moments
 from sgdlab.optim.triangle import triangle
 
-DECADES = 6
 # Of the targets' variance that the weights explain: a smaller misfit may be a rounding error of
 # X.T X, which is at most some 1e-6 of the targets' deviations where X.T X is trusted.
 SMALLEST_MISFIT = 1e-10
@@ -106,15 +105,3 @@ def _why_refused(spectrum: Spectrum) -> str | None:
     if spectrum.misfit <= SMALLEST_MISFIT * np.sum(np.square(spectrum.coordinates)):
         return "it does not tell a misfit so small from rounding"
     return None
-
-
-def usual_l2(spectrum: Spectrum) -> list[float]:
-    """1 and 3 times powers of ten, up to where L2 outweighs every direction of the rows.
-
-    An L2 above the largest eigenvalue of X.T X / n shrinks all weights; one six decades below it
-    shrinks only directions of a thousandth of the largest deviation.
-    """
-    largest = np.square(spectrum.singular_values).max(initial=0.0) / spectrum.n_rows
-    top = math.ceil(math.log10(largest)) if largest > 0 else 0
-    digits = [f"{digit}e{power}" for power in range(top - DECADES, top) for digit in (1, 3)]
-    return [float(text) for text in (*digits, f"1e{top}")]
