@@ -11,7 +11,7 @@ from sgdlab.lab.scaling_rule.conclusions import _tuned
 from sgdlab.lab.scaling_rule.design import Base, Variant
 from sgdlab.lab.scaling_rule.tuning import learning_rates, tune
 
-BASE = Base(Train(batch_size=2, learning_rate=0.01, epochs=1, replicates=12), 96, 0, 1.0)
+BASE = Base(Train(batch_size=2, learning_rate=0.01, epochs=1, replicates=12), 96, 0, 1.0, 1.0)
 RATES = learning_rates(BASE.limit)
 
 
@@ -84,7 +84,7 @@ def test_tuning_recovers_a_power_law_within_its_interval():
 
 
 def test_few_replicates_give_no_interval():
-    base = Base(BASE.train.model_copy(update={"replicates": 9}), 96, 0, 1.0)
+    base = Base(BASE.train.model_copy(update={"replicates": 9}), 96, 0, 1.0, 1.0)
     some = outcomes((1, 2), lambda k, rate, r: 5 + np.log(rate / (0.3 * k)) ** 2, n=9)
     tuning = tune(base, "steps", (1, 2), RATES, some)
     assert tuning.exponent == pytest.approx(1)

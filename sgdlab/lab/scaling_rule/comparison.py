@@ -32,7 +32,8 @@ class Reference:
     Attributes
     ----------
     paired : float64 array, shape (n_replicates, n_parameters)
-        Weights and bias; replicate i sees the rows in the order in which that of a rule does.
+        Weights, and the bias from where it starts; replicate i sees the rows in the order in which
+        that of a rule does.
     independent : float64 array, shape (n_replicates, n_parameters)
         Of as many other replicates.
     rounding
@@ -51,13 +52,13 @@ class Reference:
     @property
     def size(self) -> float:
         """The length of the longest model."""
-        return _longest(self.all)
+        return longest(self.all)
 
     @property
     def spread(self) -> float:
         """The mean distance of two replicates; 0 where they differ by rounding alone."""
         center = self.all.mean(axis=0)
-        scale = _longest(self.all - center)
+        scale = longest(self.all - center)
         if scale <= self.rounding * self.size:
             return 0.0
         parts = ((part - center) / scale for part in (self.paired, self.independent))
@@ -118,7 +119,7 @@ class Law:
 class Exactly:
     """How a rule's models differ from that at k = 1, where all replicates of the latter are equal.
 
-    ``apart`` is the distance of the farthest, as a share of the length of the model at k = 1.
+    ``apart`` is the distance of the farthest, as a share of how far k = 1 got from its start.
     """
 
     apart: float
@@ -137,7 +138,7 @@ def compare(
         return {key: _exactly(reference, found) for key, found in models.items()}
     # Squares of what lies far from 1 might overflow.
     center = reference.all.mean(axis=0)
-    scale = max(_longest(found - center) for found in (reference.all, *models.values()))
+    scale = max(longest(found - center) for found in (reference.all, *models.values()))
     paired, independent = ((x - center) / scale for x in (reference.paired, reference.independent))
     scaled = {key: (found - center) / scale for key, found in models.items()}
     aparts = {key: Apart.of(independent, found) for key, found in scaled.items()}
@@ -171,12 +172,12 @@ def _law(paired: Floats, models: Floats, apart: Apart, p: float, needed: float) 
 
 
 def _exactly(reference: Reference, models: Floats) -> Exactly:
-    farthest, size = _longest(models - reference.paired[0]), reference.size
+    farthest, size = longest(models - reference.paired[0]), reference.size
     apart = farthest / size if size > 0 else float(farthest > 0)
     return Exactly(apart, is_same=apart <= reference.rounding)
 
 
-def _longest(vectors: Floats) -> float:
+def longest(vectors: Floats) -> float:
     """The length of the longest row; squares of its numbers may overflow."""
     largest = float(np.abs(vectors).max(initial=0.0))
     if largest == 0:

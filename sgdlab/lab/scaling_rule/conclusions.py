@@ -53,7 +53,7 @@ def _part(result: ScalingRule, verdict: str, found: list[Scaled]) -> str:
             rounding = "but for rounding" if exactly.apart else "in every bit"
             return f"holds {where}: without chance the model ends where k = 1 does, {rounding}"
         case Exactly() as exactly:
-            far = f"{exactly.apart:.2g} of its length from that of k = 1 at k = {last.factor}"
+            far = f"{exactly.apart:.2g} of its way from that of k = 1 at k = {last.factor}"
             return f"does not hold exactly {where}: without chance the model ends {far}"
         case Law() as law if verdict == "holds":
             within = f"within {result.margin:g} of the spread at k = 1"

@@ -72,12 +72,15 @@ class Base:
         are not, since a shorter last batch would be scaled by another factor.
     eigenvalue
         The largest of ``X.T X / n``, with a column of ones if the bias is trained.
+    target_size
+        The root mean square of y.
     """
 
     train: Train
     n_rows: int
     n_left_out: int
     eigenvalue: float
+    target_size: float
 
     @property
     def n_steps(self) -> int:
@@ -155,8 +158,8 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
         found = f"batches of up to {together} rows, {dataset.shape.n_train} to train"
         raise UsageError("`factors`", found, "fewer", "give smaller ones, or `batch_size`")
     limited = dataset.limited_to(n_rows)
-    rows = limited.training(np.float64).walk()
-    eigenvalue = largest_eigenvalue(moments(rows), train.train_bias)
+    sums = moments(limited.training(np.float64).walk())
+    eigenvalue = largest_eigenvalue(sums, train.train_bias)
     if not eigenvalue > 0:
         raise DataError(dataset.arrays["Xtr"].name, "all zero in X", "other values")
     learning_rate = options.learning_rate or SMALL_SHARE / largest * 2 / (eigenvalue + train.l2)
@@ -167,7 +170,8 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
         "replicates": options.replicates if replicates_differ(train) else EQUAL_REPLICATES,
     }
     n_left_out = dataset.shape.n_train - n_rows
-    return Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue), limited
+    size = math.hypot(sums.target_mean, math.sqrt(sums.target_scatter / n_rows))
+    return Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue, size), limited
 
 
 def replicates_differ(train: Train) -> bool:

@@ -109,7 +109,7 @@ def _title(answer: Answer[ScalingRule]) -> Text:
 def _notes(result: ScalingRule) -> Iterator[str]:
     yield "valid. loss: minus that of k = 1, paired by replicate, ± standard error"
     if result.spread == 0:
-        yield "apart: the farthest model from k = 1, as a share of the latter's length"
+        yield "apart: the farthest model from k = 1, as a share of the latter's way from the start"
         yield "nothing is random at k = 1: compared exactly, but for rounding"
         return
     yield "between 95 % bounds, in spreads: mean distances of two replicates of k = 1"
