@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from sgdlab.lab.scaling_rule import comparison
 from sgdlab.lab.scaling_rule.comparison import Reference, compare
 from tests.scaling_rule_truth import inputs, is_wrong
 
@@ -55,6 +56,24 @@ def test_a_law_without_noise_is_not_closer_than_the_law_itself(d):
     assert [law.verdict(0.1) for law in found.values()] == ["fails", "fails", "holds"]
     assert found["quiet"].change.value == pytest.approx(-1)
     assert found["quiet"].distance.low > 0.1 > found["the law"].distance.high
+
+
+@pytest.mark.parametrize(
+    ("d", "n", "shift"), [(1, 30, 0.5), (2, 30, 5.0), (4, 50, 68.0), (1, 100, 0.105)]
+)
+def test_a_shift_that_pairs_know_exactly_is_no_surer_than_the_spread(monkeypatch, d, n, shift):
+    monkeypatch.setattr(comparison, "N_PERMUTATIONS", 199)
+    rng = np.random.default_rng([d, n])
+    spread = np.linalg.norm(np.subtract(*rng.standard_normal((2, 400_000, d))), axis=1).mean()
+    missed, said = np.zeros(2), []
+    for _ in range(200):
+        paired, independent, noise = rng.standard_normal((3, n, d))
+        models = paired + shift * spread / np.sqrt(d) + 1e-3 * noise
+        [law] = compare(Reference(paired, independent, 1e-13), {0: models}, rng).values()
+        missed += law.shift.low > shift, law.shift.high < shift
+        said.append(law.verdict(0.1))
+    assert (missed / 200 < 0.1).all()
+    assert said.count("holds") < 0.05 * 200
 
 
 def test_verdicts_do_not_depend_on_units():

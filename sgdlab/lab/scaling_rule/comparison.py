@@ -12,7 +12,7 @@ from sgdlab.uncertainty.bounds import Estimate
 from sgdlab.uncertainty.distances import distances_within
 from sgdlab.uncertainty.energy import Apart, p_value, relabelled, relabellings
 from sgdlab.uncertainty.holm import holm
-from sgdlab.uncertainty.jackknife import mean_over_pairs, ratio_over_pairs
+from sgdlab.uncertainty.jackknife import estimate_over_pairs, mean_over_pairs, ratio_over_pairs
 from sgdlab.uncertainty.shift import squared_length
 
 N_PERMUTATIONS = 9999
@@ -157,7 +157,7 @@ def compare(
 def _law(paired: Floats, models: Floats, apart: Apart, p: float, needed: float) -> Law:
     """``needed`` is the energy distance that would be significant, which shrinks as 1/n."""
     differences, within = models - paired, distances_within(paired)
-    unit = (mean_over_pairs(within) + mean_over_pairs(apart.within_one)) / 2
+    unit = _mean_of(estimate_over_pairs(within), estimate_over_pairs(apart.within_one))
     distance = apart.energy_distance().over(unit)
     shift = squared_length(differences @ differences.T).root().over(unit)
     likely = max(distance.value, OF_A_SHIFT * shift.value**2)
@@ -166,9 +166,16 @@ def _law(paired: Floats, models: Floats, apart: Apart, p: float, needed: float) 
         shift=shift,
         change=ratio_over_pairs(apart.within_other - within, within),
         p=p,
-        to_find=needed / unit / likely if likely > 0 else math.inf,
+        to_find=needed / unit.value / likely if likely > 0 else math.inf,
         n_replicates=len(models),
     )
+
+
+def _mean_of(one: Estimate, other: Estimate) -> Estimate:
+    """The mean of two independent estimates, whose bounds are as far above as below."""
+    value = (one.value + other.value) / 2
+    half_width = math.hypot(one.high - one.value, other.high - other.value) / 2
+    return Estimate(value, value - half_width, value + half_width)
 
 
 def _exactly(reference: Reference, models: Floats) -> Exactly:
