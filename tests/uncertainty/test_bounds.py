@@ -39,10 +39,10 @@ def test_what_is_known_exactly_is_as_uncertain_as_its_unit(value):
     assert (found.low, found.high) == pytest.approx((value / 2.2, value / 1.8), rel=0.02)
 
 
-@pytest.mark.parametrize("value", [0.0, -0.1, 1e-300])
+@pytest.mark.parametrize("value", [0.0, -0.1, 1e-12])
 def test_noise_is_noise_in_every_unit(value):
     found = Estimate(value, 0.0, 0.3).over(Estimate(2.0, 1.8, 2.2))
-    assert (found.value, found.low, found.high) == pytest.approx((value / 2, 0.0, 0.15))
+    assert (found.value, found.low, found.high) == pytest.approx((value / 2, 0.0, 0.15), rel=1e-3)
 
 
 @pytest.mark.parametrize("truth", [0.3, 1.0, 40.0])
