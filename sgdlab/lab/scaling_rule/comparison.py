@@ -80,14 +80,15 @@ class Law:
     p
         Of a test that both laws are equal, for all tests of the experiment together.
     to_find
-        How many times as many replicates would probably make p small enough.
+        How many times as many replicates would probably make p small enough; None where nothing is
+        clearly apart.
     """
 
     distance: Estimate
     shift: Estimate
     change: Estimate
     p: float
-    to_find: float
+    to_find: float | None
     n_replicates: int
 
     @property
@@ -104,14 +105,19 @@ class Law:
         beyond = any(found.is_beyond(margin) for found in self.estimates.values())
         return "fails" if beyond and self.p < SIGNIFICANCE else "unclear"
 
-    def replicates_to_tell(self, margin: float) -> int | None:
-        """How many replicates would probably give a verdict; None for more than anyone trains."""
+    def times_to_tell(self, margin: float) -> float | None:
+        """How many times as many replicates would probably give a verdict; None if not known."""
         beyond = [found for found in self.estimates.values() if abs(found.value) >= margin]
-        if beyond:
-            times = max(self.to_find, min(found.times_more(margin) for found in beyond))
-        else:
-            times = max(found.times_more(margin) for found in self.estimates.values())
-        needed = max(FEWEST_FOR_A_VERDICT, times * self.n_replicates)
+        if not beyond:
+            return max(found.times_more(margin) for found in self.estimates.values())
+        if self.to_find is None:
+            return None
+        return max(self.to_find, min(found.times_more(margin) for found in beyond))
+
+    def replicates_to_tell(self, margin: float) -> int | None:
+        """How many those are; None also for more than anyone trains."""
+        times = self.times_to_tell(margin)
+        needed = math.inf if times is None else max(FEWEST_FOR_A_VERDICT, times * self.n_replicates)
         return _rounded_up(needed) if needed <= MOST_TO_TELL else None
 
 
@@ -160,15 +166,35 @@ def _law(paired: Floats, models: Floats, apart: Apart, p: float, needed: float) 
     unit = _mean_of(estimate_over_pairs(within), estimate_over_pairs(apart.within_one))
     distance = apart.energy_distance().over(unit)
     shift = squared_length(differences @ differences.T).root().over(unit)
-    likely = max(distance.value, OF_A_SHIFT * shift.value**2)
+    change = ratio_over_pairs(apart.within_other - within, within)
+    likely = _likely_distance(distance, shift, change)
     return Law(
         distance=distance,
         shift=shift,
-        change=ratio_over_pairs(apart.within_other - within, within),
+        change=change,
         p=p,
-        to_find=needed / unit.value / likely if likely > 0 else math.inf,
+        to_find=None if likely is None else needed / unit.value / likely,
         n_replicates=len(models),
     )
+
+
+def _likely_distance(distance: Estimate, shift: Estimate, change: Estimate) -> float | None:
+    """The energy distance by all that is clearly apart; None where nothing is."""
+    if distance.low > 0:
+        return distance.value
+    implied = [OF_A_SHIFT * shift.value**2] if shift.low > 0 else []
+    if change.low > 0 or change.high < 0:
+        implied.append(_of_a_change(change.value))
+    return max(implied, default=None)
+
+
+def _of_a_change(change: float) -> float:
+    """The energy distance, in spreads, of normal laws of which one is wider by so much of itself.
+
+    It is that in one dimension and nearly that in all.
+    """
+    other = 1 + change
+    return (1 - other) ** 2 / (math.sqrt(2 * (1 + other**2)) + 1 + other)
 
 
 def _mean_of(one: Estimate, other: Estimate) -> Estimate:

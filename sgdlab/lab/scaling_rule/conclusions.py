@@ -69,6 +69,8 @@ def _how_many(result: ScalingRule, found: list[Scaled]) -> str:
     if result.base.train.replicates < FEWEST_FOR_A_VERDICT:
         return f", where a verdict needs {FEWEST_FOR_A_VERDICT}"
     laws = [scaled.against_one for scaled in found if isinstance(scaled.against_one, Law)]
+    if any(law.times_to_tell(result.margin) is None for law in laws):
+        return "; how many would tell is not known: nothing is clearly apart yet"
     needed = [law.replicates_to_tell(result.margin) for law in laws]
     known = [number for number in needed if number is not None]
     if len(known) < len(needed):
