@@ -70,3 +70,4 @@ def test_without_noise_converged_models_differ_by_rounding_alone(
     assert spread == 0
     assert {one.verdict for one in scaled} == {"same"}
     assert all(isinstance(one.against_one, Exactly) for one in scaled)
+    assert {(one.difference.value, one.difference.standard_error) for one in scaled} == {(0, 0)}

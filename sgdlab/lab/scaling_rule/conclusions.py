@@ -125,11 +125,15 @@ def _power(tuning: Tuning) -> str:
     left_out = ", ".join(map(str, tuning.left_out))
     without = f", without k = {left_out}, where every rate diverged" if left_out else ""
     if tuning.exponent is None:
-        edge = any(rate.is_on_edge for rate in tuning.rates)
-        why = (
-            "as a best rate lies on the edge of the grid" if edge else "as too many rates diverged"
-        )
-        return f"not known {at}, {why}"
+        return f"not known {at}, as {_why_unknown(tuning)}"
     if tuning.low is None or tuning.high is None:
         return f"{tuning.exponent:.2f} {at}{without} (too few replicates for an interval)"
     return f"{tuning.exponent:.2f} {at}{without} ({tuning.low:.2f} to {tuning.high:.2f})"
+
+
+def _why_unknown(tuning: Tuning) -> str:
+    if any(rate.fits_with_others for rate in tuning.rates):
+        return "several rates fit every row"
+    if any(rate.is_on_edge for rate in tuning.rates):
+        return "a best rate lies on the edge of the grid"
+    return "too many rates diverged"

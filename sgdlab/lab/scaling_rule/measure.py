@@ -21,7 +21,7 @@ from sgdlab.lab.scaling_rule.design import (
     make_base,
     variants_of,
 )
-from sgdlab.lab.scaling_rule.rounding import rounding_of_models
+from sgdlab.lab.scaling_rule.rounding import rounding_of_models, without_rounding
 from sgdlab.lab.scaling_rule.tuning import TUNING_REPLICATES, Tuning, learning_rates, tune
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
@@ -201,14 +201,16 @@ def _scaled(
         n_steps=train.epochs * base.n_rows // train.batch_size,
         n_diverged=len(diverged),
         diverged_epoch=min(diverged, default=None),
-        difference=None if diverged else mean_of(differences(_losses(outcomes), _losses(at_one))),
+        difference=None
+        if diverged
+        else mean_of(differences(_losses(base, outcomes), _losses(base, at_one))),
         against_one=against_one,
         verdict=against_one.verdict(margin) if against_one else "diverged",
     )
 
 
-def _losses(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    return np.array([outcome.validation_loss for outcome in outcomes])
+def _losses(base: Base, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    return without_rounding(base, [outcome.validation_loss for outcome in outcomes])
 
 
 def _models(base: Base, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:

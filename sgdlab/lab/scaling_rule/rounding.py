@@ -1,8 +1,9 @@
-"""How much of the models of a training may be rounding."""
+"""How much of the models and losses of a training may be rounding."""
 
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sgdlab.lab.scaling_rule.design import Base
 from sgdlab.uncertainty.rounding import EPSILON, UNITS
@@ -22,3 +23,9 @@ def rounding_of_models(base: Base, size: float) -> float:
         # It is stored in float64, but added to predictions in their precision.
         found += EPSILON * walk * abs(train.initial_bias) + epsilon * base.target_size
     return found
+
+
+def without_rounding(base: Base, losses: ArrayLike) -> NDArray[np.float64]:
+    """The same losses, and 0 where every row is fitted but for rounding."""
+    epsilon, known = float(np.finfo(base.train.precision).eps), np.asarray(losses, np.float64)
+    return np.where(np.sqrt(2 * known) <= UNITS * epsilon * base.target_size, 0.0, known)
