@@ -134,7 +134,7 @@ def constant_signs(seed: int) -> Judged:
             replicates=12,
             seed=seed,
         )
-        base = Base(train, dataset.shape.n_train, 0, 1.0)
+        base = Base(train, dataset.shape.n_train, 0, 1.0, 1e4)
         truth = {"epochs": {"x k": "equal"}, "steps": {"x 1": "equal"}}
         return verdicts(base, dataset, (1, 2, 4), lambda b, k, r: truth[b].get(r, "different"))
 

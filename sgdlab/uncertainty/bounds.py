@@ -22,9 +22,19 @@ class Estimate:
     low: float
     high: float
 
-    def over(self, unit: float) -> "Estimate":
-        """In a unit that is known."""
-        return Estimate(self.value / unit, self.low / unit, self.high / unit)
+    def over(self, unit: "Estimate") -> "Estimate":
+        """In a unit that is estimated too, of what cannot be negative.
+
+        Errors of factors add up as independent ones do: their logarithms, and these in squares. A
+        bound of 0 stays there. The unit's error is that of its wider side.
+        """
+        value, low, high = (x / unit.value for x in (self.value, self.low, self.high))
+        if value <= 0:  # Noise alone, beside which the unit's error is none.
+            return Estimate(value, low, high)
+        of_unit = max(unit.high - unit.value, unit.value - unit.low) / unit.value
+        if low > 0:
+            low = value * math.exp(-math.hypot(math.log(value / low), of_unit))
+        return Estimate(value, low, value * math.exp(math.hypot(math.log(high / value), of_unit)))
 
     def root(self) -> "Estimate":
         """Of the square root of what cannot be negative."""

@@ -19,6 +19,11 @@ def mean_over_pairs(values: NDArray[np.float64]) -> float:
     return float((values.sum() - np.trace(values)) / (n * (n - 1)))
 
 
+def estimate_over_pairs(values: NDArray[np.float64]) -> Estimate:
+    """A mean over pairs of at least 3 replicates, shape (n, n), between its bounds."""
+    return ratio_over_pairs(values, np.ones_like(values))
+
+
 def ratio_over_pairs(values: NDArray[np.float64], unit: NDArray[np.float64]) -> Estimate:
     """A mean over pairs of replicates, in units of another mean over the same pairs.
 

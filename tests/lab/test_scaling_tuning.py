@@ -9,9 +9,10 @@ import pytest
 from sgdlab.config.model import Train
 from sgdlab.lab.scaling_rule.conclusions import _tuned
 from sgdlab.lab.scaling_rule.design import Base, Variant
+from sgdlab.lab.scaling_rule.rounding import without_rounding
 from sgdlab.lab.scaling_rule.tuning import learning_rates, tune
 
-BASE = Base(Train(batch_size=2, learning_rate=0.01, epochs=1, replicates=12), 96, 0, 1.0)
+BASE = Base(Train(batch_size=2, learning_rate=0.01, epochs=1, replicates=12), 96, 0, 1.0, 1.0)
 RATES = learning_rates(BASE.limit)
 
 
@@ -84,10 +85,37 @@ def test_tuning_recovers_a_power_law_within_its_interval():
 
 
 def test_few_replicates_give_no_interval():
-    base = Base(BASE.train.model_copy(update={"replicates": 9}), 96, 0, 1.0)
+    base = Base(BASE.train.model_copy(update={"replicates": 9}), 96, 0, 1.0, 1.0)
     some = outcomes((1, 2), lambda k, rate, r: 5 + np.log(rate / (0.3 * k)) ** 2, n=9)
     tuning = tune(base, "steps", (1, 2), RATES, some)
     assert tuning.exponent == pytest.approx(1)
     assert tuning.low is tuning.high is None
     said = _tuned((tuning,))
     assert "1.00 at equal steps (too few replicates for an interval); the claim" in said
+
+
+@pytest.mark.parametrize(
+    ("precision", "unit", "rounding"),
+    [("float64", 1.0, 5e-31), ("float64", 1e8, 3e-15), ("float32", 1.0, 1e-13)],
+)
+def test_losses_of_rounding_are_all_the_same(precision, unit, rounding):
+    rng = np.random.default_rng(0)
+    train = BASE.train.model_copy(update={"precision": precision})
+    base = Base(train, 96, 0, 1.0, unit)
+
+    def loss(k, rate, r):
+        return unit**2 / 100 if rate < 0.3 else rounding * rng.uniform(0.5, 1)
+
+    tuning = tune(base, "steps", (1, 2, 4), RATES, outcomes((1, 2, 4), loss))
+    assert tuning.exponent is tuning.low is tuning.high is None
+    assert all(rate.fits_with_others and rate.validation_loss.value == 0 for rate in tuning.rates)
+    assert "not known at equal steps, as several rates fit every row" in _tuned((tuning,))
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-140, 1e150])
+def test_losses_above_rounding_stay_what_they_are(size):
+    base = Base(BASE.train, 96, 0, 1.0, size)
+    kept = (size * np.array([1e-12, 1e-3, 1.0, 30.0])) ** 2 / 2
+    losses = np.array([*kept, math.nan, math.inf])
+    with np.errstate(over="ignore"):
+        assert np.array_equal(without_rounding(base, losses), losses, equal_nan=True)

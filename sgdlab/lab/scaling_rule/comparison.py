@@ -12,7 +12,7 @@ from sgdlab.uncertainty.bounds import Estimate
 from sgdlab.uncertainty.distances import distances_within
 from sgdlab.uncertainty.energy import Apart, p_value, relabelled, relabellings
 from sgdlab.uncertainty.holm import holm
-from sgdlab.uncertainty.jackknife import mean_over_pairs, ratio_over_pairs
+from sgdlab.uncertainty.jackknife import estimate_over_pairs, mean_over_pairs, ratio_over_pairs
 from sgdlab.uncertainty.shift import squared_length
 
 N_PERMUTATIONS = 9999
@@ -32,7 +32,8 @@ class Reference:
     Attributes
     ----------
     paired : float64 array, shape (n_replicates, n_parameters)
-        Weights and bias; replicate i sees the rows in the order in which that of a rule does.
+        Weights, and the bias from where it starts; replicate i sees the rows in the order in which
+        that of a rule does.
     independent : float64 array, shape (n_replicates, n_parameters)
         Of as many other replicates.
     rounding
@@ -51,13 +52,13 @@ class Reference:
     @property
     def size(self) -> float:
         """The length of the longest model."""
-        return _longest(self.all)
+        return longest(self.all)
 
     @property
     def spread(self) -> float:
         """The mean distance of two replicates; 0 where they differ by rounding alone."""
         center = self.all.mean(axis=0)
-        scale = _longest(self.all - center)
+        scale = longest(self.all - center)
         if scale <= self.rounding * self.size:
             return 0.0
         parts = ((part - center) / scale for part in (self.paired, self.independent))
@@ -79,14 +80,15 @@ class Law:
     p
         Of a test that both laws are equal, for all tests of the experiment together.
     to_find
-        How many times as many replicates would probably make p small enough.
+        How many times as many replicates would probably make p small enough; None where nothing is
+        clearly apart.
     """
 
     distance: Estimate
     shift: Estimate
     change: Estimate
     p: float
-    to_find: float
+    to_find: float | None
     n_replicates: int
 
     @property
@@ -103,14 +105,19 @@ class Law:
         beyond = any(found.is_beyond(margin) for found in self.estimates.values())
         return "fails" if beyond and self.p < SIGNIFICANCE else "unclear"
 
-    def replicates_to_tell(self, margin: float) -> int | None:
-        """How many replicates would probably give a verdict; None for more than anyone trains."""
+    def times_to_tell(self, margin: float) -> float | None:
+        """How many times as many replicates would probably give a verdict; None if not known."""
         beyond = [found for found in self.estimates.values() if abs(found.value) >= margin]
-        if beyond:
-            times = max(self.to_find, min(found.times_more(margin) for found in beyond))
-        else:
-            times = max(found.times_more(margin) for found in self.estimates.values())
-        needed = max(FEWEST_FOR_A_VERDICT, times * self.n_replicates)
+        if not beyond:
+            return max(found.times_more(margin) for found in self.estimates.values())
+        if self.to_find is None:
+            return None
+        return max(self.to_find, min(found.times_more(margin) for found in beyond))
+
+    def replicates_to_tell(self, margin: float) -> int | None:
+        """How many those are; None also for more than anyone trains."""
+        times = self.times_to_tell(margin)
+        needed = math.inf if times is None else max(FEWEST_FOR_A_VERDICT, times * self.n_replicates)
         return _rounded_up(needed) if needed <= MOST_TO_TELL else None
 
 
@@ -118,7 +125,7 @@ class Law:
 class Exactly:
     """How a rule's models differ from that at k = 1, where all replicates of the latter are equal.
 
-    ``apart`` is the distance of the farthest, as a share of the length of the model at k = 1.
+    ``apart`` is the distance of the farthest, as a share of how far k = 1 got from its start.
     """
 
     apart: float
@@ -137,7 +144,7 @@ def compare(
         return {key: _exactly(reference, found) for key, found in models.items()}
     # Squares of what lies far from 1 might overflow.
     center = reference.all.mean(axis=0)
-    scale = max(_longest(found - center) for found in (reference.all, *models.values()))
+    scale = max(longest(found - center) for found in (reference.all, *models.values()))
     paired, independent = ((x - center) / scale for x in (reference.paired, reference.independent))
     scaled = {key: (found - center) / scale for key, found in models.items()}
     aparts = {key: Apart.of(independent, found) for key, found in scaled.items()}
@@ -156,27 +163,54 @@ def compare(
 def _law(paired: Floats, models: Floats, apart: Apart, p: float, needed: float) -> Law:
     """``needed`` is the energy distance that would be significant, which shrinks as 1/n."""
     differences, within = models - paired, distances_within(paired)
-    unit = (mean_over_pairs(within) + mean_over_pairs(apart.within_one)) / 2
+    unit = _mean_of(estimate_over_pairs(within), estimate_over_pairs(apart.within_one))
     distance = apart.energy_distance().over(unit)
     shift = squared_length(differences @ differences.T).root().over(unit)
-    likely = max(distance.value, OF_A_SHIFT * shift.value**2)
+    change = ratio_over_pairs(apart.within_other - within, within)
+    likely = _likely_distance(distance, shift, change)
     return Law(
         distance=distance,
         shift=shift,
-        change=ratio_over_pairs(apart.within_other - within, within),
+        change=change,
         p=p,
-        to_find=needed / unit / likely if likely > 0 else math.inf,
+        to_find=None if likely is None else needed / unit.value / likely,
         n_replicates=len(models),
     )
 
 
+def _likely_distance(distance: Estimate, shift: Estimate, change: Estimate) -> float | None:
+    """The energy distance by all that is clearly apart; None where nothing is."""
+    if distance.low > 0:
+        return distance.value
+    implied = [OF_A_SHIFT * shift.value**2] if shift.low > 0 else []
+    if change.low > 0 or change.high < 0:
+        implied.append(_of_a_change(change.value))
+    return max(implied, default=None)
+
+
+def _of_a_change(change: float) -> float:
+    """The energy distance, in spreads, of normal laws of which one is wider by so much of itself.
+
+    It is that in one dimension and nearly that in all.
+    """
+    other = 1 + change
+    return (1 - other) ** 2 / (math.sqrt(2 * (1 + other**2)) + 1 + other)
+
+
+def _mean_of(one: Estimate, other: Estimate) -> Estimate:
+    """The mean of two independent estimates, whose bounds are as far above as below."""
+    value = (one.value + other.value) / 2
+    half_width = math.hypot(one.high - one.value, other.high - other.value) / 2
+    return Estimate(value, value - half_width, value + half_width)
+
+
 def _exactly(reference: Reference, models: Floats) -> Exactly:
-    farthest, size = _longest(models - reference.paired[0]), reference.size
+    farthest, size = longest(models - reference.paired[0]), reference.size
     apart = farthest / size if size > 0 else float(farthest > 0)
     return Exactly(apart, is_same=apart <= reference.rounding)
 
 
-def _longest(vectors: Floats) -> float:
+def longest(vectors: Floats) -> float:
     """The length of the longest row; squares of its numbers may overflow."""
     largest = float(np.abs(vectors).max(initial=0.0))
     if largest == 0:

@@ -53,7 +53,7 @@ def _part(result: ScalingRule, verdict: str, found: list[Scaled]) -> str:
             rounding = "but for rounding" if exactly.apart else "in every bit"
             return f"holds {where}: without chance the model ends where k = 1 does, {rounding}"
         case Exactly() as exactly:
-            far = f"{exactly.apart:.2g} of its length from that of k = 1 at k = {last.factor}"
+            far = f"{exactly.apart:.2g} of its way from that of k = 1 at k = {last.factor}"
             return f"does not hold exactly {where}: without chance the model ends {far}"
         case Law() as law if verdict == "holds":
             within = f"within {result.margin:g} of the spread at k = 1"
@@ -69,6 +69,8 @@ def _how_many(result: ScalingRule, found: list[Scaled]) -> str:
     if result.base.train.replicates < FEWEST_FOR_A_VERDICT:
         return f", where a verdict needs {FEWEST_FOR_A_VERDICT}"
     laws = [scaled.against_one for scaled in found if isinstance(scaled.against_one, Law)]
+    if any(law.times_to_tell(result.margin) is None for law in laws):
+        return "; how many would tell is not known: nothing is clearly apart yet"
     needed = [law.replicates_to_tell(result.margin) for law in laws]
     known = [number for number in needed if number is not None]
     if len(known) < len(needed):
@@ -123,11 +125,15 @@ def _power(tuning: Tuning) -> str:
     left_out = ", ".join(map(str, tuning.left_out))
     without = f", without k = {left_out}, where every rate diverged" if left_out else ""
     if tuning.exponent is None:
-        edge = any(rate.is_on_edge for rate in tuning.rates)
-        why = (
-            "as a best rate lies on the edge of the grid" if edge else "as too many rates diverged"
-        )
-        return f"not known {at}, {why}"
+        return f"not known {at}, as {_why_unknown(tuning)}"
     if tuning.low is None or tuning.high is None:
         return f"{tuning.exponent:.2f} {at}{without} (too few replicates for an interval)"
     return f"{tuning.exponent:.2f} {at}{without} ({tuning.low:.2f} to {tuning.high:.2f})"
+
+
+def _why_unknown(tuning: Tuning) -> str:
+    if any(rate.fits_with_others for rate in tuning.rates):
+        return "several rates fit every row"
+    if any(rate.is_on_edge for rate in tuning.rates):
+        return "a best rate lies on the edge of the grid"
+    return "too many rates diverged"

@@ -71,12 +71,15 @@ class Base:
         are not, since a shorter last batch would be scaled by another factor.
     eigenvalue
         The largest of ``X.T X / n``, with a column of ones if the bias is trained.
+    target_size
+        The root mean square of y.
     """
 
     train: Train
     n_rows: int
     n_left_out: int
     eigenvalue: float
+    target_size: float
 
     @property
     def n_steps(self) -> int:
@@ -166,7 +169,8 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
         "replicates": options.replicates if replicates_differ(train) else EQUAL_REPLICATES,
     }
     n_left_out = dataset.shape.n_train - n_rows
-    return Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue), limited
+    size = float(np.linalg.norm(rows.targets)) / math.sqrt(n_rows)
+    return Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue, size), limited
 
 
 def replicates_differ(train: Train) -> bool:

@@ -11,7 +11,7 @@ from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import NothingToSelectError
-from sgdlab.lab.scaling_rule.comparison import Exactly, Law, Reference, compare
+from sgdlab.lab.scaling_rule.comparison import Exactly, Law, Reference, compare, longest
 from sgdlab.lab.scaling_rule.design import (
     BUDGETS,
     Base,
@@ -21,6 +21,7 @@ from sgdlab.lab.scaling_rule.design import (
     make_base,
     variants_of,
 )
+from sgdlab.lab.scaling_rule.rounding import rounding_of_models, without_rounding
 from sgdlab.lab.scaling_rule.tuning import TUNING_REPLICATES, Tuning, learning_rates, tune
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
@@ -163,10 +164,12 @@ def compare_rules(
     The first half of the outcomes at k = 1 is paired with those of the rules.
     """
     n = base.train.replicates
-    rounding = float(np.finfo(base.train.precision).eps) * base.n_steps
-    reference = Reference(_models(at_one[:n]), _models(at_one[n:]), rounding)
+    known = _models(base, at_one)
+    size = longest(known)
+    rounding = rounding_of_models(base, size) / size if size > 0 else 0.0
+    reference = Reference(known[:n], known[n:], rounding)
     models = {
-        key: _models(outcomes[variant])
+        key: _models(base, outcomes[variant])
         for key, variant in rules.items()
         if not any(map(_has_diverged, outcomes[variant]))
     }
@@ -198,17 +201,26 @@ def _scaled(
         n_steps=train.epochs * base.n_rows // train.batch_size,
         n_diverged=len(diverged),
         diverged_epoch=min(diverged, default=None),
-        difference=None if diverged else mean_of(differences(_losses(outcomes), _losses(at_one))),
+        difference=None
+        if diverged
+        else mean_of(differences(_losses(base, outcomes), _losses(base, at_one))),
         against_one=against_one,
         verdict=against_one.verdict(margin) if against_one else "diverged",
     )
 
 
-def _losses(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    return np.array([outcome.validation_loss for outcome in outcomes])
+def _losses(base: Base, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    return without_rounding(base, [outcome.validation_loss for outcome in outcomes])
 
 
-def _models(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Weights and bias, shape (n_replicates, n_features + 1), of outcomes that did not diverge."""
+def _models(base: Base, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """What training made of weights and bias, of outcomes that did not diverge.
+
+    A bias counts from where it starts, and one that is not trained not at all: a large one would
+    make every difference look small. Shape (n_replicates, n_parameters).
+    """
     weights = np.array([outcome.weights for outcome in outcomes], np.float64)
-    return np.column_stack([weights, [outcome.bias for outcome in outcomes]])
+    if not base.train.train_bias:
+        return weights
+    bias = np.array([outcome.bias for outcome in outcomes]) - base.train.initial_bias
+    return np.column_stack([weights, bias])

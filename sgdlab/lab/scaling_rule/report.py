@@ -109,7 +109,7 @@ def _title(answer: Answer[ScalingRule]) -> Text:
 def _notes(result: ScalingRule) -> Iterator[str]:
     yield "valid. loss: minus that of k = 1, paired by replicate, ± standard error"
     if result.spread == 0:
-        yield "apart: the farthest model from k = 1, as a share of the latter's length"
+        yield "apart: the farthest from k = 1, as a share of how far that got from its start"
         yield "nothing is random at k = 1: compared exactly, but for rounding"
         return
     yield "between 95 % bounds, in spreads: mean distances of two replicates of k = 1"
@@ -170,6 +170,8 @@ def _tuned_table(result: ScalingRule) -> Table:
 def _tuned(rate: TunedRate) -> tuple[str, str, str]:
     if rate.learning_rate is None or rate.validation_loss is None:
         return "diverged", ABSENT, ABSENT
+    if rate.fits_with_others:
+        return "several", ABSENT, number(rate.validation_loss.value)
     edge = "<" if rate.is_on_edge else ""
     return (
         f"{edge}{rate.learning_rate:.3g}",

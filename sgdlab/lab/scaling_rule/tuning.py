@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
 from sgdlab.lab.scaling_rule.design import Base, Variant, replicates_differ
+from sgdlab.lab.scaling_rule.rounding import without_rounding
 from sgdlab.random_streams import Purpose, generator
 from sgdlab.uncertainty.exponents import N_RESAMPLES, exponent, interval
 from sgdlab.uncertainty.means import Mean, mean_of
@@ -29,6 +30,8 @@ class TunedRate:
         Of the best of a logarithmic grid; None if a replicate diverged at every one of them.
     is_on_edge
         Whether that is the grid's smallest learning rate, so that smaller ones may be better.
+    fits_with_others
+        Whether it and others fit every row but for rounding, so that none of them is the best.
     diverged_from
         The smallest learning rate of the grid at which a replicate diverged; None if none did.
     """
@@ -39,6 +42,7 @@ class TunedRate:
     share_of_limit: float | None
     validation_loss: Mean | None
     is_on_edge: bool
+    fits_with_others: bool
     diverged_from: float | None
 
 
@@ -48,7 +52,7 @@ class Tuning:
 
     ``low`` and ``high`` bound 95 % of the exponents of resampled replicates; None where these are
     too few. A batch size at which every rate diverged is left out of the fit. All three are None if
-    less than two are left, or a best rate lies on the edge of the grid.
+    less than two are left, a best rate lies on the edge of the grid, or several are the best.
     """
 
     budget: str
@@ -78,14 +82,15 @@ def tune(
 ) -> Tuning:
     """The best learning rate of every batch size, and how it grows with it."""
     few = min(TUNING_REPLICATES, base.train.replicates)
-    losses = np.array(
+    losses = without_rounding(
+        base,
         [
             [
                 [outcome.validation_loss for outcome in outcomes[Variant(budget, k, rate, few)]]
                 for rate in rates.tolist()
             ]
             for k in factors
-        ]
+        ],
     )
     losses[~np.isfinite(losses)] = np.nan
     tuned = tuple(
@@ -93,7 +98,7 @@ def tune(
         for factor, of_factor in zip(factors, losses, strict=True)
     )
     known = [n for n, rate in enumerate(tuned) if rate.learning_rate is not None]
-    if len(known) < 2 or any(rate.is_on_edge for rate in tuned):
+    if len(known) < 2 or any(rate.is_on_edge or rate.fits_with_others for rate in tuned):
         return Tuning(budget, tuned, None, None, None)
     fitted = [factors[n] for n in known]
     slope = float(exponent(fitted, best_rates(losses[known].mean(axis=-1), rates)))
@@ -117,6 +122,7 @@ def _tuned_rate(
         share_of_limit=None if all_diverged else float(rates[best]) / base.limit,
         validation_loss=None if all_diverged else mean_of(losses[best]),
         is_on_edge=best == 0 and not all_diverged,
+        fits_with_others=int(np.sum(means == 0)) > 1,
         diverged_from=float(diverged[0]) if len(diverged) else None,
     )
 
