@@ -13,7 +13,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.errors import NothingToSelectError
 from sgdlab.evaluation import comparison
 from sgdlab.evaluation.score import compare_with_constant, measure_test_losses
-from sgdlab.optim.losses import Losses
+from sgdlab.optim.losses import Losses, rmse_of
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
 from sgdlab.runs.experiment import Extent
@@ -25,6 +25,7 @@ from sgdlab.runs.stops import Arrays, npz_bytes
 from sgdlab.search.selection import select, within_one_standard_error
 from sgdlab.search.table import csv_bytes, result_row
 from sgdlab.uncertainty.differences import Difference
+from sgdlab.uncertainty.rounding import is_rounding
 from sgdlab.words.metrics import METRICS
 
 Files = dict[Path, bytes]
@@ -105,7 +106,14 @@ class Ending:
             constant=compared.constant,
             constant_losses=compared.losses,
             differences=compared.differences,
-            findings=findings(best, compared.differences, logs.in_order, self.grid, self.select),
+            findings=findings(
+                best,
+                compared.differences,
+                target_size(compared.constant, compared.losses),
+                logs.in_order,
+                self.grid,
+                self.select,
+            ),
             test_losses={f"{cell:04d}": cell_losses for cell, cell_losses in losses.items()},
             files=logs.hashes | final.hashes | _hashes(files),
         )
@@ -132,15 +140,33 @@ def _hashes(files: Files) -> dict[str, str]:
 def findings(
     best: CellResult,
     differences: Mapping[str, Difference],
+    target_size: float,
     results: Sequence[CellResult],
     grid: Grid,
     rule: Select,
 ) -> tuple[str, ...]:
-    """What the numbers mean, a sentence each."""
+    """What the numbers mean, a sentence each; beside targets of some size."""
     name, has_folds = f"cell {best.cell.name}", best.folds is not None
     compared = comparison.compared_with_constant(name, differences, has_folds)
-    edge = comparison.on_the_edge(best.cell, grid.cells, grid.axes)
-    return (compared, *edge, *_why_selected(results, rule))
+    exact = [result for result in results if _fits_every_row(result, target_size)]
+    if best not in exact:
+        place = comparison.on_the_edge(best.cell, grid.cells, grid.axes)
+    elif len(exact) > 1:
+        place = [f"{len(exact)} cells fit every validation row but for rounding: none is better"]
+    else:
+        place = []
+    return (compared, *place, *_why_selected(results, rule))
+
+
+def target_size(constant: float, losses: Mapping[str, Losses]) -> float:
+    """How large targets to validate are, by a constant prediction and its losses."""
+    return abs(constant) + losses["validation"].rmse
+
+
+def _fits_every_row(result: CellResult, target_size: float) -> bool:
+    """Whether errors on rows to validate are no more than rounding."""
+    epsilon = float(np.finfo(result.cell.train.precision).eps)
+    return bool(is_rounding(rmse_of(result.mean("validation_loss")), target_size, epsilon))
 
 
 def _check_final(best: CellResult, final: Mapping[int, CellResult]) -> None:

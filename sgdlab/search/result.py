@@ -12,7 +12,7 @@ from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import WithBest
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
-from sgdlab.search.finishing import findings
+from sgdlab.search.finishing import findings, target_size
 from sgdlab.search.selection import rank
 from sgdlab.search.table import result_row
 from sgdlab.uncertainty.differences import Difference
@@ -105,7 +105,9 @@ def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult
     ranked.sort(key=lambda result: result.cell.name != conclusion.best)  # else as they are
     with directory.interpreting():
         _check_conclusion(experiment, conclusion, results, final)
-        n_findings = len(findings(ranked[0], conclusion.differences, results, grid, select))
+        size = target_size(conclusion.constant, conclusion.constant_losses)
+        found = findings(ranked[0], conclusion.differences, size, results, grid, select)
+        n_findings = len(found)
         if len(conclusion.findings) != n_findings:
             raise ValueError(f"findings: {len(conclusion.findings)} instead of {n_findings}")
     return SearchResult(

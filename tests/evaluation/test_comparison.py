@@ -133,6 +133,43 @@ def test_edge_names_every_axis_at_whose_end_the_best_cell_lies():
     assert "loss" not in sentence
 
 
+def fitted(scale, mean, noise):
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((400, 5))
+    return X, mean + scale * (X @ np.arange(1.0, 6.0)) + noise * rng.standard_normal(400)
+
+
+@pytest.mark.parametrize(
+    ("scale", "mean", "noise", "train", "is_exact"),
+    [
+        (1.0, 3.0, 0.0, {}, True),
+        (1e-9, 0.0, 0.0, {}, True),
+        (1.0, 1e5, 0.0, {}, True),
+        (1.0, 3.0, 0.0, {"precision": "float32"}, True),
+        (1.0, 3.0, 1e-9, {}, False),
+        (1e-9, 0.0, 1e-15, {}, False),
+    ],
+)
+@pytest.mark.parametrize("validation", [{"fraction": 0.25}, {"folds": 3}])
+def test_cells_that_rounding_alone_tells_apart_send_nobody_beyond_the_grid(
+    scale, mean, noise, train, is_exact, validation, write_config, data_dir, tmp_path
+):
+    X, y = fitted(scale, mean, noise)
+    for name, array in {"Xtr": X, "ytr": y, "Xte": X[:20], "yte": y[:20]}.items():
+        np.save(data_dir / f"{name}.npy", array)
+    keys = {"batch_size": 8, "epochs": 120, "l2": 0.0} | train
+    config = write_config(
+        "exact", train=keys, data={"validation": validation}, grid={"learning_rate": [0.05, 0.06]}
+    )
+    options = workflows.SearchOptions(tmp_path / "runs")
+    result = workflows.grid_search(config, options=options)
+    text = "; ".join(result.findings)
+    assert ("2 cells fit every validation row but for rounding" in text) == is_exact
+    assert ("edge of the grid" in text) != is_exact
+    again = workflows.grid_search(config, options=options)  # read from the files of the run
+    assert again.findings == result.findings
+
+
 def test_edge_counts_only_cells_on_which_an_axis_has_an_influence():
     cells = [
         Cell(n, Train(batch_size=1, learning_rate=rate, epochs=5, **others))
