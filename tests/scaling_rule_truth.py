@@ -1,6 +1,6 @@
 """How often ``scaling-rule`` is wrong on inputs whose answer is known.
 
-``python -m tests.scaling_rule_truth`` judges 100 inputs: replicates that are drawn from known laws
+``python -m tests.scaling_rule_truth`` judges 120 inputs: replicates that are drawn from known laws
 and given to the comparison itself, and trainings of which algebra says how they end. A verdict is
 wrong that says "holds" (or "same") of laws that are farther apart than the margin, or "fails" (or
 "differs") of laws that are not. "Cannot be told" is never wrong.
@@ -40,7 +40,7 @@ def is_wrong(judged: Judged) -> bool:
 
 
 def inputs() -> Iterator[Input]:
-    """100 of them, 11 families."""
+    """120 of them, 14 families."""
     dimensions = (1, 2, 5, 15, 60, 2305)
     replicates = (12, 30, 60, 100)
     for n, (d, r) in enumerate(itertools.islice(itertools.product(dimensions, replicates), 20)):
@@ -70,6 +70,13 @@ def inputs() -> Iterator[Input]:
         yield "noise-free, on the way", lambda n=n: noise_free(n, n_epochs=2)
     for n in range(5):
         yield "nothing random", lambda n=n: in_order(n)
+    for n in range(10):
+        shift = (0.09, 0.105, 0.12, 0.5, 68.0)[n % 5]
+        yield "a mean that pairs know", lambda n=n, s=shift: paired_shift(n, (30, 100)[n // 5], s)
+    for n in range(5):
+        yield "large bias, float32", lambda n=n: large_bias(n, 800.0, "float32")
+    for n in range(5):
+        yield "large bias, not trained", lambda n=n: large_bias(n, 3e11, "float64")
     for n in range(5):
         yield "k = 1 diverges", lambda n=n: diverging(n)
 
@@ -188,6 +195,27 @@ def noise_free(seed: int, n_epochs: int) -> Judged:
             return verdicts(base, dataset, (1, 2), lambda b, k, r: "equal")
         truth = {"epochs": {"x 1": "different"}, "steps": {"x k": "different"}}
         return verdicts(base, dataset, (1, 2), lambda b, k, r: truth[b].get(r, "open"))
+
+
+def paired_shift(seed: int, n: int, shift: float) -> Judged:
+    """Another mean in one direction, known from pairs to a thousandth of the spread."""
+    rng, d = np.random.default_rng([seed, 78]), (1, 2, 4)[seed % 3]
+    spread = np.linalg.norm(np.subtract(*rng.standard_normal((2, 400_000, d))), axis=1).mean()
+    paired, independent, noise = rng.standard_normal((3, n, d))
+    models = paired + shift * spread / np.sqrt(d) + 1e-3 * noise
+    [law] = compare(Reference(paired, independent, 1e-13), {0: models}, rng).values()
+    return [("equal" if shift < MARGIN else "different", law.verdict(MARGIN))]
+
+
+def large_bias(seed: int, bias: float, precision: str) -> Judged:
+    """The floor of :func:`at_the_floor`, far from 0: no model is another but for rounding."""
+    with problem(seed, 256, 2, noise=1.0, offset=bias) as dataset:
+        train = Train(order="with_replacement", batch_size=2, epochs=16, learning_rate=0.008,
+                      precision=precision, initial_bias=bias,
+                      train_bias=precision == "float32", seed=seed)  # fmt: skip
+        base, dataset = make_base(train, dataset, ScalingOptions((1, 2), 30, 8, 2, 0.008))
+        truth = {"x k": "equal", "x sqrt k": "different", "x 1": "different"}
+        return verdicts(base, dataset, (1, 2), lambda b, k, r: truth[r] if b == "steps" else "open")
 
 
 def in_order(seed: int) -> Judged:

@@ -13,7 +13,12 @@ FEW = {
     family: [give for _, give in members]
     for family, members in itertools.groupby(inputs(), key=lambda one: one[0])
 }
-SLOW = {"noise-dominated", "noise-free, converged"}
+SLOW = {
+    "noise-dominated",
+    "noise-free, converged",
+    "large bias, float32",
+    "large bias, not trained",
+}
 
 
 @pytest.mark.parametrize("family", sorted(set(FEW) - SLOW))
@@ -23,8 +28,8 @@ def test_no_verdict_is_wrong(family):
     assert any(judged) == (family != "k = 1 diverges")
 
 
-def test_there_are_a_hundred_inputs():
-    assert sum(map(len, FEW.values())) == 100
+def test_there_are_as_many_inputs_as_the_page_says():
+    assert sum(map(len, FEW.values())) == 120
 
 
 @pytest.mark.parametrize(
