@@ -1,8 +1,8 @@
 """A search in its run directory: what is there already, what is missing, how it ended."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sgdlab.config.model import Config
 from sgdlab.data.beginning_to_vary import remarks_on_columns
 from sgdlab.data.dataset import Dataset, open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
-from sgdlab.errors import StorageError
+from sgdlab.errors import SgdlabError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.planning.cost import Forecast, estimate
 from sgdlab.planning.making import make_plan
@@ -90,17 +90,15 @@ def search(
         choose = fresh_directory if options.fresh else run_directory
         directory = choose(Path(options.runs_dir), name, dataset.arrays, observer)
         wanted = _Wanted(directory, config, grid, dataset, is_synthetic, options)
+        for stray in directory.strays():
+            observer.note(f"{stray}: nothing that sgdlab wrote; passed over")
         experiment = wanted.experiment()
-        is_complete = wanted.is_complete(experiment, observer)
-        if not is_complete or directory.has_leftovers:
-            with open_run(directory, grid.cells, is_synthetic, dataset.shape.folds) as run:
-                # Meanwhile another process may have finished it.
-                experiment = wanted.experiment()
-                is_complete = wanted.is_complete(experiment, Observer())
-                if not is_complete:
-                    experiment = _complete(run, wanted, experiment, observer)
-                run.drop_stops()
-    assert experiment is not None
+        if experiment is None or not wanted.is_complete(experiment, observer):
+            experiment, is_complete = _worked_on(wanted, observer)
+        else:
+            is_complete = True
+            with suppress(StorageError):  # it can be shown where it cannot be tidied up
+                _tidy_up(wanted)
     if is_complete:
         _remember(wanted, experiment)
     result = replace(read_search(directory, experiment), config=config)
@@ -130,9 +128,14 @@ class _Wanted:
             check_same(identity(experiment.config), identity(self.config), "config")
         return experiment
 
-    def is_complete(self, experiment: Experiment | None, observer: Observer) -> bool:
+    def opened(self) -> AbstractContextManager[OpenRun]:
+        """The run, held by this process; see :func:`sgdlab.runs.open_run.open_run`."""
+        folds = self.dataset.shape.folds
+        return open_run(self.directory, self.grid.cells, self.is_synthetic, folds)
+
+    def is_complete(self, experiment: Experiment, observer: Observer) -> bool:
         """Whether a run is finished, has all of its files, and has all that the options ask for."""
-        if experiment is None or not experiment.is_finished:
+        if not experiment.is_finished:
             return False
         self.plan(experiment)
         if missing := self.directory.missing_files(experiment, self.grid.cells):
@@ -177,6 +180,35 @@ class _Wanted:
         )
 
 
+def _worked_on(wanted: _Wanted, observer: Observer) -> tuple[Experiment, bool]:
+    """The run when it is finished, and whether there was nothing left to do."""
+    with wanted.opened() as run:
+        # Meanwhile another process may have finished it.
+        experiment = wanted.experiment()
+        if experiment is not None:
+            run.settle(experiment)
+            if wanted.is_complete(experiment, Observer()):
+                run.tidy(experiment)
+                return experiment, True
+        try:
+            experiment = _complete(run, wanted, experiment, observer)
+        except SgdlabError:
+            if experiment is None:
+                run.discard()
+            raise
+        run.tidy(experiment)
+        return experiment, False
+
+
+def _tidy_up(wanted: _Wanted) -> None:
+    """Remove what sessions have left in a finished run."""
+    if wanted.directory.has_leftovers:
+        with wanted.opened() as run:
+            experiment = wanted.experiment()
+            if experiment is not None and experiment.is_finished:
+                run.tidy(experiment)
+
+
 def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     """Make a finished run the latest, and write down where its data are, if that is news.
 
@@ -185,7 +217,7 @@ def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     stays as it is.
     """
     directory, dataset = wanted.directory, wanted.dataset
-    folds, data_path = dataset.shape.folds, wanted.config.data.path
+    data_path = wanted.config.data.path
     news: dict[str, Any] = {"name": wanted.config.name}
     if data_path is not None:
         news["data"] = wanted.config.data
@@ -197,8 +229,7 @@ def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     if told(experiment) == experiment:
         directory.touch()
     else:
-        opened = open_run(directory, wanted.grid.cells, experiment.synthetic, folds)
-        with suppress(StorageError), opened as run:
+        with suppress(StorageError), wanted.opened() as run:
             # Another process may have written it meanwhile.
             run.write_experiment(told(directory.experiment()))
 
@@ -211,6 +242,8 @@ def _complete(
     if experiment is None:
         experiment = wanted.new_experiment(observer)
     else:
+        if experiment.is_finished:
+            experiment = run.going_on(experiment, observer)
         environment = Environment(**provenance.environment())
         data = experiment.data.seen_at(wanted.dataset.arrays)
         experiment = experiment.replaced(config=config, environment=environment, data=data)
@@ -223,10 +256,10 @@ def _complete(
     if options.measure and unlogged:
         known = _forecast(wanted, plan, unlogged)
         observer.note(f"predicted {_spent(known)}")
-    with recorded(run, experiment, threads, known) as record:
+    with recorded(run, experiment, threads, known) as record, _told_what_is_kept(run, wanted):
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
-        logs, final = run.directory.logs(wanted.grid.cells), Logs({}, {})
+        logs, final = run.logs(wanted.grid.cells), Logs({}, {})
         results = logs.in_order
         needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
@@ -239,7 +272,7 @@ def _complete(
             record.update(final_plan=plan_log(final_plan))
             record.write()
             training.train_final(final_plan)
-            final = run.directory.final_logs(wanted.cells_of(final_plan))
+            final = run.final_logs(wanted.cells_of(final_plan))
         ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
         conclusion, files = ending.finish(logs, final)
         wanted.dataset.check_unchanged()
@@ -251,6 +284,23 @@ def _complete(
     if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")
     return record.experiment
+
+
+@contextmanager
+def _told_what_is_kept(run: OpenRun, wanted: _Wanted) -> Iterator[None]:
+    """Have an interruption say what is kept of a session, and what starts anew."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        n_kept, n_cells = run.n_cells, len(wanted.grid.cells)
+        if n_kept == n_cells:
+            kept = f"{counted(n_cells)} kept; what was trained beside them starts anew"
+        else:
+            kept = f"{n_kept} of {counted(n_cells)} kept; what is left starts at its first epoch"
+        error.add_note(kept)
+        raise
 
 
 def _tell_of_other_bits(

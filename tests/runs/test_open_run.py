@@ -12,7 +12,7 @@ from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
 from sgdlab.errors import StorageError
 from sgdlab.runs.open_run import open_run
-from sgdlab.system import files as system_files
+from sgdlab.system import locks
 from tests.runs.damage import truncate
 from tests.search.test_session import GRID, TRAIN, Recorder, contents
 
@@ -26,11 +26,15 @@ def test_intermediate_files_that_are_broken_are_trained_again(
     broken = sorted(interrupted.stops_folder.iterdir())[:3]
     for path in broken:
         truncate(path)
+    damaged = {path.name: path.read_bytes() for path in broken}
     recorder = Recorder()
     workflows.grid_search(config, options=options, observer=recorder)
+    set_aside = interrupted.path / "damaged"
+    assert {path.name: path.read_bytes() for path in set_aside.iterdir()} == damaged
+    shutil.rmtree(set_aside)
     assert contents(interrupted) == contents(undisturbed.directory)
     for path, note in zip(broken, recorder.notes, strict=False):
-        assert str(path) in note
+        assert note.startswith(f"{path}: broken; set aside as {set_aside / path.name}")
 
 
 PLAIN = {"train": TRAIN, "grid": GRID}
@@ -95,7 +99,7 @@ def test_what_a_kill_after_the_end_leaves_is_removed(config, options, finished, 
 def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, monkeypatch):
     """It comes between the release of the lock and the removal of the folder."""
     cells = expand(load_config(config)).cells
-    release = system_files.FileLock.release
+    release = locks.FileLock.release
     held = ExitStack()
 
     def release_then_hold(lock, *arguments):
@@ -103,7 +107,7 @@ def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, mo
         monkeypatch.undo()
         held.enter_context(open_run(finished, cells, is_synthetic=False))
 
-    monkeypatch.setattr(system_files.FileLock, "release", release_then_hold)
+    monkeypatch.setattr(locks.FileLock, "release", release_then_hold)
     with open_run(finished, cells, is_synthetic=False):
         pass
     with held:

@@ -177,7 +177,7 @@ def test_a_stop_that_cannot_be_opened_is_not_taken_for_a_broken_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
-        with pytest.raises(StorageError, match=f"^{file}: cannot be used .permission denied"):
+        with pytest.raises(StorageError, match=f"^{file}: cannot be read now .permission denied"):
             workflows.grid_search(config, options=options)
     assert file.exists()
     workflows.grid_search(config, options=options)
