@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,9 +124,11 @@ def _latest(runs_dir: Path) -> RunDirectory:
         if experiment.is_finished:
             return directory
         unfinished.append(f"{directory.name} is {experiment.status}")
-    found = "; ".join(["no finished run", *unfinished[:1]])
-    hint = "give the command again that began it" if unfinished else "see `runs_dir`"
-    raise UsageError(f"'latest' in {runs_dir}", found, hint=hint)
+    place, found = f"'latest' in {runs_dir}", "no finished run"
+    if unfinished:
+        hint = "give the command again that began it"
+        raise UsageError(place, f"{found}; {unfinished[0]}", hint=hint)
+    raise UsageError(place, f"{found}; there are no runs", hint="see `runs_dir`")
 
 
 def _by_age(runs_dir: Path) -> list[RunDirectory]:

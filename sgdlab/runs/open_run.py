@@ -60,6 +60,7 @@ class OpenRun:
         self._pending: dict[Path, dict[tuple[int, int], ReplicateResult]] = defaultdict(dict)
         self._last_read: tuple[Path, Arrays] | None = None
         self._successor: Successor | None = None
+        self._has_begun = False
         self._kept: Mapping[tuple[int, int | None], Weights] = {}
         self._logged: dict[Path, Path] = {}  # the place of every log in the run: where it is now
 
@@ -68,22 +69,23 @@ class OpenRun:
         self.directory.successor.settle(experiment.known_hashes)
 
     def going_on(self, finished: Experiment, observer: Observer) -> Experiment:
-        """What a session that asked a finished run for more has written down, or that run."""
+        """A finished run of which more is asked, with what earlier such sessions have planned."""
         self._successor = successor = self.directory.successor
         if not is_there(successor.experiment_file):
             return finished
         try:
-            experiment = read_experiment(successor.experiment_file)
+            planned = read_experiment(successor.experiment_file)
             with reading(successor.experiment_file):
-                if experiment.conclusion != finished.conclusion:
-                    raise ValueError("of another state of the run")
+                if planned.plan != finished.plan:
+                    raise ValueError("plan: not that of the run")
         except UnreadableError:
             raise
         except StorageError as error:
             now = set_aside(self.directory.path, successor.folder)
             observer.note(f"{error.place}: {error.found}; set aside as {now}")
             return finished
-        return experiment
+        sessions, final_plan = planned.sessions, planned.final_plan
+        return finished.replaced(status="running", sessions=sessions, final_plan=final_plan)
 
     def take_up(self, observer: Observer) -> None:
         """Find what earlier sessions committed; stops that are broken will be trained again.
@@ -216,6 +218,7 @@ class OpenRun:
                 self._successor.settle(experiment.known_hashes)
         else:
             self.write({self.directory.experiment_file: content})
+            self._has_begun = True
 
     def tidy(self, experiment: Experiment) -> None:
         """Forget what is needed no more once the run is finished, and move what has to be moved."""
@@ -227,7 +230,7 @@ class OpenRun:
 
     def discard(self) -> None:
         """Take back a run that was begun and in which nothing is committed."""
-        if not self._logged and not self._stops:
+        if self._has_begun and not self._logged and not self._stops:
             with suppress(OSError):
                 self.directory.experiment_file.unlink()
 
@@ -304,7 +307,8 @@ def open_run(
         # Without the lock: if another process has taken it meanwhile, its lock file is in this
         # folder, which is not removed then. All that has content is removed under the lock.
         _remove_if_empty(directory.state_folder)
-        if not os.path.lexists(directory.experiment_file):  # nothing was begun, or it was taken back
+        # Without a record nothing was begun, or it was taken back.
+        if not os.path.lexists(directory.experiment_file):
             for folder in (directory.cells_folder, directory.final_folder, directory.path):
                 _remove_if_empty(folder)
 

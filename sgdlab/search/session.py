@@ -97,8 +97,7 @@ def search(
             experiment, is_complete = _worked_on(wanted, observer)
         else:
             is_complete = True
-            with suppress(StorageError):  # it can be shown where it cannot be tidied up
-                _tidy_up(wanted)
+            _tidy_if_that_can_be(wanted)
     if is_complete:
         _remember(wanted, experiment)
     result = replace(read_search(directory, experiment), config=config)
@@ -188,7 +187,7 @@ def _worked_on(wanted: _Wanted, observer: Observer) -> tuple[Experiment, bool]:
         if experiment is not None:
             run.settle(experiment)
             if wanted.is_complete(experiment, Observer()):
-                run.tidy(experiment)
+                _tidy(run, experiment)
                 return experiment, True
         try:
             experiment = _complete(run, wanted, experiment, observer)
@@ -196,17 +195,24 @@ def _worked_on(wanted: _Wanted, observer: Observer) -> tuple[Experiment, bool]:
             if experiment is None:
                 run.discard()
             raise
-        run.tidy(experiment)
+        _tidy(run, experiment)
         return experiment, False
 
 
-def _tidy_up(wanted: _Wanted) -> None:
-    """Remove what sessions have left in a finished run."""
-    if wanted.directory.has_leftovers:
-        with wanted.opened() as run:
-            experiment = wanted.experiment()
-            if experiment is not None and experiment.is_finished:
-                run.tidy(experiment)
+def _tidy(run: OpenRun, experiment: Experiment) -> None:
+    """Remove what sessions have left in a finished run, which is finished with it, too."""
+    with suppress(StorageError):
+        run.tidy(experiment)
+
+
+def _tidy_if_that_can_be(wanted: _Wanted) -> None:
+    """The same for a run that is finished and is held by nobody; others are left alone."""
+    with suppress(StorageError):
+        if wanted.directory.has_leftovers:
+            with wanted.opened() as run:
+                experiment = wanted.experiment()
+                if experiment is not None and experiment.is_finished:
+                    run.tidy(experiment)
 
 
 def _remember(wanted: _Wanted, experiment: Experiment) -> None:

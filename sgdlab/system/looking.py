@@ -1,4 +1,4 @@
-"""What is there and what is not; where the system does not tell, that is an error and no absence."""
+"""What is there, and what is not: where the system does not tell, that is an error."""
 
 import errno
 import os

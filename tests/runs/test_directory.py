@@ -183,9 +183,7 @@ STRAYS = [
 
 
 @pytest.mark.parametrize("name", STRAYS)
-def test_what_others_put_among_the_logs_is_passed_over_with_a_note(
-    name, config, options, finished
-):
+def test_what_others_put_among_the_logs_is_passed_over_with_a_note(name, config, options, finished):
     before = workflows.grid_search(config, options=options)
     stray = finished.cells_folder / name
     stray.write_text("{}")
