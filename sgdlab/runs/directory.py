@@ -106,14 +106,14 @@ class RunDirectory:
         names = names_in(self.stops_folder)
         return [self.stops_folder / name for name in names if STOP.fullmatch(name)]
 
-    def strays(self) -> list[Path]:
-        """What stands among the logs and stops and is nothing of this program."""
-        kinds = {self.cells_folder: LOG, self.final_folder: LOG, self.stops_folder: STOP}
+    def strays(self, *folders: Path) -> list[Path]:
+        """What stands among the logs or stops and is nothing of this program."""
         return [
             folder / name
-            for folder, kind in kinds.items()
+            for folder in folders
             for name in names_in(folder)
-            if not kind.fullmatch(name) and not is_temporary(name)
+            if not (STOP if folder == self.stops_folder else LOG).fullmatch(name)
+            and not is_temporary(name)
         ]
 
     def experiment(self) -> Experiment:
@@ -193,3 +193,9 @@ class RunDirectory:
         """Make a finished run the latest; one that cannot be written stays as it is."""
         with suppress(OSError):
             os.utime(self.experiment_file)
+
+
+def tell_of_strays(strays: Sequence[Path], observer: Observer) -> None:
+    """Say what is passed over."""
+    for stray in strays:
+        observer.note(f"{stray}: nothing that sgdlab wrote; passed over")

@@ -14,8 +14,8 @@ from sgdlab.errors import StorageError, UnreadableError
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Block
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.experiment import Experiment, read_experiment
+from sgdlab.runs.directory import RunDirectory, tell_of_strays
+from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights, as_logged, read_kept
 from sgdlab.runs.logs import Logs, logged_cells, read_logs
 from sgdlab.runs.reading import read_bytes, reading
@@ -69,23 +69,9 @@ class OpenRun:
         self.directory.successor.settle(experiment.known_hashes)
 
     def going_on(self, finished: Experiment, observer: Observer) -> Experiment:
-        """A finished run of which more is asked, with what earlier such sessions have planned."""
-        self._successor = successor = self.directory.successor
-        if not is_there(successor.experiment_file):
-            return finished
-        try:
-            planned = read_experiment(successor.experiment_file)
-            with reading(successor.experiment_file):
-                if planned.plan != finished.plan:
-                    raise ValueError("plan: not that of the run")
-        except UnreadableError:
-            raise
-        except StorageError as error:
-            now = set_aside(self.directory.path, successor.folder)
-            observer.note(f"{error.place}: {error.found}; set aside as {now}")
-            return finished
-        sessions, final_plan = planned.sessions, planned.final_plan
-        return finished.replaced(status="running", sessions=sessions, final_plan=final_plan)
+        """A finished run of which more is asked; see :meth:`Successor.planned`."""
+        self._successor = self.directory.successor
+        return self._successor.planned(finished, observer)
 
     def take_up(self, observer: Observer) -> None:
         """Find what earlier sessions committed; stops that are broken will be trained again.
@@ -111,6 +97,7 @@ class OpenRun:
         self._logged |= {log: log for log in logs}
         for file in self._logged:
             self._read([cells[int(file.stem)]], file.parent)
+        tell_of_strays(directory.strays(directory.stops_folder), observer)
         for file in directory.stops():
             self._take_stop(file, observer)
 

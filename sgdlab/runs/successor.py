@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from sgdlab.errors import StorageError, UnreadableError, reason
-from sgdlab.runs.reading import check_hash
+from sgdlab.observer import Observer
+from sgdlab.runs.experiment import Experiment, read_experiment
+from sgdlab.runs.reading import check_hash, reading
 from sgdlab.runs.setting_aside import set_aside
 from sgdlab.system.files import flush_folder, make_folder, write_files
 from sgdlab.system.looking import is_regular, is_there, names_in
@@ -76,6 +78,30 @@ class Successor:
         record = self.run / self.experiment_file.name
         self.write({record: content})
         _move(self.experiment_file, record)
+
+    def planned(self, finished: Experiment, observer: Observer) -> Experiment:
+        """A finished run of which more is asked, with what earlier such sessions have planned.
+
+        Raises
+        ------
+        UnreadableError
+            If what they have written down cannot be read now. What is damaged is set aside.
+        """
+        if not is_there(self.experiment_file):
+            return finished
+        try:
+            experiment = read_experiment(self.experiment_file)
+            with reading(self.experiment_file):
+                if experiment.plan != finished.plan:
+                    raise ValueError("plan: not that of the run")
+        except UnreadableError:
+            raise
+        except StorageError as error:
+            now = set_aside(self.run, self.folder)
+            observer.note(f"{error.place}: {error.found}; set aside as {now}")
+            return finished
+        sessions, final_plan = experiment.sessions, experiment.final_plan
+        return finished.replaced(status="running", sessions=sessions, final_plan=final_plan)
 
     def settle(self, known: Mapping[str, str]) -> None:
         """Move into the run what its record knows by its hash.

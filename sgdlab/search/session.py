@@ -1,67 +1,39 @@
 """A search in its run directory: what is there already, what is missing, how it ended."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config.grid import Cell, Grid
+from sgdlab.config.grid import Grid
 from sgdlab.config.model import Config
 from sgdlab.data.beginning_to_vary import remarks_on_columns
-from sgdlab.data.dataset import Dataset, open_dataset
+from sgdlab.data.dataset import open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import SgdlabError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.planning.cost import Forecast, estimate
-from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, n_threads
 from sgdlab.runs import provenance
 from sgdlab.runs.conclusion import Conclusion
-from sgdlab.runs.data_log import DataLog
-from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.directory import tell_of_strays
 from sgdlab.runs.experiment import Environment, Experiment, Extent, Session
 from sgdlab.runs.logs import Logs
-from sgdlab.runs.names import NUMERICS_VERSION, fresh_directory, identity, run_directory, run_name
-from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.runs.names import fresh_directory, run_directory, run_name
+from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.plan_log import plan_log
-from sgdlab.runs.reading import SCHEMA_VERSION, check_same
 from sgdlab.search.finishing import Ending, cells_needed
 from sgdlab.search.forecast.forecast import forecast
 from sgdlab.search.forecast.sample import source_of
 from sgdlab.search.missing import RunTraining, counted
 from sgdlab.search.record import recorded
 from sgdlab.search.result import SearchResult, read_search
-
-PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How a search is run and what is kept of it; nothing here changes a loss but by rounding.
-
-    Attributes
-    ----------
-    runs_dir
-        Holds all runs.
-    fresh
-        Start a new run beside a finished or interrupted one of the same name.
-    measure
-        Take about a second to forecast the time and memory that training is going to take.
-    test_losses, keep_weights
-        Whether test losses are measured and weights kept of the best cell or of all.
-    """
-
-    runs_dir: PathLike = "runs"
-    fresh: bool = False
-    measure: bool = False
-    test_losses: Extent = "best"
-    keep_weights: Extent = "best"
+from sgdlab.search.wanted import SearchOptions, Wanted
 
 
 @np.errstate(all="ignore")  # what leaves the range of float64 is written as not known
@@ -89,9 +61,9 @@ def search(
         name = run_name(config, dataset.fingerprint, is_synthetic)
         choose = fresh_directory if options.fresh else run_directory
         directory = choose(Path(options.runs_dir), name, dataset.arrays, observer)
-        wanted = _Wanted(directory, config, grid, dataset, is_synthetic, options)
-        for stray in directory.strays():
-            observer.note(f"{stray}: nothing that sgdlab wrote; passed over")
+        wanted = Wanted(directory, config, grid, dataset, is_synthetic, options)
+        logs = (directory.cells_folder, directory.final_folder)
+        tell_of_strays(directory.strays(*logs), observer)
         experiment = wanted.experiment()
         if experiment is None or not wanted.is_complete(experiment, observer):
             experiment, is_complete = _worked_on(wanted, observer)
@@ -107,79 +79,7 @@ def search(
     return result
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """A search as it was asked for, and where its run is or will be."""
-
-    directory: RunDirectory
-    config: Config
-    grid: Grid
-    dataset: Dataset
-    is_synthetic: bool
-    options: SearchOptions
-
-    def experiment(self) -> Experiment | None:
-        """What the run says, if there is one already; its name says that it is of this config."""
-        if not self.directory.exists:
-            return None
-        experiment = self.directory.experiment()
-        with self.directory.interpreting():
-            check_same(identity(experiment.config), identity(self.config), "config")
-        return experiment
-
-    def opened(self) -> AbstractContextManager[OpenRun]:
-        """The run, held by this process; see :func:`sgdlab.runs.open_run.open_run`."""
-        folds = self.dataset.shape.folds
-        return open_run(self.directory, self.grid.cells, self.is_synthetic, folds)
-
-    def is_complete(self, experiment: Experiment, observer: Observer) -> bool:
-        """Whether a run is finished, has all of its files, and has all that the options ask for."""
-        if not experiment.is_finished:
-            return False
-        self.plan(experiment)
-        if missing := self.directory.missing_files(experiment, self.grid.cells):
-            some = ", ".join(str(file.relative_to(self.directory.path)) for file in missing[:3])
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            observer.note(f"{self.directory.path}: {some}{more} missing; making that again")
-            return False
-        options = self.options
-        extents = {
-            (options.test_losses, experiment.tested),
-            (options.keep_weights, experiment.kept),
-        }
-        return experiment.best is None or ("all", "best") not in extents
-
-    def plan(self, experiment: Experiment) -> Plan:
-        """The plan that the run began with."""
-        with self.directory.interpreting():
-            return experiment.training_plan(self.grid.cells)
-
-    def cells_of(self, plan: Plan) -> list[Cell]:
-        """The cells that a plan trains, in the order of the grid."""
-        return [self.grid.cells[index] for index in sorted(plan.cells)]
-
-    def new_experiment(self, observer: Observer) -> Experiment:
-        """A run of which nothing is trained yet."""
-        threads = n_threads(self.config.run)
-        plan = make_plan(self.grid.cells, self.dataset.shape, self.config.run, threads)
-        return Experiment(
-            schema_version=SCHEMA_VERSION,
-            run=self.directory.name,
-            status="running",
-            synthetic=self.is_synthetic,
-            numerics_version=NUMERICS_VERSION,
-            config=self.config,
-            data=DataLog.of(self.dataset, observer),
-            plan=plan_log(plan),
-            final_plan=(),
-            tested="best",
-            kept="best",
-            sessions=(),
-            environment=Environment(**provenance.environment()),
-        )
-
-
-def _worked_on(wanted: _Wanted, observer: Observer) -> tuple[Experiment, bool]:
+def _worked_on(wanted: Wanted, observer: Observer) -> tuple[Experiment, bool]:
     """The run when it is finished, and whether there was nothing left to do."""
     with wanted.opened() as run:
         # Meanwhile another process may have finished it.
@@ -205,7 +105,7 @@ def _tidy(run: OpenRun, experiment: Experiment) -> None:
         run.tidy(experiment)
 
 
-def _tidy_if_that_can_be(wanted: _Wanted) -> None:
+def _tidy_if_that_can_be(wanted: Wanted) -> None:
     """The same for a run that is finished and is held by nobody; others are left alone."""
     with suppress(StorageError):
         if wanted.directory.has_leftovers:
@@ -215,7 +115,7 @@ def _tidy_if_that_can_be(wanted: _Wanted) -> None:
                     run.tidy(experiment)
 
 
-def _remember(wanted: _Wanted, experiment: Experiment) -> None:
+def _remember(wanted: Wanted, experiment: Experiment) -> None:
     """Make a finished run the latest, and write down where its data are, if that is news.
 
     Of the config only what plays no part in the results is replaced, and nothing of where data are
@@ -241,7 +141,7 @@ def _remember(wanted: _Wanted, experiment: Experiment) -> None:
 
 
 def _complete(
-    run: OpenRun, wanted: _Wanted, experiment: Experiment | None, observer: Observer
+    run: OpenRun, wanted: Wanted, experiment: Experiment | None, observer: Observer
 ) -> Experiment:
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
     config, options, threads = wanted.config, wanted.options, n_threads(wanted.config.run)
@@ -293,7 +193,7 @@ def _complete(
 
 
 @contextmanager
-def _told_what_is_kept(run: OpenRun, wanted: _Wanted) -> Iterator[None]:
+def _told_what_is_kept(run: OpenRun, wanted: Wanted) -> Iterator[None]:
     """Have an interruption say what is kept of a session, and what starts anew."""
     try:
         yield
@@ -324,7 +224,7 @@ def _more(one: Extent, other: Extent) -> Extent:
     return "all" if "all" in (one, other) else "best"
 
 
-def _forecast(wanted: _Wanted, plan: Plan, blocks: Sequence[Block]) -> Forecast:
+def _forecast(wanted: Wanted, plan: Plan, blocks: Sequence[Block]) -> Forecast:
     """What training some blocks and finishing the run is going to take."""
     run, shape = wanted.config.run, wanted.dataset.shape
     cost = estimate(plan, len(wanted.grid.cells), shape, run)

@@ -31,8 +31,8 @@ _OPENING = (EACCES, EIO, EMFILE, ENFILE, ENOMEM, ESTALE, EINTR, ENOENT)
 _CHANGING = (EACCES, EPERM, EIO, ENOSPC, EDQUOT, EROFS, ESTALE, EINTR)
 # What the manual pages name, by the function of `os`; `read` and `write` are calls on open files.
 ERRORS = {
-    "open": _OPENING + (ENOSPC, EROFS),
-    "os.open": _OPENING + (ENOSPC, EROFS),
+    "open": (*_OPENING, ENOSPC, EROFS),
+    "os.open": (*_OPENING, ENOSPC, EROFS),
     "read": (EIO, ESTALE, EINTR),
     "write": (EIO, ENOSPC, EDQUOT, EINTR),
     "os.stat": _LOOKING,

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def complaints(scenario: Scenario, fault: Fault) -> tuple[str, list[str]]:
     with counted(scenario.folder, fault) as calls:
         disturbed = scenario.give()
     wrong = list(_about_answer(disturbed, scenario))
-    wrong += _about_files(before, scenario, disturbed.code == 0)
+    wrong += _about_files(before, scenario)
     if scenario.is_finished and "evaluate" not in scenario.command:
         # Either as it was or, if it ended before it was refused, as it is after the command.
         for *shown, now in zip(scenario.shown, scenario.shown_then, scenario.show(), strict=True):
@@ -79,12 +79,14 @@ def _about_answer(found: Answer, scenario: Scenario) -> Iterator[str]:
         yield f"advises to delete what is whole: {found.err}"
 
 
-def _about_files(before: dict[str, bytes], scenario: Scenario, is_done: bool) -> Iterator[str]:
-    after = scenario.results()
+def _about_files(before: Mapping[str, bytes], scenario: Scenario) -> Iterator[str]:
+    """Every file is as it was, or as it is when the command has done its work."""
+    after, expected = scenario.results(), scenario.expected
+    is_done = all(after.get(name) == content for name, content in expected.items())
     for name, content in before.items():
-        if is_done and ("/state/" in name or after.get(name) == scenario.expected.get(name)):
+        if after.get(name) == content or (is_done and name not in expected):
             continue
-        if after.get(name) != content:
+        if name not in expected or after.get(name) != expected[name]:
             yield f"{name} is {'changed' if name in after else 'gone'}"
     if damaged := [name for name in after if "/damaged/" in name]:
         yield f"called damaged: {damaged}"

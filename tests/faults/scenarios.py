@@ -95,7 +95,8 @@ def make_scenarios(folder: Path) -> list[Scenario]:
     ):
         place = folder / name.replace(" ", "-")
         pristine = place.with_name(f"{place.name}-pristine")
-        _prepare(pristine, state, data)
+        _prepare(place, state, data)
+        shutil.copytree(place, pristine)
         made.append(Scenario(name, place, pristine, command, state == "finished"))
     return made
 

@@ -1,0 +1,67 @@
+"""A few of the errors that ``python -m tests.faults`` injects, and the injection itself."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.injection import ERRORS, Fault, counted
+from tests.faults.judge import complaints, faults_of, try_faults
+from tests.faults.scenarios import make_scenarios
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory):
+    here = Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        yield make_scenarios(tmp_path_factory.mktemp("faults").resolve())
+    os.chdir(here)
+
+
+def test_errors_of_the_system_never_harm_a_run(scenarios):
+    tried = list(try_faults(scenarios, 24, seed=0))
+    assert len(tried) == 24
+    assert [(what, wrong) for what, wrong in tried if wrong] == []
+
+
+def test_every_kind_of_call_is_made_by_some_scenario(scenarios):
+    called = {fault.call for scenario in scenarios for fault in faults_of(scenario)}
+    assert called == ERRORS.keys() - {"os.scandir"}
+
+
+@pytest.mark.parametrize("call", ["os.stat", "open", "os.listdir", "os.mkdir", "os.replace"])
+def test_a_call_is_refused_once(call, tmp_path):
+    def work():
+        for n in range(3):
+            (tmp_path / f"{n}").write_text("a")
+            (tmp_path / f"folder-{n}").mkdir()
+            os.replace(tmp_path / f"{n}", tmp_path / f"folder-{n}" / "a")
+            assert os.listdir(tmp_path / f"folder-{n}") == ["a"]
+            os.stat(tmp_path / f"folder-{n}")
+
+    with (
+        counted(tmp_path, Fault(call, 3, errno.EIO)) as calls,
+        pytest.raises(OSError, match="Input/output error"),
+    ):
+        work()
+    assert calls.counts[call] == 3
+
+
+def test_the_judge_sees_what_is_wrong(scenarios, monkeypatch):
+    """A search that takes whatever it cannot look at for absent."""
+    [show] = [scenario for scenario in scenarios if scenario.name == "show"]
+
+    def absent(folder):
+        try:
+            return sorted(os.listdir(folder))
+        except OSError:
+            return []
+
+    for module in ("runs.logs", "runs.directory", "runs.successor"):
+        monkeypatch.setattr(f"sgdlab.{module}.names_in", absent)
+    monkeypatch.setattr("sgdlab.runs.open_run.is_there", os.path.exists)
+    monkeypatch.setattr("sgdlab.runs.directory.is_there", os.path.exists)
+    lookings = [fault for fault in faults_of(show) if fault.call in ("os.stat", "os.listdir")]
+    assert any(complaints(show, fault)[1] for fault in lookings[::7])
