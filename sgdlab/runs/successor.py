@@ -114,12 +114,15 @@ class Successor:
         StorageError
             If something cannot be read or moved.
         """
+        unknown = []
         for file in self.files():
             sha256 = known.get(file.relative_to(self.run).as_posix())
             if sha256 is not None and _has(self.place(file), sha256):
                 _move(self.place(file), file)
+            else:
+                unknown.append(file)
         if not is_there(self.experiment_file):
-            if self.files():
+            if unknown:
                 set_aside(self.run, self.folder)
             for folder in (self.folder / "cells", self.folder / "final", self.folder):
                 with suppress(OSError):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sgdlab.errors import StorageError
+from sgdlab.runs import open_run
+from sgdlab.runs.open_run import OpenRun
 from tests.faults.injection import ERRORS, Fault, counted
 from tests.faults.judge import complaints, faults_of, try_faults
 from tests.faults.scenarios import make_scenarios
@@ -49,19 +52,26 @@ def test_a_call_is_refused_once(call, tmp_path):
     assert calls.counts[call] == 3
 
 
-def test_the_judge_sees_what_is_wrong(scenarios, monkeypatch):
-    """A search that takes whatever it cannot look at for absent."""
-    [show] = [scenario for scenario in scenarios if scenario.name == "show"]
+def test_the_judge_sees_a_finished_run_that_is_finished_no_more(scenarios, monkeypatch):
+    """As where "running" is written over its record when more is asked for."""
+    [more] = [scenario for scenario in scenarios if scenario.name == "more"]
+    monkeypatch.setattr(OpenRun, "going_on", lambda self, finished, observer: finished)
+    flushes = [fault for fault in faults_of(more) if fault.call == "os.fsync"]
+    assert any("not shown any more" in str(complaints(more, fault)[1]) for fault in flushes[::9])
 
-    def absent(folder):
+
+def test_the_judge_sees_what_is_called_damaged_and_is_not(scenarios, monkeypatch):
+    """As where a file that cannot be read now is taken for a broken one."""
+    [resume] = [scenario for scenario in scenarios if scenario.name == "resume"]
+    original = open_run.read_bytes
+
+    def read_or_break(file):
         try:
-            return sorted(os.listdir(folder))
-        except OSError:
-            return []
+            return original(file)
+        except StorageError:
+            return b""
 
-    for module in ("runs.logs", "runs.directory", "runs.successor"):
-        monkeypatch.setattr(f"sgdlab.{module}.names_in", absent)
-    monkeypatch.setattr("sgdlab.runs.open_run.is_there", os.path.exists)
-    monkeypatch.setattr("sgdlab.runs.directory.is_there", os.path.exists)
-    lookings = [fault for fault in faults_of(show) if fault.call in ("os.stat", "os.listdir")]
-    assert any(complaints(show, fault)[1] for fault in lookings[::7])
+    monkeypatch.setattr(open_run, "read_bytes", read_or_break)
+    readings = [fault for fault in faults_of(resume) if fault.call == "read"]
+    found = [complaints(resume, fault)[1] for fault in readings if fault.number == errno.EIO]
+    assert any("called damaged" in str(wrong) for wrong in found)

@@ -114,13 +114,14 @@ def test_memory_that_runs_out_takes_nothing_from_it(place, run, tmp_path, monkey
     check_is_as_before(before, seen, run)
 
 
+@pytest.mark.parametrize("n_writes", [2, 3])
 @pytest.mark.parametrize("lost", ["table", "log"])
-def test_what_is_made_again_in_vain_leaves_the_rest_finished(lost, run, monkeypatch):
+def test_what_is_made_again_in_vain_leaves_the_rest_finished(lost, n_writes, run, monkeypatch):
     config, options, directory = run
     before, best = contents(directory), int(directory.experiment().best)
     log = directory.cell_file(1 if best == 0 else 0)
     (directory.results_file if lost == "table" else log).unlink()
-    full_after(monkeypatch, 0)
+    full_after(monkeypatch, n_writes)
     with pytest.raises(StorageError, match="no space left"):
         workflows.grid_search(config, options=options)
     monkeypatch.undo()

@@ -54,9 +54,7 @@ def test_logs_that_cannot_be_listed_are_not_trained_again(
     before = contents(finished, but=())
     recorder, folder = Recorder(), getattr(finished, place)
     refusing(folder, number, "listdir", "scandir")
-    refusal(
-        lambda: workflows.grid_search(config, options=options, observer=recorder), folder
-    )
+    refusal(lambda: workflows.grid_search(config, options=options, observer=recorder), folder)
     monkeypatch.undo()
     assert recorder.n_begun == 0
     assert contents(finished, but=()) == before
@@ -130,9 +128,7 @@ def test_a_folder_that_is_called_like_a_temporary_file_is_left_alone(
 
 @pytest.mark.parametrize("number", PASSING, ids=errno.errorcode.get)
 @pytest.mark.parametrize("reference", ["latest", "grid-0"])
-def test_runs_that_cannot_be_listed_are_not_no_runs(
-    number, reference, options, finished, refusing
-):
+def test_runs_that_cannot_be_listed_are_not_no_runs(number, reference, options, finished, refusing):
     refusing(options.runs_dir, number, "listdir", "scandir", "stat")
     refusal(lambda: workflows.evaluate(reference, options.runs_dir), options.runs_dir)
 
