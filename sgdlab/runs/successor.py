@@ -19,8 +19,8 @@ from sgdlab.observer import Observer
 from sgdlab.runs.experiment import Experiment, read_experiment
 from sgdlab.runs.reading import check_hash, reading
 from sgdlab.runs.setting_aside import set_aside
-from sgdlab.system.files import flush_folder, make_folder, write_files
-from sgdlab.system.looking import is_regular, is_there, names_in
+from sgdlab.system.files import flush_folder, is_temporary, make_folder, write_files
+from sgdlab.system.looking import names_in
 
 FOLDER = Path("state", "next")
 T = TypeVar("T")
@@ -62,9 +62,11 @@ class Successor:
 
     def files(self) -> list[Path]:
         """The files of the run that something is there for."""
-        folders = (self.folder, self.folder / "cells", self.folder / "final")
-        found = [folder / name for folder in folders for name in names_in(folder)]
-        return [self.run / file.relative_to(self.folder) for file in found if is_regular(file)]
+        names = names_in(self.folder)
+        inner = [name for name in ("cells", "final") if name in names]
+        found = [self.run / name for name in names if name not in inner]
+        found += [self.run / name / log for name in inner for log in names_in(self.folder / name)]
+        return [file for file in found if not is_temporary(file.name)]
 
     def write(self, files: Mapping[Path, bytes]) -> None:
         """Write what is to replace some files of the run."""
@@ -87,9 +89,11 @@ class Successor:
         UnreadableError
             If what they have written down cannot be read now. What is damaged is set aside.
         """
-        if not is_there(self.experiment_file):
+        if not (files := self.files()):
             return finished
         try:
+            if self.run / self.experiment_file.name not in files:
+                raise StorageError(self.folder, "no record of what it is", "experiment.json")
             experiment = read_experiment(self.experiment_file)
             with reading(self.experiment_file):
                 if experiment.plan != finished.plan:
@@ -106,27 +110,20 @@ class Successor:
     def settle(self, known: Mapping[str, str]) -> None:
         """Move into the run what its record knows by its hash.
 
-        What else is there stays if a record says what it is for; else nobody knows, and it is set
-        aside. Who calls holds the lock.
+        What else is there stays where it is. Who calls holds the lock.
 
         Raises
         ------
         StorageError
             If something cannot be read or moved.
         """
-        unknown = []
         for file in self.files():
             sha256 = known.get(file.relative_to(self.run).as_posix())
             if sha256 is not None and _has(self.place(file), sha256):
                 _move(self.place(file), file)
-            else:
-                unknown.append(file)
-        if not is_there(self.experiment_file):
-            if unknown:
-                set_aside(self.run, self.folder)
-            for folder in (self.folder / "cells", self.folder / "final", self.folder):
-                with suppress(OSError):
-                    folder.rmdir()
+        for folder in (self.folder / "cells", self.folder / "final", self.folder):
+            with suppress(OSError):  # it is not empty, or not there
+                folder.rmdir()
 
 
 def _has(file: Path, sha256: str) -> bool:
