@@ -26,8 +26,8 @@ def advice(error: OSError) -> str:
     return _ADVICE.get(error.errno or 0, "")
 
 
-def status_of(path: Path) -> os.stat_result | None:
-    """The status of what stands at a path, which may be a link; None if nothing does.
+def status_of(path: Path, follow_links: bool = False) -> os.stat_result | None:
+    """The status of what stands at a path, or of what a link there leads to; None if nothing does.
 
     Raises
     ------
@@ -35,11 +35,11 @@ def status_of(path: Path) -> os.stat_result | None:
         If the system does not tell.
     """
     try:
-        return os.lstat(path)
+        return os.stat(path) if follow_links else os.lstat(path)
     except OSError as error:
         if error.errno in ABSENT:
             return None
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     except ValueError:  # no file has a NUL in its name
         return None
 
@@ -49,9 +49,9 @@ def is_there(path: Path) -> bool:
     return status_of(path) is not None
 
 
-def is_regular(path: Path) -> bool:
-    """Whether a regular file, and no link to one, stands at a path; see :func:`status_of`."""
-    status = status_of(path)
+def is_regular(path: Path, follow_links: bool = False) -> bool:
+    """Whether a regular file, or perhaps a link to one, stands at a path; see :func:`status_of`."""
+    status = status_of(path, follow_links)
     return status is not None and stat.S_ISREG(status.st_mode)
 
 
@@ -68,10 +68,11 @@ def names_in(folder: Path) -> list[str]:
     except OSError as error:
         if error.errno in ABSENT:
             return []
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
     except ValueError:
         return []
 
 
-def _unreadable(path: Path, error: OSError) -> UnreadableError:
+def unreadable(path: Path, error: OSError) -> UnreadableError:
+    """What to say where the system refuses to look at something or to read it."""
     return UnreadableError(path, f"cannot be read now ({reason(error)})", hint=advice(error))

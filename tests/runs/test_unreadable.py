@@ -20,24 +20,6 @@ from tests.search.test_session import Recorder, Stopping, contents
 PASSING = [errno.EACCES, errno.EIO, errno.EMFILE, errno.ESTALE, errno.ENOMEM]
 
 
-@pytest.fixture
-def refusing(monkeypatch):
-    """Has the system refuse calls on a path."""
-
-    def refuse(path, number, *names):
-        for name in names:
-            original = getattr(os, name)
-
-            def call(given=".", *arguments, _original=original, **options):
-                if not isinstance(given, int) and Path(given) == Path(path):
-                    raise OSError(number, os.strerror(number), str(given))
-                return _original(given, *arguments, **options)
-
-            monkeypatch.setattr(os, name, call)
-
-    return refuse
-
-
 def refusal(call, place):
     with pytest.raises(StorageError) as caught:
         call()
