@@ -6,7 +6,7 @@
     ├── UsageError             2   a wrong argument
     ├── ConfigError            2   a config with mistakes, all of them at once
     ├── DataError              3   arrays that are missing, broken or do not fit together
-    ├── StorageError           4   a run that cannot be written, read or locked
+    ├── StorageError           4   a run that cannot be written, read or locked; too little memory
     │   └── UnreadableError    4   what the system cannot read now, whatever it holds
     └── NothingToSelectError   5   every cell diverged
 
@@ -128,7 +128,7 @@ class DataError(SgdlabError):
 
 
 class StorageError(SgdlabError):
-    """A run directory cannot be written, read or locked."""
+    """A run directory cannot be written, read or locked, or the memory is too small."""
 
     exit_code = 4
 

@@ -114,7 +114,9 @@ def _run() -> int:
         if error.filename or not (known := about_no_file(error)):
             return _bug()  # whoever opens files says what is wrong with them
         return _complain(known.exit_code, str(known))
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and str(error) != "can't start new thread":
+            return _bug()
         return _complain(StorageError.exit_code, str(short_of_memory(error)))
     except Exception:
         return _bug()

@@ -142,7 +142,7 @@ def about_no_file(error: OSError) -> StorageError | None:
     return refused(error) if error.errno in REFUSALS else None
 
 
-def short_of_memory(error: MemoryError) -> StorageError:
+def short_of_memory(error: MemoryError | RuntimeError) -> StorageError:
     """What could not be had, where the library says so, and what needs less."""
     from sgdlab.system.machine import memory_bytes
 

@@ -2,19 +2,21 @@
 
 import itertools
 import json
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sgdlab.config.fields import Model
-from sgdlab.config.model import Config, Train
+from sgdlab.config.model import Config, Train, train_of
+from sgdlab.system.garbage import collecting_later
 
 # The order of columns in tables and files: the four that every grid has first.
 FIRST_NAMES = ("batch_size", "learning_rate", "epochs", "l2")
 NAMES = FIRST_NAMES + tuple(name for name in Train.model_fields if name not in FIRST_NAMES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One setting of all hyperparameters; ``index`` counts from 0 in the order of the grid."""
 
@@ -48,24 +50,33 @@ class Grid:
     n_duplicates: int
 
 
+@collecting_later()
 def expand(config: Config) -> Grid:
     """All cells of a config; a config without a grid has one."""
     fixed = {name: getattr(config.train, name) for name in Train.model_fields}
     settings = [fixed | point for point in _points(config)]
-    distinct = list({tuple(values.values()): values for values in settings}.values())
-    cells = tuple(
-        Cell(index, Train.model_construct(**values)) for index, values in enumerate(distinct)
-    )
-    axes = tuple(name for name in NAMES if len({values[name] for values in distinct}) > 1)
+    given = _names(config)
+    distinct = settings
+    if given:  # all other values are those of every cell
+        place = operator.itemgetter(*given)
+        distinct = list({place(values): values for values in settings}.values())
+    cells = tuple(Cell(index, train_of(values)) for index, values in enumerate(distinct))
+    axes = tuple(name for name in given if len({values[name] for values in distinct}) > 1)
     return Grid(cells, axes, len(settings) - len(distinct))
 
 
 def single_values(config: Config, cell: Cell) -> str:
     """The override that leaves one cell of a config: ``grid={l2: [0.1], loss: ["squared"]}``."""
-    sections = [*config.grid, *(getattr(part, "zip", None) for part in config.grid)]
-    names = dict.fromkeys(name for section in sections if section for name in _axes(section))
+    names = _names(config)
     values = ", ".join(f"{name}: [{json.dumps(getattr(cell.train, name))}]" for name in names)
     return f"grid={{{values}}}"
+
+
+def _names(config: Config) -> list[str]:
+    """The hyperparameters that the grid gives values for, in the order of ``NAMES``."""
+    sections = [*config.grid, *(getattr(part, "zip", None) for part in config.grid)]
+    given = {name for section in sections if section for name in _axes(section)}
+    return [name for name in NAMES if name in given]
 
 
 def _points(config: Config) -> Iterator[dict[str, Any]]:

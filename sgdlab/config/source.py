@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,45 @@ def _override(source: Source, override: str) -> None:
         at = child
     at[path[-1]] = parsed.value
     source.overridden[path] = place
-    kept = [m for m in source.document.mistakes if m.path[: len(path)] != path]
-    source.document.mistakes = kept
+    for gone in (path, *_take_from_the_other(source.document.value, path)):
+        kept = [m for m in source.document.mistakes if m.path[: len(gone)] != gone]
+        source.document.mistakes = kept
+
+
+def _take_from_the_other(tree: dict[str, Any], path: Key) -> Iterator[Key]:
+    """A key of ``train`` that is overridden is no axis any more, and the other way round.
+
+    Yields what was taken away.
+    """
+    train: list[tuple[Key, Any]] = [(("train",), tree.get("train"))]
+    sections = {"train": train, "grid": list(_axes_of(tree))}
+    if path[0] not in sections:
+        return
+    other = "grid" if path[0] == "train" else "train"
+    named = [part for part in path[1:] if isinstance(part, str) and part != "zip"]
+    maps = [section for _, section in sections[path[0]] if isinstance(section, dict)]
+    given = named[:1] or [key for section in maps for key in section]
+    for place, section in sections[other]:
+        for key in [key for key in given if isinstance(section, dict) and key in section]:
+            del section[key]
+            yield (*place, key)
+    if path[0] == "train" and isinstance(grid := tree.get("grid"), dict):
+        if grid.get("zip") == {}:
+            del grid["zip"]
+        if not grid:
+            del tree["grid"]
+
+
+def _axes_of(tree: dict[str, Any]) -> Iterator[tuple[Key, Any]]:
+    """The mappings of a grid that hold axes, as far as it is one, and where they are."""
+    grid = tree.get("grid")
+    parts = enumerate(grid) if isinstance(grid, list) else [(None, grid)]
+    for number, part in parts:
+        if isinstance(part, dict):
+            place: Key = ("grid",) if number is None else ("grid", number)
+            yield place, part
+            if isinstance(part.get("zip"), dict):
+                yield (*place, "zip"), part["zip"]
 
 
 def _part(text: str) -> str | int:

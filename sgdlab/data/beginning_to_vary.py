@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.data.constant import constant_spread
 from sgdlab.data.dataset import Dataset
@@ -11,6 +11,7 @@ from sgdlab.data.rows import Chunk
 from sgdlab.data.transform import Transform
 
 SHOWN = 3  # columns that a remark names
+FAR = 8  # standard deviations, which no rounding of a value exceeds
 
 
 def remarks_on_columns(dataset: Dataset) -> Iterator[str]:
@@ -18,13 +19,13 @@ def remarks_on_columns(dataset: Dataset) -> Iterator[str]:
 
     Rows are read only where standardizing found a constant column.
     """
-    n_rows = dataset.shape.n_fold_train
+    n_rows, dtype = dataset.shape.n_fold_train, dataset.arrays["Xtr"].dtype
     if dataset.shape.folds is not None:
         varying = np.zeros(dataset.shape.n_features, dtype=bool)
         for fold in dataset.folds:
             if _has_constant(fold.transform):
                 chunks = (fold.validation(*both) for both in _numbered(dataset))
-                varying |= _varying(fold.transform, chunks, n_rows)
+                varying |= _varying(fold.transform, chunks, n_rows, dtype)
         yield from _remark(varying, "rows that a fold holds out")
     if not _has_constant(dataset.transform):
         return
@@ -32,7 +33,7 @@ def remarks_on_columns(dataset: Dataset) -> Iterator[str]:
     if dataset.shape.n_validation:
         sets = {"validation rows": dataset.validation(np.float64)} | sets
     for name, rows in sets.items():
-        yield from _remark(_varying(dataset.transform, rows.walk(), n_rows), name)
+        yield from _remark(_varying(dataset.transform, rows.walk(), n_rows, dtype), name)
 
 
 def _has_constant(transform: Transform) -> bool:
@@ -48,12 +49,15 @@ def _numbered(dataset: Dataset) -> Iterator[tuple[Chunk, NDArray[np.int64]]]:
         yield chunk, numbers
 
 
-def _varying(transform: Transform, chunks: Iterable[Chunk], n_rows: int) -> NDArray[np.bool_]:
+def _varying(
+    transform: Transform, chunks: Iterable[Chunk], n_rows: int, dtype: DTypeLike
+) -> NDArray[np.bool_]:
     """Which constant columns deviate from their mean by more than rounding."""
     assert transform.is_constant is not None
     assert transform.mean is not None
     assert transform.scale is not None
-    rounding = constant_spread(transform.mean, n_rows) / transform.scale
+    # A bound on a standard deviation; single values of the same rounding lie further out.
+    rounding = FAR * constant_spread(transform.mean, n_rows, dtype) / transform.scale
     varying = np.zeros(len(rounding), dtype=bool)
     for rows, _ in chunks:
         varying |= (np.abs(rows) > rounding).any(axis=0)
@@ -70,5 +74,5 @@ def _remark(varying: NDArray[np.bool_], where: str) -> Iterator[str]:
     yield (
         f"standardize: column{'' if one else 's'} {named}{more} (from 0)"
         f" {'is' if one else 'are'} constant in training, but not in the {where};"
-        f" {'it keeps its' if one else 'they keep their'} own scale"
+        f" {'it is' if one else 'they are'} not divided by a deviation"
     )

@@ -2,7 +2,8 @@
 
 import math
 
-from sgdlab.errors import UsageError
+from sgdlab.errors import StorageError, UsageError
+from sgdlab.system import machine
 
 LARGEST_L2 = 1e100  # whose products with rows do not overflow
 
@@ -24,3 +25,11 @@ def check_l2(l2: float) -> None:
     """Raise UsageError unless a model can be solved with this L2."""
     if not 0 <= l2 <= LARGEST_L2:
         raise UsageError(f"`l2={l2}`", "out of range", f"a number from 0 to {LARGEST_L2:g}")
+
+
+def check_memory(what: str, n_bytes: float, hint: str) -> None:
+    """Raise StorageError if something takes more memory than there is, before it is made."""
+    there = machine.memory_bytes()
+    if n_bytes > there:
+        found = f"{what} takes about {n_bytes / 1e9:.3g} GB"
+        raise StorageError("memory", found, f"at most {there / 1e9:.3g} GB", hint)

@@ -10,6 +10,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.engine.running_block import Outcome
 from sgdlab.engine.training import Trained, train_blocks
 from sgdlab.observer import Observer
+from sgdlab.planning.cost import check_memory
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Pass, Stop, n_threads
@@ -55,4 +56,5 @@ def _trained(
     passes: Sequence[Pass], dataset: Dataset, run: Run, observer: Observer
 ) -> Generator[Trained, None, None]:
     works = assign_memory(passes, dataset.shape, run)
+    check_memory(works, dataset.shape)
     return train_blocks(works, dataset, n_threads(run), "half_mse", observer)

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from sgdlab.data.constant import FEW, is_constant
 from sgdlab.optim.decomposition import decompose
-from sgdlab.optim.lanczos import lanczos_largest
 from sgdlab.optim.moments import Moments
 from sgdlab.optim.triangle import Triangle
+from sgdlab.system.interruptible import interruptibly
 from sgdlab.uncertainty.rounding import EPSILON
 
 # Solving with X.T X loses about log10(condition number) of float64's 16 digits of the weights
 # (Higham 2002, chapter 7). Up to this bound six are left, one more than tables show.
 TRUSTED_CONDITION = 1e-6 / EPSILON
+EIGH_OPERATIONS = 9  # times the cube of the size (Golub and Van Loan 2013, section 8.3.3)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def spectrum_of_moments(moments: Moments, bias: float | None) -> Spectrum:
         gram, cross = moments.gram, moments.cross + moments.n_rows * offset * moments.means
         target_squares = moments.target_scatter + moments.n_rows * offset**2
         means, target_mean = np.zeros_like(moments.means), bias
-    eigenvalues, vectors = np.linalg.eigh(gram)
+    n_operations = EIGH_OPERATIONS * float(len(gram)) ** 3
+    eigenvalues, vectors = interruptibly(n_operations, lambda: np.linalg.eigh(gram))
     kept = eigenvalues > len(gram) * EPSILON * eigenvalues[-1]
     singular_values, directions = np.sqrt(eigenvalues[kept]), vectors[:, kept]
     coordinates = directions.T @ cross / singular_values
@@ -235,28 +237,3 @@ def rounding_of_fit(
     terms = math.sqrt(len(column_sizes)) * np.linalg.norm(column_sizes * minimum.weights)
     sizes = math.sqrt(np.mean(np.square(targets))) + abs(minimum.bias) + float(terms)
     return FEW * EPSILON * sizes
-
-
-def largest_eigenvalue(of: Moments | Triangle, with_bias: bool) -> float:
-    """That of the Hessian X.T X / n, with a column of ones in X if the bias is trained too."""
-    if isinstance(of, Triangle):
-        columns = of.factor[:, 0 if with_bias else 1 : -1]
-        return lanczos_largest(lambda v: columns.T @ (columns @ v) / of.n_rows, columns.shape[1])
-    if not with_bias:
-        return lanczos_largest(lambda v: of.gram_times(v) / of.n_rows, len(of.means))
-
-    def hessian_times(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        weights, bias = vector[:-1], vector[-1]
-        above = of.gram_times(weights) / of.n_rows + of.means * bias
-        return np.append(above, of.means @ weights + bias)
-
-    return lanczos_largest(hessian_times, len(of.means) + 1)
-
-
-def stability_limit(curvature: float) -> float:
-    """The learning rate from which full-batch gradient descent diverges: ``2 / curvature``.
-
-    The curvature is the largest eigenvalue of the Hessian, L2 included. Minibatches diverge from
-    there or below (Mulayoff and Michaeli 2024, arXiv:2306.07850).
-    """
-    return 2 / curvature if curvature > 0 else math.inf

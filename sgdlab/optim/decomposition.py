@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.data.constant import FEW
+from sgdlab.system.interruptible import interruptibly
 from sgdlab.uncertainty.rounding import EPSILON
 
 Floats = NDArray[np.float64]
 
 UNLIKE = 2.0**20  # ratio of columns' spreads beyond which a small one is lost beside a large one
+SVD_OPERATIONS = 14  # times the larger extent and the square of the smaller, at least
 DROWNED = 2.0**10  # a spread in units of what rounding makes of the largest column
 
 
@@ -69,7 +71,10 @@ def decompose(X: Floats, y: Floats, n_rows: int, sizes: Floats) -> Decomposition
 def _decompose(
     X: Floats, y: Floats, n_rows: int, sizes: Floats, rank: int | None = None
 ) -> Decomposition:
-    left, singular_values, right = np.linalg.svd(X, full_matrices=False)
+    n_operations = SVD_OPERATIONS * float(max(X.shape)) * min(X.shape) ** 2
+    left, singular_values, right = interruptibly(
+        n_operations, lambda: np.linalg.svd(X, full_matrices=False)
+    )
     rank = None if rank is None else min(rank, int(np.sum(singular_values > 0)))
     if rank is None:
         of_arithmetic = EPSILON * max(n_rows, X.shape[1]) * singular_values.max(initial=0.0)

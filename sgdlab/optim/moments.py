@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.rows import Chunk
 from sgdlab.errors import DataError
+from sgdlab.system.interruptible import product
 
 SMALLEST = 1e-140  # whose square, and the square of whose inverse, float64 holds with room to spare
 
@@ -82,7 +83,7 @@ def moments(chunks: Iterable[Chunk]) -> Moments:
         n_new, new_means = len(table), _centre(table)
         shift = new_means - means
         share = n_new / (n_rows + n_new)
-        scatter = scatter + table.T @ table
+        scatter = scatter + product(table.T, table)
         scatter += n_rows * share * np.outer(shift, shift)
         means = means + share * shift
         n_rows += n_new

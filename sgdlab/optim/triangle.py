@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.rows import Chunk
 from sgdlab.optim.moments import check_range
+from sgdlab.system.interruptible import interruptibly
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,14 @@ def triangle(chunks: Iterable[Chunk]) -> Triangle:
             origin = table[0, 1:].copy()
         table[:, 1:] -= origin
         stacked = table if factor is None else np.vstack([factor, table])
-        factor = np.asarray(np.linalg.qr(stacked, mode="r"))
+        factor = _qr(stacked)
         n_rows += len(rows)
     if factor is None:
         raise ValueError("no rows to factorise")
     return Triangle(n_rows, origin, factor)
+
+
+def _qr(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R of a table."""
+    n_operations = 4.0 * max(table.shape) * min(table.shape) ** 2
+    return np.asarray(interruptibly(n_operations, lambda: np.linalg.qr(table, mode="r")))

@@ -8,6 +8,7 @@ from sgdlab.config.model import Run, Train
 from sgdlab.data.read_ahead import RAW_PIECES
 from sgdlab.data.rows import READ_BYTES, piece_rows
 from sgdlab.data.shape import Shape
+from sgdlab.errors import StorageError
 from sgdlab.planning.memory import (
     Work,
     assign_memory,
@@ -20,6 +21,7 @@ from sgdlab.planning.memory import (
     weights_bytes,
 )
 from sgdlab.planning.plan import Block, Pass, Plan
+from sgdlab.system import machine
 from sgdlab.words.losses import LOSSES
 from sgdlab.words.optimizers import OPTIMIZERS
 
@@ -167,10 +169,47 @@ def _piece_bytes(plan_pass: Pass, shape: Shape) -> int:
     return RAW_PIECES * n_numbers * shape.itemsize + changed
 
 
+def check_memory(works: Sequence[Work], shape: Shape) -> None:
+    """Refuse what cannot be trained on this machine, before it is begun.
+
+    Raises
+    ------
+    StorageError
+        If a pass needs more memory than the machine has, or than this process may have of it.
+    """
+    work = max(works, key=lambda work: memory_bytes(work, shape))
+    needed, there = memory_bytes(work, shape), machine.memory_bytes()
+    if needed <= there:
+        return
+    trains = [trajectory.train for block in work.plan.blocks for trajectory in block.trajectories]
+    models = f"{len(trains)} models" if len(trains) > 1 else "1 model"
+    found = f"training {models} side by side takes about {needed / 1e9:.3g} GB"
+    fewer = ["take fewer cells"]
+    if 2 * _held_of_rows(work, shape) > needed:
+        fewer = ["lower run.memory_budget"]
+    elif trains[0].replicates > 1:
+        fewer.append("fewer train.replicates")
+    raise StorageError("memory", found, f"at most {there / 1e9:.3g} GB", " or ".join(fewer))
+
+
 def memory_bytes(work: Work, shape: Shape) -> int:
     """What is held while training, or while a file is walked through before and after that."""
-    plan_pass, holding = work.plan, work.holding
+    plan_pass = work.plan
     trains = [trajectory.train for block in plan_pass.blocks for trajectory in block.trajectories]
+    held = _held_of_rows(work, shape)
+    held += sum(map(_arrays_of_weights, trains)) * shape.n_features * itemsize(plan_pass)
+    held += _prediction_bytes(plan_pass, shape)
+    held += sum(_window_bytes(block, work, shape) for block in plan_pass.blocks)
+    for block in plan_pass.blocks:  # weights that wait for the validation rows
+        n_bytes = weights_bytes(block, plan_pass, shape)
+        held += epochs_together(n_bytes) * n_bytes
+    walked = min(READ_BYTES, 8 * shape.n_features * max(shape.n_validation, shape.n_test))
+    return max(held, walked) + KEPT_OF_A_ROW * (shape.n_train + shape.n_validation)
+
+
+def _held_of_rows(work: Work, shape: Shape) -> int:
+    """The rows themselves, or buffers of them."""
+    plan_pass, holding = work.plan, work.holding
     a_row = shape.n_features * itemsize(plan_pass)
     all_rows = row_bytes(plan_pass, shape)
     held = all_rows if holding.in_memory else _piece_bytes(plan_pass, shape)
@@ -180,14 +219,7 @@ def memory_bytes(work: Work, shape: Shape) -> int:
         held += len(plan_pass.folds) * all_rows * (shape.folds - 1) // shape.folds
     else:  # what every fold takes of a chunk
         held += len(plan_pass.folds) * chunk_bytes(plan_pass, shape)
-    held += sum(_arrays_of_weights(train) for train in trains) * a_row
-    held += _prediction_bytes(plan_pass, shape)
-    held += sum(_window_bytes(block, work, shape) for block in plan_pass.blocks)
-    for block in plan_pass.blocks:  # weights that wait for the validation rows
-        n_bytes = weights_bytes(block, plan_pass, shape)
-        held += epochs_together(n_bytes) * n_bytes
-    walked = min(READ_BYTES, 8 * shape.n_features * max(shape.n_validation, shape.n_test))
-    return max(held, walked) + KEPT_OF_A_ROW * (shape.n_train + shape.n_validation)
+    return held
 
 
 def _arrays_of_weights(train: Train) -> int:

@@ -7,20 +7,22 @@ blocks, as far as their batch sizes suit each other and there is work for all th
 
 import itertools
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sgdlab.config.grid import Cell
-from sgdlab.config.model import Run
+from sgdlab.config.model import Run, Train
 from sgdlab.config.objects import order_of
 from sgdlab.data.shape import Shape
 from sgdlab.optim.extremes import has_extremes
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.planning.grouping import Largest, group_batch_sizes
 from sgdlab.planning.plan import Block, Pass, Plan, Stop, Trajectory
+from sgdlab.system.garbage import collecting_later
 from sgdlab.words.optimizers import OPTIMIZERS
-from sgdlab.words.orders import Order
+from sgdlab.words.orders import ORDERS, Order
 
 CHUNK_BYTES = 64 * 2**20
 SHUFFLED_CHUNK_BYTES = 16 * 2**20  # of rows gathered in every epoch: the next while these are used
@@ -31,7 +33,10 @@ MAX_CHUNK_ROWS = 16_384
 MIN_PARALLEL_TRAJECTORIES = 32
 MIN_PARALLEL_TILE = 10_000_000  # multiply-adds between two steps
 
+_ALL_BUT_EPOCHS = operator.itemgetter(*(name for name in Train.model_fields if name != "epochs"))
 
+
+@collecting_later()
 def make_plan(
     cells: Sequence[Cell], shape: Shape, run: Run, threads: int, first_block: int = 0
 ) -> Plan:
@@ -50,15 +55,10 @@ def make_plan(
     first_block
         From which blocks are counted.
     """
-    by_pass: dict[tuple[Order, str], list[Trajectory]] = defaultdict(list)
-    for trajectory in _trajectories(cells):
-        train = trajectory.train
-        order = order_of(train, trajectory.replicate)
-        by_pass[order, train.precision].append(trajectory)
     passes: list[Pass] = []
     numbers = itertools.count(first_block)
     folds = range(shape.folds) if shape.folds else (None,)
-    for trajectories in by_pass.values():
+    for trajectories in _by_pass(_trajectories(cells)):
         largest = _largest(trajectories, shape, run, _threads_of_a_fold(threads, shape.folds))
         stacks = _stacks(trajectories, shape, largest)
         blocks = tuple(
@@ -77,12 +77,28 @@ def _threads_of_a_fold(threads: int, folds: int | None) -> int:
     return threads // math.gcd(threads, folds or 1)
 
 
+def _by_pass(trajectories: Iterable[Trajectory]) -> Iterable[list[Trajectory]]:
+    """Those with the same order of rows and the same precision."""
+    by_pass: dict[tuple[Order, str], list[Trajectory]] = defaultdict(list)
+    # Making an order takes long beside looking up what it is made of, of a million trajectories.
+    known: dict[tuple[Any, ...], list[Trajectory]] = {}
+    made_of = operator.itemgetter("precision", "order", "seed", *ORDERS.hyperparameters())
+    for trajectory in trajectories:
+        train = trajectory.train
+        key = (trajectory.replicate, made_of(vars(train)))
+        if key not in known:
+            known[key] = by_pass[order_of(train, trajectory.replicate), train.precision]
+        known[key].append(trajectory)
+    return by_pass.values()
+
+
 def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
     """One for cells that differ only in epochs, and for every replicate; in canonical order."""
     together: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
     for cell in sorted(cells, key=lambda cell: cell.train.epochs):
-        apart = depends_on_epochs(cell.train)
-        key = tuple(value for name, value in cell.train if apart or name != "epochs")
+        key = _ALL_BUT_EPOCHS(vars(cell.train))
+        if depends_on_epochs(cell.train):
+            key = (*key, cell.train.epochs)
         together[key].append(cell)
     found = []
     for members in together.values():
@@ -95,7 +111,7 @@ def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
 def _canonical(trajectory: Trajectory) -> tuple[Any, ...]:
     train = trajectory.train
     first = (trajectory.replicate, train.order, train.precision, train.loss, train.batch_size)
-    return (*first, trajectory.epochs, tuple(value for name, value in train if name != "epochs"))
+    return (*first, trajectory.epochs, _ALL_BUT_EPOCHS(vars(train)))
 
 
 def _stacks(

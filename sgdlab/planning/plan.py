@@ -17,7 +17,7 @@ from sgdlab.system import machine
 from sgdlab.words.orders import Order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stop:
     """A cell, and the epoch after which its training ends."""
 
@@ -25,7 +25,7 @@ class Stop:
     cell: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """Cells that differ in nothing but the number of epochs, trained as one.
 

@@ -11,7 +11,16 @@ from pydantic import Field
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
-from sgdlab.runs.reading import SCHEMA_VERSION, CellName, Count, Log, Number, Word, check_same
+from sgdlab.runs.reading import (
+    SCHEMA_VERSION,
+    CellName,
+    Count,
+    Log,
+    Number,
+    Sha256,
+    Word,
+    check_same,
+)
 from sgdlab.runs.replicate_log import (
     SMALLEST_NORM,
     ReplicateLog,
@@ -81,11 +90,18 @@ class CellResult:
         numbers = np.array([math.nan if value is None else value for value in values])
         return numbers.reshape(self.folds, -1).mean(axis=1) if self.folds else numbers
 
-    def to_log(self, is_synthetic: bool) -> dict[str, Any]:
-        """The cell's log, as it stands in its JSON file."""
+    def to_log(self, is_synthetic: bool, origin: str) -> dict[str, Any]:
+        """The cell's log, as it stands in its JSON file.
+
+        Parameters
+        ----------
+        origin
+            Of what run; see :func:`sgdlab.runs.names.origin_of`.
+        """
         names = ("running_loss", "train_loss", "validation_loss", "validation_loss_regularized")
         return {
             "schema_version": SCHEMA_VERSION,
+            "origin": origin,
             "cell": self.cell.name,
             "synthetic": is_synthetic,
             "hyperparameters": self.cell.train.model_dump(mode="json"),
@@ -115,7 +131,7 @@ class CellResult:
             raise ValueError(f"replicates: fold and replicate: {found}")
         result = cls(cell, form.replicates)
         wording = {} if form.remark is None else {"remark": form.remark}
-        check_same(log, result.to_log(form.synthetic) | wording, "", ", by replicates")
+        check_same(log, result.to_log(form.synthetic, form.origin) | wording, "", ", by replicates")
         for n, training in enumerate(form.replicates):
             for key, reason in contradictions(training, cell.train):
                 raise ValueError(f"replicates.{n}.{key}: {reason}")
@@ -126,6 +142,7 @@ class _CellLog(Log):
     """The keys of a cell's log."""
 
     schema_version: Count
+    origin: Sha256
     cell: CellName
     synthetic: bool
     hyperparameters: Train

@@ -29,12 +29,13 @@ class Logs:
     ----------
     results
         By the cell's index.
-    hashes
-        Of the logs, by their names in the run.
+    hashes, origins
+        Of the logs, by their names in the run; see :func:`sgdlab.runs.names.origin_of`.
     """
 
     results: dict[int, CellResult]
     hashes: dict[str, str]
+    origins: dict[str, str]
 
     @property
     def in_order(self) -> list[CellResult]:
@@ -83,7 +84,7 @@ def read_logs(
     StorageError
         If one is absent, broken, not as it was written, or of other hyperparameters than the cell.
     """
-    results, hashes = {}, {}
+    results, hashes, origins = {}, {}, {}
     for cell in cells:
         name = log_name(folder, cell)
         if (sha256 := known.get(name)) is not None:
@@ -93,11 +94,11 @@ def read_logs(
             file = places.get(run / name, run / name)
             content = read_bytes(file)
         hashes[name] = sha256_of(content)
-        results[cell.index] = _parsed(file, content, cell)
-    return Logs(results, hashes)
+        results[cell.index], origins[name] = _parsed(file, content, cell)
+    return Logs(results, hashes, origins)
 
 
-def _parsed(file: Path, content: bytes, cell: Cell) -> CellResult:
+def _parsed(file: Path, content: bytes, cell: Cell) -> tuple[CellResult, str]:
     log = parse_json(file, content)
     with reading(file):
         result = CellResult.from_log(log)
@@ -105,4 +106,4 @@ def _parsed(file: Path, content: bytes, cell: Cell) -> CellResult:
             raise ValueError(f"cell {result.cell.name}")
         if result.cell.train != cell.train:
             raise ValueError("hyperparameters: not those of that cell of the grid")
-    return result
+        return result, str(log["origin"])

@@ -38,6 +38,19 @@ def identity(config: Config) -> dict[str, Any]:
     return {key: resolved[key] for key in ("data", "train", "grid", "select")}
 
 
+def origin_of(experiment: Experiment) -> str:
+    """What a log or a stop says that it is of: a hash of all that a run's results depend on.
+
+    A run's name has most of that, but a folder can be renamed, its ``experiment.json`` can be lost,
+    and of large arrays the name knows pieces.
+    """
+    data = experiment.data
+    what = identity(experiment.config)
+    what |= {"fingerprint": data.fingerprint, "numerics_version": experiment.numerics_version}
+    what["whole"] = {part: known.sha256 for part, known in data.whole.items()}
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
 def run_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observer) -> RunDirectory:
     """The first of NAME, NAME-2, NAME-3, ... that is of these very arrays, or not there yet.
 

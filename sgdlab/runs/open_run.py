@@ -31,6 +31,8 @@ from sgdlab.system.looking import is_there
 # What to do where weights were trained again and came out with other bits than before.
 OTHER_BITS = "on another machine or BLAS, start over with `fresh=True`"
 
+NO_ORIGIN = "0" * 64  # of a run that was not taken up, and of which nobody will go on
+
 
 class OpenRun:
     """A run whose lock this process holds: commits outcomes, and knows which there are.
@@ -61,6 +63,7 @@ class OpenRun:
         self._last_read: tuple[Path, Arrays] | None = None
         self._successor: Successor | None = None
         self._has_begun = False
+        self._origin = NO_ORIGIN
         self._kept: Mapping[tuple[int, int | None], Weights] = {}
         self._logged: dict[Path, Path] = {}  # the place of every log in the run: where it is now
 
@@ -73,15 +76,21 @@ class OpenRun:
         self._successor = self.directory.successor
         return self._successor.planned(finished, observer)
 
-    def take_up(self, observer: Observer) -> None:
+    def take_up(self, observer: Observer, origin: str) -> None:
         """Find what earlier sessions committed; stops that are broken will be trained again.
+
+        Parameters
+        ----------
+        origin
+            Which logs and stops are of this run; see :func:`sgdlab.runs.names.origin_of`.
 
         Raises
         ------
         StorageError
-            If a log is not as it was written: before anything is trained beside it. If something
-            cannot be read now, of which nobody knows whether it is broken.
+            If a log is not as it was written, or is of another run: before anything is trained
+            beside it. If something cannot be read now, of which nobody knows whether it is broken.
         """
+        self._origin = origin
         directory, cells = self.directory, self._cells
         if not self._is_locked:
             observer.note(f"{directory.path}: no locks here; run one command at a time on it")
@@ -95,8 +104,7 @@ class OpenRun:
         logs = [directory.cell_file(cell) for cell in directory.logged_cells(cells)]
         logs += [directory.final_file(cell) for cell in directory.final_cells(cells)]
         self._logged |= {log: log for log in logs}
-        for file in self._logged:
-            self._read([cells[int(file.stem)]], file.parent)
+        self._check_logs()
         tell_of_strays(directory.strays(directory.stops_folder), observer)
         for file in directory.stops():
             self._take_stop(file, observer)
@@ -105,7 +113,7 @@ class OpenRun:
         content = read_bytes(file)  # one that cannot be opened is not known to be broken
         try:
             with reading(file):
-                outcomes = outcomes_of(npz_arrays(file, content))
+                outcomes = outcomes_of(npz_arrays(file, content), self._origin)
                 for outcome in outcomes:
                     self._check_planned(outcome)
                     replicate_result(outcome, self._cells[outcome.cell])
@@ -162,7 +170,7 @@ class OpenRun:
     def commit(self, block: int, epoch: int, outcomes: Sequence[Outcome]) -> None:
         """Make the outcomes of one block and epoch durable."""
         file = self.directory.stop_file(block, epoch)
-        system_files.write_files({file: npz_bytes(outcome_arrays(outcomes))})
+        system_files.write_files({file: npz_bytes(outcome_arrays(outcomes, self._origin))})
         self._take(file, outcomes)
 
     def weights(self, log: CellResult, fold: int | None = None) -> Weights:
@@ -238,11 +246,19 @@ class OpenRun:
                 )
                 del self._pending[log_file]
                 if log_file not in self._logged:
-                    logs[log_file] = sealed(result.to_log(self._is_synthetic))
+                    logs[log_file] = sealed(result.to_log(self._is_synthetic, self._origin))
         if logs:
             self.write(logs)
         places = self._successor.place if self._successor else Path
         self._logged |= {file: places(file) for file in logs}
+
+    def _check_logs(self) -> None:
+        for file, place in self._logged.items():
+            found = self._read([self._cells[int(file.stem)]], file.parent)
+            if set(found.origins.values()) != {self._origin}:
+                what = "of another run, whose config or data are others"
+                hint = "move it away, or start over with `fresh=True`"
+                raise StorageError(place, what, "a log of this run", hint)
 
     def _check_planned(self, outcome: Outcome) -> None:
         """Raise ValueError unless an outcome is of a training of this run."""

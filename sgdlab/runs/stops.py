@@ -1,5 +1,6 @@
 """Arrays in a run directory: ``.npz`` files with the same bytes for the same content."""
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,11 +34,17 @@ def npz_arrays(path: Path, content: bytes) -> Arrays:
         return {name: file[name] for name in file.files}
 
 
-def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:
-    """Outcomes of one block and epoch as arrays; weights of diverged cells stand as zeros."""
+def outcome_arrays(outcomes: Sequence[Outcome], origin: str) -> Arrays:
+    """Outcomes of one block and epoch as arrays; weights of diverged cells stand as zeros.
+
+    Parameters
+    ----------
+    origin
+        Of what run; see :func:`sgdlab.runs.names.origin_of`.
+    """
     known = [outcome.weights for outcome in outcomes if outcome.weights is not None]
     zeros = np.zeros_like(known[0]) if known else np.zeros(0)
-    return {
+    arrays = {
         "cell": np.array([outcome.cell for outcome in outcomes]),
         "replicate": np.array([outcome.replicate for outcome in outcomes]),
         "fold": np.array([-1 if outcome.fold is None else outcome.fold for outcome in outcomes]),
@@ -54,16 +61,29 @@ def outcome_arrays(outcomes: Sequence[Outcome]) -> Arrays:
             [zeros if outcome.weights is None else outcome.weights for outcome in outcomes]
         ),
     }
+    return arrays | {"seal": _seal(arrays, origin)}
 
 
-def outcomes_of(arrays: Arrays) -> list[Outcome]:
+def _seal(arrays: Arrays, origin: str) -> NDArray[np.str_]:
+    """A hash of arrays and of the run that they are of."""
+    found = hashlib.sha256(origin.encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return np.array(found.hexdigest())
+
+
+def outcomes_of(arrays: Arrays, origin: str) -> list[Outcome]:
     """The inverse of :func:`outcome_arrays`.
 
     Raises
     ------
     ValueError
-        If an array has more or fewer rows than there are outcomes.
+        If they are not as they were written, or of another run.
     """
+    arrays = dict(arrays)
+    if str(arrays.pop("seal", "")) != str(_seal(arrays, origin)):
+        raise ValueError("seal: not that of these arrays in this run")
     n_rows = {name: len(array) for name, array in arrays.items()}
     if len(set(n_rows.values())) != 1:
         raise ValueError(f"rows of arrays: {n_rows}")

@@ -35,7 +35,10 @@ def cells_needed(results: Sequence[CellResult], rule: Select, extent: Extent) ->
     completed = {result.cell.index for result in results if result.status == "completed"}
     if extent == "all" or not completed:
         return completed
-    return {select(results, rule.metric, rule.rule).cell.index}
+    try:
+        return {select(results, rule.metric, rule.rule).cell.index}
+    except NothingToSelectError:
+        return set()  # which is said when the run has ended
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset
 from sgdlab.engine.training import train_blocks
 from sgdlab.observer import Observer
+from sgdlab.planning.cost import check_memory
 from sgdlab.planning.making import make_plan
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, cells_of, n_threads
@@ -75,6 +76,7 @@ class RunTraining:
         if passes := plan.passes_of(blocks):
             run, metric = self.config.run, self.config.select.metric
             works = assign_memory(passes, self.dataset.shape, run)
+            check_memory(works, self.dataset.shape)
             trained = train_blocks(works, self.dataset, n_threads(run), metric, self.observer)
             with closing(trained) as stream:
                 for record in stream:

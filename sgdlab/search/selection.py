@@ -41,8 +41,12 @@ def select(results: Sequence[CellResult], metric: str, rule: str) -> CellResult:
     best = rank(results, metric)[0]
     if not math.isfinite(best.mean(METRICS[metric].logged_as)):
         who = f"all {len(results)} cells" if len(results) > 1 else "the only cell"
-        hint = "try smaller learning rates"
-        raise NothingToSelectError("selection", f"{who} diverged", "one that did not", hint)
+        if all(result.status == "diverged" for result in results):
+            hint = "try smaller learning rates"
+            raise NothingToSelectError("selection", f"{who} diverged", "one that did not", hint)
+        found = f"no number that float64 holds as the {METRICS[metric].label} of {who}"
+        hint = "look at the values of the rows to validate"
+        raise NothingToSelectError("selection", found, "one", hint)
     if rule == "minimum":
         return best
     return min(within_one_standard_error(results, metric), key=_complexity)  # the first, if equal

@@ -24,7 +24,7 @@ from sgdlab.runs.conclusion import Conclusion
 from sgdlab.runs.directory import tell_of_strays
 from sgdlab.runs.experiment import Environment, Experiment, Extent, Session
 from sgdlab.runs.logs import Logs
-from sgdlab.runs.names import fresh_directory, run_directory, run_name
+from sgdlab.runs.names import fresh_directory, origin_of, run_directory, run_name
 from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.plan_log import plan_log
 from sgdlab.search.finishing import Ending, cells_needed
@@ -65,6 +65,8 @@ def search(
         logs = (directory.cells_folder, directory.final_folder)
         tell_of_strays(directory.strays(*logs), observer)
         experiment = wanted.experiment()
+        if experiment is None:
+            wanted.check_memory()
         if experiment is None or not wanted.is_complete(experiment, observer):
             experiment, is_complete = _worked_on(wanted, observer)
         else:
@@ -156,7 +158,7 @@ def _complete(
     plan = wanted.plan(experiment)
     tested = _more(options.test_losses, experiment.tested)
     kept = _more(options.keep_weights, experiment.kept)
-    run.take_up(observer)
+    run.take_up(observer, origin_of(experiment))
     unlogged = [block for block in plan.blocks if not run.has_results(block)]
     known = None
     if options.measure and unlogged:
@@ -165,7 +167,7 @@ def _complete(
     with recorded(run, experiment, threads, known) as record, _told_what_is_kept(run, wanted):
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
-        logs, final = run.logs(wanted.grid.cells), Logs({}, {})
+        logs, final = run.logs(wanted.grid.cells), Logs({}, {}, {})
         results = logs.in_order
         needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
@@ -173,7 +175,10 @@ def _complete(
         else:
             training.train_weightless(plan, cells_needed(results, config.select, kept))
             best = cells_needed(results, config.select, "best")
-            final_plan = run.directory.final_plan(experiment, wanted.grid.cells)
+            with run.directory.interpreting():
+                final_plan = experiment.final_training(wanted.grid.cells)
+            # A log that no plan has is of a run that lost its experiment.json.
+            needed |= run.final_cells
             final_plan = training.extended(final_plan, best, needed, len(plan.blocks))
             record.update(final_plan=plan_log(final_plan))
             record.write()

@@ -3,12 +3,15 @@
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 from sgdlab.config.grid import Cell, Grid
 from sgdlab.config.model import Config
 from sgdlab.data.dataset import Dataset
 from sgdlab.observer import Observer
+from sgdlab.planning.cost import check_memory
 from sgdlab.planning.making import make_plan
+from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Plan, n_threads
 from sgdlab.runs import provenance
 from sgdlab.runs.data_log import DataLog
@@ -57,12 +60,19 @@ class Wanted:
     options: SearchOptions
 
     def experiment(self) -> Experiment | None:
-        """What the run says, if there is one already; its name says that it is of this config."""
+        """What the run says, if there is one already.
+
+        Raises
+        ------
+        StorageError
+            If it is of another config or of other data: then somebody gave it this name.
+        """
         if not self.directory.exists:
             return None
         experiment = self.directory.experiment()
         with self.directory.interpreting():
             check_same(identity(experiment.config), identity(self.config), "config")
+            check_same(experiment.data.fingerprint, self.dataset.fingerprint, "data.fingerprint")
         return experiment
 
     def opened(self) -> AbstractContextManager[OpenRun]:
@@ -96,10 +106,19 @@ class Wanted:
         """The cells that a plan trains, in the order of the grid."""
         return [self.grid.cells[index] for index in sorted(plan.cells)]
 
+    @cached_property
+    def new_plan(self) -> Plan:
+        """That of a run of which nothing is trained yet."""
+        run = self.config.run
+        return make_plan(self.grid.cells, self.dataset.shape, run, n_threads(run))
+
+    def check_memory(self) -> None:
+        """Refuse a new run that cannot be trained here, before anything of it is written."""
+        shape = self.dataset.shape
+        check_memory(assign_memory(self.new_plan.passes, shape, self.config.run), shape)
+
     def new_experiment(self, observer: Observer) -> Experiment:
         """A run of which nothing is trained yet."""
-        threads = n_threads(self.config.run)
-        plan = make_plan(self.grid.cells, self.dataset.shape, self.config.run, threads)
         return Experiment(
             schema_version=SCHEMA_VERSION,
             run=self.directory.name,
@@ -108,7 +127,7 @@ class Wanted:
             numerics_version=NUMERICS_VERSION,
             config=self.config,
             data=DataLog.of(self.dataset, observer),
-            plan=plan_log(plan),
+            plan=plan_log(self.new_plan),
             final_plan=(),
             tested="best",
             kept="best",

@@ -19,13 +19,19 @@ def memory_limit() -> int | None:
     """Bytes that this process may have; None if nothing limits it."""
     names = {"": "memory.max", "memory": "memory.limit_in_bytes"}
     found = [limit for text in _read(names) if (limit := _whole(text)) is not None]
+    if (addresses := address_limit()) is not None:
+        found.append(addresses)
+    return min((limit for limit in found if limit < NO_LIMIT), default=None)
+
+
+def address_limit() -> int | None:
+    """Bytes of address space that this process may have, used or not; None if all."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource  # Unix alone
 
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if soft != resource.RLIM_INFINITY:
-            found.append(soft)
-    return min((limit for limit in found if limit < NO_LIMIT), default=None)
+        return None if soft == resource.RLIM_INFINITY else soft
+    return None
 
 
 def processor_limit() -> int | None:

@@ -62,6 +62,7 @@ def edited(draw, text=AGE):
 
 
 RIGHT = "name=x|data.path=x|data.validation.fraction=0.5|train.seed=9|train.huber_delta=1e-3"
+RIGHT += "|train.l2=1|train.epochs=[3]|grid.zip={l2: [1]}|train={}"
 RIGHT += "|grid={}|grid.l2=[0, 1]|grid.batch_size.2=7|run.threads=2|run.memory_budget=2GB"
 RIGHT += "|select.metric=mae|select={}|data={path: x, prefix: y}"
 right_arguments = st.sampled_from(RIGHT.split("|"))

@@ -39,6 +39,44 @@ def test_set_reaches_axes_and_makes_sections():
     assert load(DATA + TRAIN, "data.validation.fraction=0.5").data.validation.fraction == 0.5
 
 
+@pytest.mark.parametrize(
+    ("grid", "overrides", "l2", "axes"),
+    [
+        ("{l2: [1, 2], initial_bias: [0]}", ["train.l2=3"], 3.0, [{"initial_bias"}]),
+        ("{l2: [1, 2]}", ["train.l2=3"], 3.0, []),
+        ("[{l2: [1]}, {l2: [2], initial_bias: [0]}]", ["train.l2=3", "grid.0.seed=[1]"], None, 0),
+        ("{zip: {l2: [1, 2], initial_bias: [0, 1]}}", ["train.l2=3"], 3.0, [{"zip"}]),
+        ("{zip: {l2: [1, 2]}, initial_bias: [0]}", ["train.l2=3"], 3.0, [{"initial_bias"}]),
+        ("{l2: [1, 2], initial_bias: [0]}", ["train={batch_size: 4, learning_rate: 1, epochs: 1, "
+         "l2: 3}"], 3.0, [{"initial_bias"}]),
+        ("{initial_bias: [0]}", ["train.l2=5", "grid.l2=[1, 2]"], 0.0, [{"initial_bias", "l2"}]),
+        ("{initial_bias: [0]}", ["grid.l2=[1, 2]", "train.l2=5"], 5.0, [{"initial_bias"}]),
+        ("{initial_bias: [0]}", ["train.l2=5", "grid={l2: [1]}"], 0.0, [{"l2"}]),
+        ("{initial_bias: [0]}", ["train.l2=5", "grid=[{zip: {l2: [1]}}]"], 0.0, [{"zip"}]),
+    ],
+)  # fmt: skip
+def test_a_set_key_of_train_is_no_axis_any_more_and_the_other_way_round(grid, overrides, l2, axes):
+    text = train() + f"grid: {grid}\n"
+    if l2 is None:
+        assert mistake(text, *overrides).startswith("--set grid.0.seed: ")
+        return
+    config = load(text, *overrides)
+    assert config.train.l2 == l2
+    assert [set(part.model_dump(exclude_none=True)) for part in config.grid] == axes
+
+
+@pytest.mark.parametrize("value", ["5", "[1]", "null", "{zip: 3}", "{1: 2}", "[[]]", "[null]"])
+@pytest.mark.parametrize("key", ["train", "grid"])
+def test_a_section_that_is_set_to_nonsense_is_a_mistake_of_its_own(key, value):
+    with pytest.raises(ConfigError, match=f"^overrides {key}: "):
+        load(train() + "grid: {initial_bias: [0]}\n", f"{key}={value}")
+
+
+def test_what_the_file_has_wrong_where_a_set_takes_it_away_is_no_mistake():
+    assert load(train(l2="yes"), "grid.l2=[1]").grid[0].l2 == (1.0,)
+    assert load(train() + "grid: {l2: [no], initial_bias: [0]}\n", "train.l2=2").train.l2 == 2
+
+
 def test_the_last_set_wins():
     assert load(DATA + TRAIN, "train.l2=1", "train.l2=2").train.l2 == 2
 
@@ -78,7 +116,6 @@ def test_set_replaces_what_the_file_has_wrong():
          "from 0"),
         (f"grid.{'9' * 5000}=1", f"--set grid.{'9' * 52}...: no item '{'9' * 56}... in a list of "
          "1; expected a position, counted from 0"),
-        ("grid.0.l2=[1]", "--set grid.0.l2: also under train.l2; expected it once"),
         ("name=" + "x" * 65537, "--set name: 65537 characters; expected at most 65536"),
         ("a\udc80=1", "--set a\udc80=1: no KEY=VALUE; expected for example train.l2=1e-3"),
         ("name=\udc80", "--set name: the character U+DC80; expected text (remove it)"),

@@ -177,10 +177,10 @@ def test_a_column_that_begins_to_vary_is_said(folds, tmp_path):
     told = [message for message in noted.messages if "constant" in message]
     where = "validation rows" if folds is None else "rows that a fold holds out"
     assert told == [
-        f"standardize: column 4 (from 0) is constant in training, but not in the {where}; it keeps"
-        " its own scale",
-        "standardize: column 0 (from 0) is constant in training, but not in the test rows; it keeps"
-        " its own scale",
+        f"standardize: column 4 (from 0) is constant in training, but not in the {where}; it is"
+        " not divided by a deviation",
+        "standardize: column 0 (from 0) is constant in training, but not in the test rows; it is"
+        " not divided by a deviation",
     ]
 
 
@@ -201,3 +201,17 @@ def test_folds_have_constant_columns_of_their_own():
         scales = [fold.transform.scale[2] for fold in dataset.folds]
     assert constant == [False, False, False, True, False]
     assert scales[3] == 1.0
+
+
+@pytest.mark.parametrize("folds", [None, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_that_is_alike_in_all_rows_is_not_mentioned(dtype, folds, tmp_path):
+    """In single values it is larger than their standard deviation."""
+    rng = np.random.default_rng(8)
+    one = np.asarray(14.62, dtype)
+    noisy = [one + rng.integers(-1, 2, n) * np.spacing(one) for n in (100, 40)]
+    arrays = noisy_arrays(*noisy)
+    arrays = {part: array.astype(dtype) for part, array in arrays.items()}
+    noted = Notes()
+    search(arrays, tmp_path, noted, validation={"folds": folds} if folds else {"fraction": 0.2})
+    assert [message for message in noted.messages if "constant" in message] == []

@@ -129,8 +129,8 @@ def test_the_answer_is_about_the_configs_own_training(write_config, train, said)
 
 
 def test_more_columns_than_memory_holds_leave_the_question_open(write_config, monkeypatch):
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 1000)
-    config = write_config("own", run={"memory_budget": "1 GB"})
+    monkeypatch.setattr("sgdlab.lab.orders.own_training.MATRICES", 10**12)
+    config = write_config("own")
     result = workflows.orders(config, options=FEW).result
     assert (result.own.minimum, result.own.left, result.own.verdict) == (None, None, None)
     assert "its minimum cannot be solved for" in answer(result)

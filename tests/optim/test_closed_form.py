@@ -7,11 +7,11 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sgdlab.errors import DataError
 from sgdlab.optim.closed_form import (
     TRUSTED_CONDITION,
-    largest_eigenvalue,
     minimise,
     spectrum_of_moments,
     spectrum_of_triangle,
 )
+from sgdlab.optim.curvature import largest_eigenvalue
 from sgdlab.optim.lanczos import lanczos_largest
 from sgdlab.optim.moments import moments
 from sgdlab.optim.triangle import triangle

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlab.config.model import Train
-from sgdlab.optim.closed_form import stability_limit
+from sgdlab.optim.curvature import stability_limit
 from sgdlab.optim.extremes import are_extreme, has_extremes
 from sgdlab.optim.losses import Losses
 

@@ -18,6 +18,8 @@ from sgdlab.search.selection import rank, select
 from sgdlab.search.table import csv_bytes, result_row
 from sgdlab.system import strict_json
 
+ORIGIN = "0" * 64
+
 
 def replicate(number=0, loss=2.0, mae=1.5, fold=None):
     return ReplicateResult(
@@ -111,7 +113,7 @@ def test_l2_times_a_norm_that_is_out_of_range(l2, weight, penalty):
     outcome = Outcome(0, 0, "completed", 1, history, history, history, 1.0, 0.0, np.full(3, weight))
     cell = result(0, l2=l2, epochs=1).cell
     found = CellResult(cell, (replicate_result(outcome, cell),))
-    read = CellResult.from_log(json.loads(strict_json.encode(found.to_log(False))))
+    read = CellResult.from_log(json.loads(strict_json.encode(found.to_log(False, ORIGIN))))
     regularized = read.replicates[0].validation_loss_regularized
     if penalty == np.inf:
         assert regularized is None
@@ -124,7 +126,7 @@ def test_l2_times_a_norm_that_is_out_of_range(l2, weight, penalty):
 @pytest.mark.parametrize("replicates", [(replicate(),), (replicate(0), diverged(1))])
 def test_log_round_trip(replicates):
     cell = result(17, *replicates, replicates=len(replicates))
-    log = json.loads(strict_json.encode(cell.to_log(is_synthetic=True)))
+    log = json.loads(strict_json.encode(cell.to_log(is_synthetic=True, origin=ORIGIN)))
     assert log["synthetic"] is True
     assert log["cell"] == "0017"
     assert CellResult.from_log(log) == cell
@@ -157,7 +159,7 @@ def test_a_fold_that_saw_none_of_its_rows_in_an_epoch_has_no_running_loss(order,
     cell = result(0, order=order, epochs=epochs).cell
     outcome = Outcome(0, 0, "completed", epochs, *losses, 1.0, 0.0, np.ones(2), 0)
     found = CellResult(cell, (replicate_result(outcome, cell),))
-    log = json.loads(strict_json.encode(found.to_log(False)))
+    log = json.loads(strict_json.encode(found.to_log(False, ORIGIN)))
     if order == "with_replacement":
         assert CellResult.from_log(log).replicates[0].running_loss is None
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
+from sgdlab.system.interruptible import product
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ def _with_matrices(gradients: RowGradients) -> tuple[Vector, Vector]:
     hessian, covariance = np.zeros(shape), np.zeros(shape)
     for inputs, derivatives in gradients.chunks():
         deviations = derivatives[:, None] * inputs - gradients.mean
-        hessian += inputs.T @ inputs / gradients.n_rows
-        covariance += deviations.T @ deviations / gradients.n_rows
+        hessian += product(inputs.T, inputs) / gradients.n_rows
+        covariance += product(deviations.T, deviations) / gradients.n_rows
     of_gradients, of_inputs = [], []
     for inputs, derivatives in gradients.chunks():
         deviations = derivatives[:, None] * inputs - gradients.mean
-        of_gradients.append(np.einsum("ij,ij->i", deviations @ hessian, deviations))
-        of_inputs.append(np.einsum("ij,ij->i", inputs @ covariance, inputs))
+        of_gradients.append(np.einsum("ij,ij->i", product(deviations, hessian), deviations))
+        of_inputs.append(np.einsum("ij,ij->i", product(inputs, covariance), inputs))
     return np.concatenate(of_gradients), np.concatenate(of_inputs)
 
 
@@ -66,9 +67,9 @@ def _with_products_of_rows(gradients: RowGradients) -> tuple[Vector, Vector]:
         deviations = derivatives[:, None] * inputs - gradients.mean
         along, across = np.zeros(len(inputs)), np.zeros(len(inputs))
         for others, psi in gradients.chunks():
-            along += np.square(deviations @ others.T).sum(axis=1) / gradients.n_rows
+            along += np.square(product(deviations, others.T)).sum(axis=1) / gradients.n_rows
             apart = psi[:, None] * others - gradients.mean
-            across += np.square(inputs @ apart.T).sum(axis=1) / gradients.n_rows
+            across += np.square(product(inputs, apart.T)).sum(axis=1) / gradients.n_rows
         of_gradients.append(along)
         of_inputs.append(across)
     return np.concatenate(of_gradients), np.concatenate(of_inputs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.lab.gradient_noise.row_gradients import RowGradients
+from sgdlab.system.interruptible import product
 
 ROUNDING = 1e-13  # of a squared mean: a smaller variance is none
 
@@ -78,8 +79,8 @@ def measure_fourth_moments(gradients: RowGradients, trace: float) -> FourthMomen
         deviations /= scale
         quartic += float(np.square(np.einsum("ij,ij->i", deviations, deviations)).sum())
         if is_small:
-            covariance += deviations.T @ deviations
+            covariance += product(deviations.T, deviations)
             continue
         for others in gradients.deviations():
-            products += float(np.square(deviations @ (others / scale).T).sum())
+            products += float(np.square(product(deviations, (others / scale).T)).sum())
     return FourthMoments(gradients.n_rows, quartic, products + float(np.square(covariance).sum()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlab.errors import UsageError
+from sgdlab.lab.checks import check_memory
 from sgdlab.lab.gradient_noise.fourth_moments import FourthMoments, measure_fourth_moments
 from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gradient_deviations
 from sgdlab.lab.gradient_noise.noise_scale import NoiseScales, measure_noise_scales
@@ -19,6 +20,8 @@ from sgdlab.lab.gradient_noise.power_law import (
 )
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
+
+COPIES = 2  # of all minibatches' gradients of one size: sums, and what is added to them
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,14 @@ def measure_gradient_noise(
         Ascending, from 1 to n. The numbers drawn for one do not depend on the others.
     n_trials
         At least 2.
+
+    Raises
+    ------
+    StorageError
+        If the gradients of so many minibatches do not fit into memory.
     """
+    what = f"{n_trials} gradients of {gradients.n_parameters} parameters at a time"
+    check_memory(what, COPIES * 8.0 * n_trials * gradients.n_parameters, "lower `n_trials`")
     moments = gradients.moments()
     fourth = measure_fourth_moments(gradients, moments.trace) if moments.trace > 0 else None
 

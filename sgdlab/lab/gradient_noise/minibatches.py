@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.rows import READ_BYTES, rows_in
 from sgdlab.lab.gradient_noise.row_gradients import RowGradients, Vector
+from sgdlab.system.interruptible import product
 
 DEVIATION_BYTES = 256 * 2**20  # of minibatch gradients held at once
 
@@ -74,5 +75,5 @@ def gradient_deviations(gradients: RowGradients, families: Sequence[IndexSets]) 
     for rows in gradients.deviations(rows_in(READ_BYTES, widest)):
         for family, total in zip(families, totals, strict=True):
             shares = family.counts(len(rows)) / family.batch_size - 1 / gradients.n_rows
-            total += shares @ rows
+            total += product(shares, rows)
     return totals

@@ -12,11 +12,13 @@ from sgdlab.config.model import Train
 from sgdlab.config.objects import loss_of
 from sgdlab.data.constant import is_constant
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
+from sgdlab.system import machine
 from sgdlab.uncertainty.rounding import differences
 
 Vector = NDArray[np.float64]
 
 MAX_MATRIX_BYTES = 10**9
+MATRICES = 8  # so large at the same time, at most
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class RowGradients:
     @property
     def has_small_matrices(self) -> bool:
         """Whether a matrix of all parameters is smaller than X, and fits into memory."""
-        n_bytes = 8 * self.n_parameters**2
-        return n_bytes <= MAX_MATRIX_BYTES and self.n_parameters <= self.n_rows
+        largest = min(MAX_MATRIX_BYTES, machine.memory_bytes() // MATRICES)
+        return 8 * self.n_parameters**2 <= largest and self.n_parameters <= self.n_rows
 
     @property
     def parameters(self) -> Vector:

@@ -8,10 +8,10 @@ import numpy as np
 from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import DataError, UsageError
-from sgdlab.lab.checks import check_l2
+from sgdlab.lab.checks import check_l2, check_memory
 from sgdlab.lab.orders.problem import Problem, make_problem
 from sgdlab.lab.subject import need_plain_sgd
-from sgdlab.optim.closed_form import stability_limit
+from sgdlab.optim.curvature import stability_limit
 
 MOST_ROWS = 512  # by default
 FEWEST_BATCHES = 16  # in an epoch, by default
@@ -22,6 +22,7 @@ SHORT_EPOCH = 1.0
 USUAL_CONDITION = 30.0  # where no L2 is given, eigenvalues of the Hessian from 1 to about this
 SMALLEST_SQUARE = 1e-130  # of targets, whose square float64 holds with room for small excesses
 TIME_CONSTANTS = 60  # of the steepest direction, which every training lasts
+COPIES = 6  # of the rows, or matrices of their products, at the same time
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 10_000
 
 
@@ -56,6 +57,8 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
     ------
     UsageError
         If the loss is not squared, the batch size does not fit the rows, or there is no noise.
+    StorageError
+        If the rows do not fit into memory.
     """
     need_plain_sgd(train)
     if options.l2 is not None:
@@ -68,6 +71,8 @@ def load_problem(train: Train, dataset: Dataset, options: OrdersOptions) -> Prob
         place, found = f"`batch_size={batch_size}`", f"more than half of the {n_rows} rows"
         raise UsageError(place, found, "at least 2 batches", "see `rows`")
     rows = dataset.limited_to(n_batches * batch_size).training(np.float64)
+    what = f"an experiment on {rows.n_rows} rows of {rows.n_features} columns"
+    check_memory(what, COPIES * rows.n_bytes, "lower `rows`")
     [(X, y)] = rows.chunks(rows.n_rows)
     bias = None if train.train_bias else train.initial_bias
     if options.l2 is None:

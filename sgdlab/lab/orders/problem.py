@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.optim.closed_form import Minimum, largest_eigenvalue, minimise, rounding_of_fit
+from sgdlab.optim.closed_form import Minimum, minimise, rounding_of_fit
+from sgdlab.optim.curvature import largest_eigenvalue
 from sgdlab.optim.moments import check_range, moments
+from sgdlab.system.interruptible import interruptibly
 
 SMALLEST_NOISE = 1e-12  # relative to that of the best constant
 
@@ -80,7 +82,11 @@ def rotated(X: NDArray[np.float64]) -> NDArray[np.float64]:
     rotation: the same process, at a fraction of the arithmetic.
     """
     n_rows, n_features = X.shape
-    return np.linalg.qr(X.T).R.T if n_rows < n_features else X
+    if n_rows >= n_features:
+        return X
+    n_operations = 4.0 * n_rows**2 * n_features
+    factor = interruptibly(n_operations, lambda: np.linalg.qr(X.T, mode="r"))
+    return np.asarray(factor).T
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -12,8 +12,7 @@ from sgdlab.data.dataset import Dataset
 from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.checks import check_learning_rate
 from sgdlab.lab.subject import need_plain_sgd
-from sgdlab.optim.closed_form import largest_eigenvalue, stability_limit
-from sgdlab.optim.moments import moments
+from sgdlab.optim.curvature import largest_eigenvalue_of_rows, stability_limit
 from sgdlab.words.orders import ORDERS
 from sgdlab.words.starts import STARTS
 
@@ -155,8 +154,8 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
         found = f"batches of up to {together} rows, {dataset.shape.n_train} to train"
         raise UsageError("`factors`", found, "fewer", "give smaller ones, or `batch_size`")
     limited = dataset.limited_to(n_rows)
-    rows = limited.training(np.float64).walk()
-    eigenvalue = largest_eigenvalue(moments(rows), train.train_bias)
+    rows = limited.training(np.float64)
+    eigenvalue = largest_eigenvalue_of_rows(rows, train.train_bias)
     if not eigenvalue > 0:
         raise DataError(dataset.arrays["Xtr"].name, "all zero in X", "other values")
     learning_rate = options.learning_rate or SMALL_SHARE / largest * 2 / (eigenvalue + train.l2)

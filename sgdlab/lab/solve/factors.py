@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from sgdlab.data.rows import READ_BYTES, RowSet, rows_in
 from sgdlab.errors import DataError
+from sgdlab.lab.checks import check_memory
 from sgdlab.optim.closed_form import (
     TRUSTED_CONDITION,
     Spectrum,
-    largest_eigenvalue,
     spectrum_of_moments,
     spectrum_of_triangle,
 )
+from sgdlab.optim.curvature import largest_eigenvalue
 from sgdlab.optim.moments import moments
 from sgdlab.optim.triangle import triangle
-from sgdlab.system import machine
 
 DECADES = 6
 # Of the targets' variance that the weights explain: a smaller misfit may be a rounding error of
@@ -62,10 +62,13 @@ def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
     Raises
     ------
     DataError
-        If squares of the values are out of the range of float64, or the matrices are larger than
-        the machine's memory.
+        If squares of the values are out of the range of float64.
+    StorageError
+        If the matrices are larger than the machine's memory.
     """
-    _check_memory(rows)
+    n_numbers = float(min(rows.n_rows, rows.n_features)) * rows.n_features
+    what = f"solving for {rows.n_features} weights"
+    check_memory(what, MATRICES * 8 * n_numbers, "take fewer columns")
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             factors = _factorise(rows, bias, train_bias)
@@ -75,13 +78,6 @@ def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
         pass
     found = "values whose squares do not fit float64"
     raise DataError("X, y", found, "moderate ones", "see data.divide_by")
-
-
-def _check_memory(rows: RowSet) -> None:
-    needed = MATRICES * 8 * min(rows.n_rows, rows.n_features) * rows.n_features
-    if needed > machine.memory_bytes():
-        found = f"{rows.n_features} columns, which take about {needed / 1e9:.0f} GB to solve for"
-        raise DataError("X", found, f"at most {machine.memory_bytes() / 1e9:.0f} GB")
 
 
 def _factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:

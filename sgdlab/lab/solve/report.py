@@ -12,7 +12,7 @@ from rich.text import Text
 from sgdlab.evaluation.comparison import compared_with_constant
 from sgdlab.lab.solve.measure import Fit, Solution
 from sgdlab.lab.subject import Answer
-from sgdlab.optim.closed_form import stability_limit
+from sgdlab.optim.curvature import stability_limit
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import ABSENT, length, number, plain, setting
 from sgdlab.uncertainty.rounding import EPSILON
