@@ -7,6 +7,7 @@
     ├── ConfigError            2   a config with mistakes, all of them at once
     ├── DataError              3   arrays that are missing, broken or do not fit together
     ├── StorageError           4   a run that cannot be written, read or locked; too little memory
+    │   └── UnreadableError    4   what the system cannot read now, whatever it holds
     └── NothingToSelectError   5   every cell diverged
 
 An error is about a place, says what was found there and what was expected, and what to do. A
@@ -130,6 +131,10 @@ class StorageError(SgdlabError):
     """A run directory cannot be written, read or locked, or the memory is too small."""
 
     exit_code = 4
+
+
+class UnreadableError(StorageError):
+    """The system cannot read something now: it may be there, and whole."""
 
 
 class NothingToSelectError(SgdlabError):

@@ -42,8 +42,8 @@ from sgdlab.runs.names import find_run
 from sgdlab.search import planned
 from sgdlab.search.planned import PlannedSearch
 from sgdlab.search.result import SearchResult
-from sgdlab.search.session import SearchOptions as SearchOptions  # part of these functions
 from sgdlab.search.session import search
+from sgdlab.search.wanted import SearchOptions as SearchOptions  # part of these functions
 from sgdlab.system.machine import n_processors
 
 PathLike = str | os.PathLike[str]

@@ -1,5 +1,6 @@
 """Small data sets and configs on disk."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -94,3 +95,21 @@ def sgdlab(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Has the system refuse calls on a path."""
+
+    def refuse(path, number, *names):
+        for name in names:
+            original = getattr(os, name)
+
+            def call(given=".", *arguments, _original=original, **options):
+                if not isinstance(given, int) and Path(given) == Path(path):
+                    raise OSError(number, os.strerror(number), str(given))
+                return _original(given, *arguments, **options)
+
+            monkeypatch.setattr(os, name, call)
+
+    return refuse

@@ -102,7 +102,7 @@ def _run() -> int:
     except typer.TyperException as error:
         return _complain(UsageError.exit_code, f"{error.format_message()} (see --help)")
     except _Signalled as error:
-        _die_of(error.number)
+        _die_of(error.number, *getattr(error, "__notes__", ()))
     except BrokenPipeError:
         return _closed_pipe()
     except SystemExit as error:
@@ -159,11 +159,11 @@ def _of_two_at_once(lost: "sys.UnraisableHookArgs") -> None:
     sys.__unraisablehook__(lost)
 
 
-def _die_of(number: int) -> NoReturn:
-    """End by the signal itself, so that shell loops stop too."""
+def _die_of(number: int, *kept: str) -> NoReturn:
+    """End by the signal itself, so that shell loops stop too; say what is kept."""
     from sgdlab.system.machine import die_of_signal
 
     keeps_runs = sys.argv[1:2] in (["train"], ["grid-search"])
     hint = "; type the command again to go on" if keeps_runs else ""
-    print(f"sgdlab: interrupted{hint}", file=sys.stderr)
+    print(f"sgdlab: interrupted{hint}{''.join(f' ({text})' for text in kept)}", file=sys.stderr)
     die_of_signal(number)

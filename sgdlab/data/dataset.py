@@ -55,6 +55,22 @@ def check_folder(folder: Path) -> None:
         raise DataError(folder, found, "a folder of arrays")
 
 
+def array_files(folder: Path) -> list[str]:
+    """The names of all .npy files of a folder; none of one that is absent.
+
+    Raises
+    ------
+    DataError
+        If it is no folder, or cannot be listed.
+    """
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(".npy"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(folder, reason(error), "a folder of arrays") from None
+
+
 @dataclass
 class Dataset:
     """The open arrays of a data set; rows are read when a :class:`RowSet` is asked for them.

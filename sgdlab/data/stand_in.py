@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.model import Data
-from sgdlab.data.dataset import PARTS, array_paths
+from sgdlab.data.dataset import PARTS, array_files, array_paths
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.shape import Shape, shape_of
 from sgdlab.data.synthetic import SIDE, generate_faces
-from sgdlab.errors import DataError, StorageError, reason
+from sgdlab.errors import DataError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
 from sgdlab.system.locks import locked
+from sgdlab.system.looking import is_regular, is_there, unreadable
 from sgdlab.system.safe_text import shortened
 
 N_TRAIN, N_TEST = 4000, 2500
@@ -48,7 +48,7 @@ def synthesize(folder: Path, prefix: str, seed: int = 0) -> dict[str, Path]:
     """
     paths = array_paths(folder, prefix)
     with _held(folder, prefix):
-        present = [path.name for path in paths.values() if os.path.lexists(path)]
+        present = [path.name for path in paths.values() if is_there(path)]
         if present and _unfinished_seed(folder, prefix) != seed:
             found = f"{', '.join(present)} already there"
             hint = "move them away, or give another `prefix`"
@@ -79,7 +79,7 @@ def _write(folder: Path, prefix: str, seed: int) -> None:
         "seed": seed,
         "sha256": {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()},
     }
-    missing = {part: path for part, path in paths.items() if not os.path.lexists(path)}
+    missing = {part: path for part, path in paths.items() if not is_there(path)}
     files = {path: contents[part] for part, path in missing.items()}
     # The marker first: arrays that are there without it pass for real ones.
     system_files.write_files({marker_path(folder, prefix): strict_json.encode(marker)} | files)
@@ -91,7 +91,7 @@ def _unfinished_seed(folder: Path, prefix: str) -> int | None:
     Files that are there and that it did not write make it somebody's own arrays.
     """
     paths = array_paths(folder, prefix)
-    present = {part: path for part, path in paths.items() if os.path.lexists(path)}
+    present = {part: path for part, path in paths.items() if is_there(path)}
     seed, known = _read_marker(folder, prefix)
     if seed is None or len(present) == len(paths):
         return None
@@ -107,14 +107,18 @@ def _unfinished_seed(folder: Path, prefix: str) -> int | None:
 def _read_marker(folder: Path, prefix: str) -> tuple[int | None, dict[str, Any]]:
     """The seed of a stand-in and the hashes of its arrays; None and none if it is no marker."""
     path = marker_path(folder, prefix)
+    if not is_regular(path, follow_links=True):
+        return None, {}
     try:
-        if path.is_file():
-            marker = json.loads(path.read_bytes())
-            seed, known = marker["seed"], dict(marker["sha256"])
-            return (seed if type(seed) is int and 0 <= seed < 2**32 else None), known
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # whatever it is, it was not written here
-    return None, {}
+        content = path.read_bytes()
+    except OSError as error:  # nobody knows then whose the arrays are
+        raise unreadable(path, error) from None
+    try:
+        marker = json.loads(content)
+        seed, known = marker["seed"], dict(marker["sha256"])
+        return (seed if type(seed) is int and 0 <= seed < 2**32 else None), known
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None, {}  # whatever it is, it was not written here
 
 
 def synthesize_if_missing(data: Data, observer: Observer) -> None:
@@ -178,24 +182,14 @@ def _would_synthesize(data: Data) -> bool:
     if data.if_missing != "synthesize":
         return False
     folder = data.folder
-    if any(map(os.path.lexists, array_paths(folder, data.prefix).values())):
+    if any(map(is_there, array_paths(folder, data.prefix).values())):
         return _unfinished_seed(folder, data.prefix) is not None
-    others = _arrays_in(folder)
+    others = array_files(folder)
     if others:
         found = f"{shortened(', '.join(others))}, but none with the prefix {data.prefix!r}"
         expected, hint = "its four arrays, or no arrays at all", "see data.path and data.prefix"
         raise DataError(folder, found, expected, hint)
     return True
-
-
-def _arrays_in(folder: Path) -> list[str]:
-    """The names of all .npy files of a folder; none of one that is absent."""
-    try:
-        return sorted(name for name in os.listdir(folder) if name.endswith(".npy"))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DataError(folder, reason(error), "a folder of arrays") from None
 
 
 def _npy_bytes(array: NDArray[Any]) -> bytes:

@@ -34,6 +34,7 @@ from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights
 from sgdlab.system.blas import blas_threads
+from sgdlab.system.looking import is_there
 from sgdlab.words.metrics import METRICS
 
 NamedRows = dict[str, RowSet]
@@ -218,7 +219,7 @@ def _check_present(config: Config, directory: RunDirectory) -> None:
         found, expected = "trained on arrays in memory", "arrays to evaluate it on"
         raise DataError(directory.path, found, expected, "give `data`")
     for path in array_paths(config.data.folder, config.data.prefix).values():
-        if not os.path.lexists(path):
+        if not is_there(path):
             expected = f"the arrays that {directory.name} was trained on"
             raise DataError(path, "no such file", expected, "give `data` for others")
 

@@ -1,22 +1,28 @@
 """A run directory: every path in it, and what its files say."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from sgdlab.config.grid import Cell
 from sgdlab.data.row_array import RowArray
+from sgdlab.errors import StorageError
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.experiment import Experiment, read_experiment
-from sgdlab.runs.logs import Hashes, Logs, logged_cells, read_logs
+from sgdlab.runs.logs import LOG, Hashes, Logs, logged_cells, read_logs
 from sgdlab.runs.reading import START_OVER, check_hash, reading
-from sgdlab.system import files as system_files
+from sgdlab.runs.successor import Successor, from_either
+from sgdlab.system.files import is_temporary
+from sgdlab.system.looking import is_regular, is_there, names_in
 
 Arrays = Mapping[str, RowArray]
+STOP = re.compile(r"block-[0-9]{4,}-epoch-[0-9]{6,}\.npz")
 NOTHING_KNOWN: Hashes = MappingProxyType({})
 
 
@@ -63,6 +69,11 @@ class RunDirectory:
     def stops_folder(self) -> Path:
         return self.state_folder / "stops"
 
+    @property
+    def successor(self) -> Successor:
+        """What is to replace files of it, once it is finished and more is asked for."""
+        return Successor(self.path)
+
     def cell_file(self, cell: int) -> Path:
         return self.cells_folder / f"{cell:04d}.json"
 
@@ -74,16 +85,36 @@ class RunDirectory:
 
     @property
     def exists(self) -> bool:
-        return os.path.exists(self.experiment_file)  # False too where the path is too long
+        """Whether there is a record of it; see :func:`sgdlab.system.looking.status_of`."""
+        return is_there(self.experiment_file)
 
     @property
     def has_leftovers(self) -> bool:
         """Whether files of an unfinished or killed session are there."""
-        return self.state_folder.exists() or bool(self.temporaries())
+        return is_there(self.state_folder) or bool(self.temporaries())
 
     def temporaries(self) -> list[Path]:
         """What a killed process was writing."""
-        return list(self.path.rglob(f".*{system_files.TEMPORARY_SUFFIX}"))
+        following = self.successor.folder
+        folders = [self.path, self.cells_folder, self.final_folder, self.state_folder]
+        folders += [self.stops_folder, following, following / "cells", following / "final"]
+        found = [folder / name for folder in folders for name in names_in(folder)]
+        return [file for file in found if is_temporary(file.name) and is_regular(file)]
+
+    def stops(self) -> list[Path]:
+        """The files of outcomes that are committed, in order."""
+        names = names_in(self.stops_folder)
+        return [self.stops_folder / name for name in names if STOP.fullmatch(name)]
+
+    def strays(self, *folders: Path) -> list[Path]:
+        """What stands among the logs or stops and is nothing of this program."""
+        return [
+            folder / name
+            for folder in folders
+            for name in names_in(folder)
+            if not (STOP if folder == self.stops_folder else LOG).fullmatch(name)
+            and not is_temporary(name)
+        ]
 
     def experiment(self) -> Experiment:
         """What ``experiment.json`` says; see :func:`sgdlab.runs.experiment.read_experiment`."""
@@ -150,14 +181,21 @@ class RunDirectory:
         self.final_plan(experiment, cells)
         missing = []
         for name, sha256 in experiment.known_hashes.items():
-            file = self.path / name
-            if os.path.lexists(file):
-                check_hash(file, sha256)
-            else:
-                missing.append(file)
+            try:
+                from_either(self.path, name, partial(check_hash, sha256=sha256))
+            except StorageError:
+                if is_there(self.path / name):
+                    raise
+                missing.append(self.path / name)
         return missing
 
     def touch(self) -> None:
         """Make a finished run the latest; one that cannot be written stays as it is."""
         with suppress(OSError):
             os.utime(self.experiment_file)
+
+
+def tell_of_strays(strays: Sequence[Path], observer: Observer) -> None:
+    """Say what is passed over."""
+    for stray in strays:
+        observer.note(f"{stray}: nothing that sgdlab wrote; passed over")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sgdlab.runs.logs import Hashes
 from sgdlab.runs.reading import MADE_AGAIN, read_bytes, reading
 from sgdlab.runs.replicate_log import or_none, weights_sha256
 from sgdlab.runs.stops import npz_arrays
+from sgdlab.runs.successor import from_either
 
 # Of a cell: weights (replicates, n_features), and bias (replicates,) in float64.
 Weights = tuple[NDArray[Any], NDArray[np.float64]]
@@ -70,7 +72,8 @@ def read_kept(directory: RunDirectory, known: Hashes = NOTHING_KNOWN) -> Kept:
         If the file is absent, broken, or not as it was written.
     """
     file = directory.weights_file
-    kept = npz_arrays(file, read_bytes(file, known.get(file.name)))
+    look = partial(read_bytes, sha256=known.get(file.name))
+    kept = npz_arrays(file, from_either(directory.path, file.name, look) if known else look(file))
     with reading(file):
         cells = kept["cells"].tolist()
         rows = zip(cells, kept["weights"], kept["bias"], strict=True)

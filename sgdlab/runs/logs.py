@@ -1,15 +1,23 @@
 """The logs of a run's cells, each found by the cell's name."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from sgdlab.config.grid import Cell
 from sgdlab.errors import StorageError
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.reading import parse_json, read_bytes, reading
 from sgdlab.runs.seals import sha256_of
+from sgdlab.runs.successor import from_either
+from sgdlab.system.looking import names_in
 
+LOG = re.compile(r"[0-9]{4,7}\.json")
+Places = Mapping[Path, Path]  # where logs stand that are not moved into their places yet
+ALL_IN_PLACE: Places = MappingProxyType({})
 Hashes = Mapping[str, str]  # sha256 of files of a run, by their names in it: cells/0000.json
 
 
@@ -45,18 +53,25 @@ def logged_cells(folder: Path, cells: Sequence[Cell]) -> set[int]:
     Raises
     ------
     StorageError
-        If there is a file that is no log of one of them.
+        If the folder cannot be listed, or there is a log of none of them.
     """
     names = {f"{cell.name}.json": cell.index for cell in cells}
-    files = sorted(folder.glob("*.json"))
-    for file in files:
-        if file.name not in names:
+    found = [name for name in names_in(folder) if LOG.fullmatch(name)]
+    for name in found:
+        if name not in names:
             expected = f"the cells {cells[0].name} to {cells[-1].name}, which the grid has"
-            raise StorageError(file, "not a log of a cell of the grid", expected, "move it away")
-    return {names[file.name] for file in files}
+            place, what = folder / name, "not a log of a cell of the grid"
+            raise StorageError(place, what, expected, "move it away")
+    return {names[name] for name in found}
 
 
-def read_logs(run: Path, folder: str, cells: Sequence[Cell], known: Hashes) -> Logs:
+def read_logs(
+    run: Path,
+    folder: str,
+    cells: Sequence[Cell],
+    known: Hashes,
+    places: Places = ALL_IN_PLACE,
+) -> Logs:
     """The logs of cells in a folder of a run; all of them must be there.
 
     Parameters
@@ -72,9 +87,14 @@ def read_logs(run: Path, folder: str, cells: Sequence[Cell], known: Hashes) -> L
     results, hashes, origins = {}, {}, {}
     for cell in cells:
         name = log_name(folder, cell)
-        content = read_bytes(run / name, known.get(name))
+        if (sha256 := known.get(name)) is not None:
+            content = from_either(run, name, partial(read_bytes, sha256=sha256))
+            file = run / name
+        else:
+            file = places.get(run / name, run / name)
+            content = read_bytes(file)
         hashes[name] = sha256_of(content)
-        results[cell.index], origins[name] = _parsed(run / name, content, cell)
+        results[cell.index], origins[name] = _parsed(file, content, cell)
     return Logs(results, hashes, origins)
 
 

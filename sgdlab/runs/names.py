@@ -3,17 +3,18 @@
 import hashlib
 import itertools
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sgdlab.config.model import Config
-from sgdlab.errors import StorageError, UsageError
+from sgdlab.errors import StorageError, UnreadableError, UsageError
 from sgdlab.observer import Observer
 from sgdlab.runs.directory import Arrays, RunDirectory
 from sgdlab.runs.experiment import Experiment
+from sgdlab.system.looking import names_in, status_of
 
 # Raised whenever the results of some config change in any bit.
 NUMERICS_VERSION = 3
@@ -69,7 +70,12 @@ def fresh_directory(runs_dir: Path, name: str, arrays: Arrays, observer: Observe
     """The first of NAME, NAME-2, NAME-3, ... that is not there yet, or the last of them.
 
     That is taken up again if it was itself begun afresh, on the same arrays, and is not finished;
-    what cannot be read is not.
+    what is damaged is not.
+
+    Raises
+    ------
+    UnreadableError
+        If the system does not tell what is there.
     """
     last = None
     for number, directory in enumerate(_numbered(runs_dir, name), 1):
@@ -91,6 +97,8 @@ def _is_unfinished(directory: RunDirectory, arrays: Arrays, observer: Observer) 
     try:
         experiment = directory.experiment()
         return not experiment.is_finished and directory.is_of(experiment, arrays, observer)
+    except UnreadableError:
+        raise
     except StorageError:
         return False
 
@@ -105,37 +113,60 @@ def find_run(runs_dir: Path, reference: str) -> RunDirectory:
     UsageError
         If there is none.
     StorageError
-        If ``latest`` is asked for, and a run that may be it cannot be read.
+        If ``latest`` is asked for, and a run that may be it cannot be read; or if the folder of
+        runs cannot be.
     """
-    known = _known_runs(runs_dir)
     if reference == "latest":
-        if found := _latest(known):
-            return found
-        expected = "a finished run, or the name of"
-    else:
-        for path in (runs_dir / reference, Path(reference)):
-            if RunDirectory(path).exists:
-                return RunDirectory(path)
-        expected = "a run's path, latest, or"
+        return _latest(runs_dir)
+    for path in (runs_dir / reference, Path(reference)):
+        if RunDirectory(path).exists:
+            return RunDirectory(path)
     place, hint = f"{reference!r} in {runs_dir}", "see `runs_dir`"
-    if not known:
-        raise UsageError(place, "no such run; there are no runs", hint=hint)
-    names = ", ".join(sorted(run.name for run in known)[:5])
-    raise UsageError(place, "no such run", f"{expected} one of {names}", hint)
+    if names := list(itertools.islice(_finished_names(runs_dir), 5)):
+        expected = f"a run's path, latest, or one of {', '.join(names)}"
+        raise UsageError(place, "no such run", expected, hint)
+    raise UsageError(place, "no such run; there are no finished runs", hint=hint)
 
 
-def _known_runs(runs_dir: Path) -> list[RunDirectory]:
-    if not os.path.isdir(runs_dir):
-        return []
-    directories = [RunDirectory(file.parent) for file in runs_dir.glob("*/experiment.json")]
-    return [directory for directory in directories if directory.exists]
+def _latest(runs_dir: Path) -> RunDirectory:
+    """The finished run whose ``experiment.json`` was written or touched last."""
+    unfinished = []
+    for directory in _by_age(runs_dir):
+        if (experiment := _experiment_of(directory)) is None:
+            continue
+        if experiment.is_finished:
+            return directory
+        unfinished.append(f"{directory.name} is {experiment.status}")
+    place, found = f"'latest' in {runs_dir}", "no finished run"
+    if unfinished:
+        hint = "give the command again that began it"
+        raise UsageError(place, f"{found}; {unfinished[0]}", hint=hint)
+    raise UsageError(place, f"{found}; there are no runs", hint="see `runs_dir`")
 
 
-def _latest(known: Sequence[RunDirectory]) -> RunDirectory | None:
-    """The finished one whose ``experiment.json`` was written or touched last."""
+def _by_age(runs_dir: Path) -> list[RunDirectory]:
+    """The runs of a folder, from the last to the first; they may be deleted meanwhile."""
+    found = []
+    for name in names_in(runs_dir):
+        directory = RunDirectory(runs_dir / name)
+        if (status := status_of(directory.experiment_file)) is not None:
+            found.append((-status.st_mtime_ns, name, directory))
+    return [directory for _, _, directory in sorted(found, key=lambda run: run[:2])]
 
-    def age(directory: RunDirectory) -> int:
-        return -directory.experiment_file.stat().st_mtime_ns
 
-    by_age = sorted(known, key=age)
-    return next((directory for directory in by_age if directory.experiment().is_finished), None)
+def _experiment_of(directory: RunDirectory) -> Experiment | None:
+    """What a run says; None if it was deleted before it could."""
+    try:
+        return directory.experiment()
+    except StorageError:
+        if directory.exists:
+            raise
+        return None
+
+
+def _finished_names(runs_dir: Path) -> Iterator[str]:
+    """The names of runs that can be evaluated, as far as that can be read."""
+    for name in names_in(runs_dir):
+        with suppress(StorageError):
+            if RunDirectory(runs_dir / name).experiment().is_finished:
+                yield name

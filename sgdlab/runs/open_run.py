@@ -1,7 +1,6 @@
 """A run that this process holds: the only code that writes below ``runs/``."""
 
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,19 +10,23 @@ import numpy as np
 
 from sgdlab.config.grid import Cell
 from sgdlab.engine.running_block import Outcome
-from sgdlab.errors import StorageError
+from sgdlab.errors import StorageError, UnreadableError
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Block
 from sgdlab.runs.cell_log import CellResult
-from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.directory import RunDirectory, tell_of_strays
 from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights, as_logged, read_kept
+from sgdlab.runs.logs import Logs, logged_cells, read_logs
 from sgdlab.runs.reading import read_bytes, reading
 from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
 from sgdlab.runs.seals import sealed
+from sgdlab.runs.setting_aside import set_aside
 from sgdlab.runs.stops import Arrays, npz_arrays, npz_bytes, outcome_arrays, outcomes_of
+from sgdlab.runs.successor import Successor
 from sgdlab.system import files as system_files
 from sgdlab.system.locks import locked
+from sgdlab.system.looking import is_there
 
 # What to do where weights were trained again and came out with other bits than before.
 OTHER_BITS = "on another machine or BLAS, start over with `fresh=True`"
@@ -37,6 +40,9 @@ class OpenRun:
     An outcome is committed when it stands in ``state/stops``; a cell's log is written as soon as
     all of its replicates do, in every fold. Both survive whatever happens afterwards. With folds, a
     cell that is also trained on all rows has a log of that, too.
+
+    A run that is finished stays as it is until :meth:`write_experiment` is given the record of how
+    it is finished anew: see :mod:`sgdlab.runs.successor`.
     """
 
     def __init__(
@@ -55,11 +61,20 @@ class OpenRun:
         self._stops: dict[tuple[int, int, int | None], tuple[Path, int]] = {}
         self._pending: dict[Path, dict[tuple[int, int], ReplicateResult]] = defaultdict(dict)
         self._last_read: tuple[Path, Arrays] | None = None
+        self._successor: Successor | None = None
+        self._has_begun = False
         self._origin = NO_ORIGIN
-        has_kept = os.path.lexists(directory.weights_file)
-        self._kept = read_kept(directory).weights if has_kept else {}
-        self._logged = {directory.cell_file(cell) for cell in directory.logged_cells(cells)}
-        self._logged |= {directory.final_file(cell) for cell in directory.final_cells(cells)}
+        self._kept: Mapping[tuple[int, int | None], Weights] = {}
+        self._logged: dict[Path, Path] = {}  # the place of every log in the run: where it is now
+
+    def settle(self, experiment: Experiment) -> None:
+        """Move into its place what belongs to a record that is there already."""
+        self.directory.successor.settle(experiment.known_hashes)
+
+    def going_on(self, finished: Experiment, observer: Observer) -> Experiment:
+        """A finished run of which more is asked; see :meth:`Successor.planned`."""
+        self._successor = self.directory.successor
+        return self._successor.planned(finished, observer)
 
     def take_up(self, observer: Observer, origin: str) -> None:
         """Find what earlier sessions committed; stops that are broken will be trained again.
@@ -73,30 +88,65 @@ class OpenRun:
         ------
         StorageError
             If a log is not as it was written, or is of another run: before anything is trained
-            beside it.
+            beside it. If something cannot be read now, of which nobody knows whether it is broken.
         """
         self._origin = origin
+        directory, cells = self.directory, self._cells
         if not self._is_locked:
-            observer.note(f"{self.directory.path}: no locks here; run one command at a time on it")
+            observer.note(f"{directory.path}: no locks here; run one command at a time on it")
+        if is_there(directory.weights_file):
+            self._kept = read_kept(directory).weights
+        if (successor := self._successor) is not None:
+            for folder in (directory.cells_folder, directory.final_folder):
+                for cell in logged_cells(successor.place(folder), cells):
+                    log = folder / f"{cells[cell].name}.json"
+                    self._logged[log] = successor.place(log)
+        logs = [directory.cell_file(cell) for cell in directory.logged_cells(cells)]
+        logs += [directory.final_file(cell) for cell in directory.final_cells(cells)]
+        self._logged |= {log: log for log in logs}
         self._check_logs()
-        for file in sorted(self.directory.stops_folder.glob("*.npz")):
-            content = read_bytes(file)  # one that cannot be opened is not known to be broken
-            try:
-                with reading(file):
-                    outcomes = outcomes_of(npz_arrays(file, content), origin)
-                    for outcome in outcomes:
-                        self._check_planned(outcome)
-                        replicate_result(outcome, self._cells[outcome.cell])
-            except StorageError:
-                observer.note(f"{file}: broken; dropped, to be trained again where it is needed")
-                file.unlink()
-            else:
-                self._take(file, outcomes)
+        tell_of_strays(directory.strays(directory.stops_folder), observer)
+        for file in directory.stops():
+            self._take_stop(file, observer)
+
+    def _take_stop(self, file: Path, observer: Observer) -> None:
+        content = read_bytes(file)  # one that cannot be opened is not known to be broken
+        try:
+            with reading(file):
+                outcomes = outcomes_of(npz_arrays(file, content), self._origin)
+                for outcome in outcomes:
+                    self._check_planned(outcome)
+                    replicate_result(outcome, self._cells[outcome.cell])
+        except UnreadableError:
+            raise
+        except StorageError:
+            now = set_aside(self.directory.path, file)
+            what = f"broken; set aside as {now}, to be trained again where it is needed"
+            observer.note(f"{file}: {what}")
+        else:
+            self._take(file, outcomes)
 
     @property
     def n_cells(self) -> int:
         """How many cells have a log."""
         return sum(file.parent == self.directory.cells_folder for file in self._logged)
+
+    @property
+    def final_cells(self) -> set[int]:
+        """With folds: which cells were trained on all rows."""
+        final = self.directory.final_folder
+        return {int(file.stem) for file in self._logged if file.parent == final}
+
+    def logs(self, cells: Sequence[Cell]) -> Logs:
+        """What came out of some cells; see :func:`sgdlab.runs.logs.read_logs`."""
+        return self._read(cells, self.directory.cells_folder)
+
+    def final_logs(self, cells: Sequence[Cell]) -> Logs:
+        """With folds: what came out of cells that were trained on all rows."""
+        return self._read(cells, self.directory.final_folder)
+
+    def _read(self, cells: Sequence[Cell], folder: Path) -> Logs:
+        return read_logs(self.directory.path, folder.name, cells, {}, self._logged)
 
     def has_results(self, block: Block) -> bool:
         """Whether all outcomes of a block are committed."""
@@ -149,14 +199,35 @@ class OpenRun:
 
     def write(self, files: Mapping[Path, bytes]) -> None:
         """Write files of the run, each whole or not at all."""
-        system_files.write_files(files)
+        if self._successor is None:
+            system_files.write_files(files)
+        else:
+            self._successor.write(files)
 
     def write_experiment(self, experiment: Experiment) -> None:
-        self.write({self.directory.experiment_file: sealed(experiment.to_json())})
+        """Write the record, after the files that it has the hashes of."""
+        content = sealed(experiment.to_json())
+        if self._successor is not None and experiment.is_finished:
+            self._successor.replace_record(content)
+            with suppress(StorageError):  # what is not moved now is found where it is, and later
+                self._successor.settle(experiment.known_hashes)
+        else:
+            self.write({self.directory.experiment_file: content})
+            self._has_begun = True
 
-    def drop_stops(self) -> None:
-        """Forget what is needed no more once the run is finished."""
-        shutil.rmtree(self.directory.stops_folder, ignore_errors=True)
+    def tidy(self, experiment: Experiment) -> None:
+        """Forget what is needed no more once the run is finished, and move what has to be moved."""
+        self.settle(experiment)
+        if not is_there(self.directory.successor.experiment_file):
+            for file in self.directory.stops():
+                with suppress(OSError):
+                    file.unlink()
+
+    def discard(self) -> None:
+        """Take back a run that was begun and in which nothing is committed."""
+        if self._has_begun and not self._logged and not self._stops:
+            with suppress(OSError):
+                self.directory.experiment_file.unlink()
 
     def _take(self, file: Path, outcomes: Sequence[Outcome]) -> None:
         """Remember where outcomes stand, and write the logs of cells that are complete."""
@@ -176,21 +247,18 @@ class OpenRun:
                 del self._pending[log_file]
                 if log_file not in self._logged:
                     logs[log_file] = sealed(result.to_log(self._is_synthetic, self._origin))
-        self.write(logs)
-        self._logged |= logs.keys()
+        if logs:
+            self.write(logs)
+        places = self._successor.place if self._successor else Path
+        self._logged |= {file: places(file) for file in logs}
 
     def _check_logs(self) -> None:
-        directory = self.directory
-        for logged, read in (
-            (directory.logged_cells, directory.logs),
-            (directory.final_cells, directory.final_logs),
-        ):
-            found = read([self._cells[n] for n in sorted(logged(self._cells))])
-            for name, origin in found.origins.items():
-                if origin != self._origin:
-                    what = "of another run, whose config or data are others"
-                    hint = "move it away, or start over with `fresh=True`"
-                    raise StorageError(directory.path / name, what, "a log of this run", hint)
+        for file, place in self._logged.items():
+            found = self._read([self._cells[int(file.stem)]], file.parent)
+            if set(found.origins.values()) != {self._origin}:
+                what = "of another run, whose config or data are others"
+                hint = "move it away, or start over with `fresh=True`"
+                raise StorageError(place, what, "a log of this run", hint)
 
     def _check_planned(self, outcome: Outcome) -> None:
         """Raise ValueError unless an outcome is of a training of this run."""
@@ -232,7 +300,8 @@ def open_run(
             if folds is not None:
                 system_files.make_folder(directory.final_folder)
             for orphan in directory.temporaries():
-                orphan.unlink(missing_ok=True)
+                with suppress(OSError):
+                    orphan.unlink(missing_ok=True)
             try:
                 yield OpenRun(directory, cells, is_synthetic, folds, is_locked)
             finally:
@@ -241,6 +310,10 @@ def open_run(
         # Without the lock: if another process has taken it meanwhile, its lock file is in this
         # folder, which is not removed then. All that has content is removed under the lock.
         _remove_if_empty(directory.state_folder)
+        # Without a record nothing was begun, or it was taken back.
+        if not os.path.lexists(directory.experiment_file):
+            for folder in (directory.cells_folder, directory.final_folder, directory.path):
+                _remove_if_empty(folder)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """On what and with what a run was made."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def environment() -> dict[str, Any]:
 
 def _git_revision(folder: Path) -> dict[str, Any] | None:
     """Commit and dirty flag of the source tree; None if it is not one."""
-    if not (folder / ".git").exists():
+    if not os.path.exists(folder / ".git"):
         return None
     try:
         commit = _git(folder, "rev-parse", "HEAD")

@@ -21,8 +21,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from sgdlab.errors import SgdlabError, StorageError, reason
+from sgdlab.errors import SgdlabError, StorageError, UnreadableError, reason
 from sgdlab.runs.seals import SEAL, check_seal, sha256_of
+from sgdlab.system.looking import advice
 
 SCHEMA_VERSION = 3  # raised whenever a key of a log changes its name or its meaning
 START_OVER = "move the run's folder away, or start over with `fresh=True`"
@@ -87,6 +88,8 @@ class Logged:
 def reading(path: Path, hint: str = MADE_AGAIN) -> Iterator[None]:
     """Read and interpret a file inside; whatever fails there becomes a StorageError.
 
+    Where the system refuses to read, that is an UnreadableError: nothing is known of the content.
+
     Parameters
     ----------
     hint
@@ -98,11 +101,15 @@ def reading(path: Path, hint: str = MADE_AGAIN) -> Iterator[None]:
         raise
     except OSError as error:  # what could not be read is not known to be broken
         if not isinstance(error, FileNotFoundError):
-            hint = ""
-        elif hint == MADE_AGAIN:
+            found = f"cannot be read now ({reason(error)})"
+            raise UnreadableError(path, found, "a file that can be read", advice(error)) from None
+        if hint == MADE_AGAIN:
             hint = "train again: what is missing is made again"
         found = f"cannot be used ({reason(error)})"
         raise StorageError(path, found, "a file that can be read", hint) from None
+    except MemoryError:
+        found, hint = "cannot be read now (not enough memory)", "close other programs"
+        raise UnreadableError(path, found, "memory for what is in it", hint) from None
     except Exception as error:  # a damaged file makes zipfile, numpy and json raise almost anything
         found = f"cannot be used ({_in_few_words(error)})"
         raise StorageError(path, found, "it as sgdlab wrote it", hint) from None

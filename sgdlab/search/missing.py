@@ -44,9 +44,8 @@ class RunTraining:
 
     def train_final(self, plan: Plan) -> None:
         """Train the cells of a plan on all rows, if their logs or weights are not there."""
-        directory = self.run.directory
-        logged = [self.cells[n] for n in sorted(directory.final_cells(self.cells))]
-        final = directory.final_logs(logged).results
+        logged = [self.cells[n] for n in sorted(self.run.final_cells)]
+        final = self.run.final_logs(logged).results
         diverged = {cell for cell, result in final.items() if result.status == "diverged"}
         with_weights = plan.cells - diverged
         missing = [

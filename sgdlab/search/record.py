@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from sgdlab.errors import StorageError
 from sgdlab.planning.cost import Forecast
 from sgdlab.runs.experiment import Experiment, Session
 from sgdlab.runs.open_run import OpenRun
@@ -31,22 +32,30 @@ class Record:
 def recorded(
     run: OpenRun, experiment: Experiment, threads: int, known: Forecast | None
 ) -> Iterator[Record]:
-    """Record when a command worked on a run, how that ended, and its forecast."""
+    """Record when a command worked on a run, how that ended, and its forecast.
+
+    Of a session that broke off the reason is what counts, also where that cannot be written down.
+    """
     session = Session(started=_now(), ended=None, threads=threads, forecast=known)
     clock = time.perf_counter()
     record, earlier = Record(run, experiment), experiment.sessions
     record.update(sessions=(*earlier, session), status="running")
     record.write()
+
+    def end(**values: Any) -> None:
+        elapsed_s = time.perf_counter() - clock
+        ended = session.after(_now(), elapsed_s, machine.peak_memory_bytes())
+        record.update(sessions=(*earlier, ended), **values)
+        record.write()
+
     try:
         with blas_threads(threads):
             yield record
     except BaseException as error:
-        record.update(status="failed" if isinstance(error, Exception) else "interrupted")
+        with suppress(StorageError):
+            end(status="failed" if isinstance(error, Exception) else "interrupted")
         raise
-    finally:
-        session = session.after(_now(), time.perf_counter() - clock, machine.peak_memory_bytes())
-        record.update(sessions=(*earlier, session))
-        record.write()
+    end()
 
 
 def _now() -> str:

@@ -1,75 +1,39 @@
 """A search in its run directory: what is there already, what is missing, how it ended."""
 
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config.grid import Cell, Grid
+from sgdlab.config.grid import Grid
 from sgdlab.config.model import Config
 from sgdlab.data.beginning_to_vary import remarks_on_columns
-from sgdlab.data.dataset import Dataset, open_dataset
+from sgdlab.data.dataset import open_dataset
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
-from sgdlab.errors import StorageError
+from sgdlab.errors import SgdlabError, StorageError
 from sgdlab.observer import Observer
-from sgdlab.planning.cost import Forecast, check_memory, estimate
-from sgdlab.planning.making import make_plan
+from sgdlab.planning.cost import Forecast, estimate
 from sgdlab.planning.memory import assign_memory
 from sgdlab.planning.plan import Block, Plan, n_threads
 from sgdlab.runs import provenance
 from sgdlab.runs.conclusion import Conclusion
-from sgdlab.runs.data_log import DataLog
-from sgdlab.runs.directory import RunDirectory
+from sgdlab.runs.directory import tell_of_strays
 from sgdlab.runs.experiment import Environment, Experiment, Extent, Session
 from sgdlab.runs.logs import Logs
-from sgdlab.runs.names import (
-    NUMERICS_VERSION,
-    fresh_directory,
-    identity,
-    origin_of,
-    run_directory,
-    run_name,
-)
-from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.runs.names import fresh_directory, origin_of, run_directory, run_name
+from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.plan_log import plan_log
-from sgdlab.runs.reading import SCHEMA_VERSION, check_same
 from sgdlab.search.finishing import Ending, cells_needed
 from sgdlab.search.forecast.forecast import forecast
 from sgdlab.search.forecast.sample import source_of
 from sgdlab.search.missing import RunTraining, counted
 from sgdlab.search.record import recorded
 from sgdlab.search.result import SearchResult, read_search
-
-PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How a search is run and what is kept of it; nothing here changes a loss but by rounding.
-
-    Attributes
-    ----------
-    runs_dir
-        Holds all runs.
-    fresh
-        Start a new run beside a finished or interrupted one of the same name.
-    measure
-        Take about a second to forecast the time and memory that training is going to take.
-    test_losses, keep_weights
-        Whether test losses are measured and weights kept of the best cell or of all.
-    """
-
-    runs_dir: PathLike = "runs"
-    fresh: bool = False
-    measure: bool = False
-    test_losses: Extent = "best"
-    keep_weights: Extent = "best"
+from sgdlab.search.wanted import SearchOptions, Wanted
 
 
 @np.errstate(all="ignore")  # what leaves the range of float64 is written as not known
@@ -97,20 +61,17 @@ def search(
         name = run_name(config, dataset.fingerprint, is_synthetic)
         choose = fresh_directory if options.fresh else run_directory
         directory = choose(Path(options.runs_dir), name, dataset.arrays, observer)
-        wanted = _Wanted(directory, config, grid, dataset, is_synthetic, options)
+        wanted = Wanted(directory, config, grid, dataset, is_synthetic, options)
+        logs = (directory.cells_folder, directory.final_folder)
+        tell_of_strays(directory.strays(*logs), observer)
         experiment = wanted.experiment()
-        is_complete = wanted.is_complete(experiment, observer)
         if experiment is None:
             wanted.check_memory()
-        if not is_complete or directory.has_leftovers:
-            with open_run(directory, grid.cells, is_synthetic, dataset.shape.folds) as run:
-                # Meanwhile another process may have finished it.
-                experiment = wanted.experiment()
-                is_complete = wanted.is_complete(experiment, Observer())
-                if not is_complete:
-                    experiment = _complete(run, wanted, experiment, observer)
-                run.drop_stops()
-    assert experiment is not None
+        if experiment is None or not wanted.is_complete(experiment, observer):
+            experiment, is_complete = _worked_on(wanted, observer)
+        else:
+            is_complete = True
+            _tidy_if_that_can_be(wanted)
     if is_complete:
         _remember(wanted, experiment)
     result = replace(read_search(directory, experiment), config=config)
@@ -120,90 +81,43 @@ def search(
     return result
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """A search as it was asked for, and where its run is or will be."""
-
-    directory: RunDirectory
-    config: Config
-    grid: Grid
-    dataset: Dataset
-    is_synthetic: bool
-    options: SearchOptions
-
-    def experiment(self) -> Experiment | None:
-        """What the run says, if there is one already.
-
-        Raises
-        ------
-        StorageError
-            If it is of another config or of other data: then somebody gave it this name.
-        """
-        if not self.directory.exists:
-            return None
-        experiment = self.directory.experiment()
-        with self.directory.interpreting():
-            check_same(identity(experiment.config), identity(self.config), "config")
-            check_same(experiment.data.fingerprint, self.dataset.fingerprint, "data.fingerprint")
-        return experiment
-
-    def is_complete(self, experiment: Experiment | None, observer: Observer) -> bool:
-        """Whether a run is finished, has all of its files, and has all that the options ask for."""
-        if experiment is None or not experiment.is_finished:
-            return False
-        self.plan(experiment)
-        if missing := self.directory.missing_files(experiment, self.grid.cells):
-            some = ", ".join(str(file.relative_to(self.directory.path)) for file in missing[:3])
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            observer.note(f"{self.directory.path}: {some}{more} missing; making that again")
-            return False
-        options = self.options
-        extents = {
-            (options.test_losses, experiment.tested),
-            (options.keep_weights, experiment.kept),
-        }
-        return experiment.best is None or ("all", "best") not in extents
-
-    def plan(self, experiment: Experiment) -> Plan:
-        """The plan that the run began with."""
-        with self.directory.interpreting():
-            return experiment.training_plan(self.grid.cells)
-
-    def cells_of(self, plan: Plan) -> list[Cell]:
-        """The cells that a plan trains, in the order of the grid."""
-        return [self.grid.cells[index] for index in sorted(plan.cells)]
-
-    @cached_property
-    def new_plan(self) -> Plan:
-        """That of a run of which nothing is trained yet."""
-        run = self.config.run
-        return make_plan(self.grid.cells, self.dataset.shape, run, n_threads(run))
-
-    def check_memory(self) -> None:
-        """Refuse a new run that cannot be trained here, before anything of it is written."""
-        shape = self.dataset.shape
-        check_memory(assign_memory(self.new_plan.passes, shape, self.config.run), shape)
-
-    def new_experiment(self, observer: Observer) -> Experiment:
-        """A run of which nothing is trained yet."""
-        return Experiment(
-            schema_version=SCHEMA_VERSION,
-            run=self.directory.name,
-            status="running",
-            synthetic=self.is_synthetic,
-            numerics_version=NUMERICS_VERSION,
-            config=self.config,
-            data=DataLog.of(self.dataset, observer),
-            plan=plan_log(self.new_plan),
-            final_plan=(),
-            tested="best",
-            kept="best",
-            sessions=(),
-            environment=Environment(**provenance.environment()),
-        )
+def _worked_on(wanted: Wanted, observer: Observer) -> tuple[Experiment, bool]:
+    """The run when it is finished, and whether there was nothing left to do."""
+    with wanted.opened() as run:
+        # Meanwhile another process may have finished it.
+        experiment = wanted.experiment()
+        if experiment is not None:
+            run.settle(experiment)
+            if wanted.is_complete(experiment, Observer()):
+                _tidy(run, experiment)
+                return experiment, True
+        try:
+            experiment = _complete(run, wanted, experiment, observer)
+        except SgdlabError:
+            if experiment is None:
+                run.discard()
+            raise
+        _tidy(run, experiment)
+        return experiment, False
 
 
-def _remember(wanted: _Wanted, experiment: Experiment) -> None:
+def _tidy(run: OpenRun, experiment: Experiment) -> None:
+    """Remove what sessions have left in a finished run, which is finished with it, too."""
+    with suppress(StorageError):
+        run.tidy(experiment)
+
+
+def _tidy_if_that_can_be(wanted: Wanted) -> None:
+    """The same for a run that is finished and is held by nobody; others are left alone."""
+    with suppress(StorageError):
+        if wanted.directory.has_leftovers:
+            with wanted.opened() as run:
+                experiment = wanted.experiment()
+                if experiment is not None and experiment.is_finished:
+                    run.tidy(experiment)
+
+
+def _remember(wanted: Wanted, experiment: Experiment) -> None:
     """Make a finished run the latest, and write down where its data are, if that is news.
 
     Of the config only what plays no part in the results is replaced, and nothing of where data are
@@ -211,7 +125,7 @@ def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     stays as it is.
     """
     directory, dataset = wanted.directory, wanted.dataset
-    folds, data_path = dataset.shape.folds, wanted.config.data.path
+    data_path = wanted.config.data.path
     news: dict[str, Any] = {"name": wanted.config.name}
     if data_path is not None:
         news["data"] = wanted.config.data
@@ -223,20 +137,21 @@ def _remember(wanted: _Wanted, experiment: Experiment) -> None:
     if told(experiment) == experiment:
         directory.touch()
     else:
-        opened = open_run(directory, wanted.grid.cells, experiment.synthetic, folds)
-        with suppress(StorageError), opened as run:
+        with suppress(StorageError), wanted.opened() as run:
             # Another process may have written it meanwhile.
             run.write_experiment(told(directory.experiment()))
 
 
 def _complete(
-    run: OpenRun, wanted: _Wanted, experiment: Experiment | None, observer: Observer
+    run: OpenRun, wanted: Wanted, experiment: Experiment | None, observer: Observer
 ) -> Experiment:
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
     config, options, threads = wanted.config, wanted.options, n_threads(wanted.config.run)
     if experiment is None:
         experiment = wanted.new_experiment(observer)
     else:
+        if experiment.is_finished:
+            experiment = run.going_on(experiment, observer)
         environment = Environment(**provenance.environment())
         data = experiment.data.seen_at(wanted.dataset.arrays)
         experiment = experiment.replaced(config=config, environment=environment, data=data)
@@ -249,10 +164,10 @@ def _complete(
     if options.measure and unlogged:
         known = _forecast(wanted, plan, unlogged)
         observer.note(f"predicted {_spent(known)}")
-    with recorded(run, experiment, threads, known) as record:
+    with recorded(run, experiment, threads, known) as record, _told_what_is_kept(run, wanted):
         training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
         training.train_unlogged(plan)
-        logs, final = run.directory.logs(wanted.grid.cells), Logs({}, {}, {})
+        logs, final = run.logs(wanted.grid.cells), Logs({}, {}, {})
         results = logs.in_order
         needed = cells_needed(results, config.select, _more(tested, kept))
         if wanted.dataset.shape.folds is None:
@@ -263,12 +178,12 @@ def _complete(
             with run.directory.interpreting():
                 final_plan = experiment.final_training(wanted.grid.cells)
             # A log that no plan has is of a run that lost its experiment.json.
-            needed |= run.directory.final_cells(wanted.grid.cells)
+            needed |= run.final_cells
             final_plan = training.extended(final_plan, best, needed, len(plan.blocks))
             record.update(final_plan=plan_log(final_plan))
             record.write()
             training.train_final(final_plan)
-            final = run.directory.final_logs(wanted.cells_of(final_plan))
+            final = run.final_logs(wanted.cells_of(final_plan))
         ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
         conclusion, files = ending.finish(logs, final)
         wanted.dataset.check_unchanged()
@@ -280,6 +195,23 @@ def _complete(
     if known is not None:
         observer.note(f"it took {_spent(record.experiment.sessions[-1])}")
     return record.experiment
+
+
+@contextmanager
+def _told_what_is_kept(run: OpenRun, wanted: Wanted) -> Iterator[None]:
+    """Have an interruption say what is kept of a session, and what starts anew."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        n_kept, n_cells = run.n_cells, len(wanted.grid.cells)
+        if n_kept == n_cells:
+            kept = f"{counted(n_cells)} kept; what was trained beside them starts anew"
+        else:
+            kept = f"{n_kept} of {counted(n_cells)} kept; what is left starts at its first epoch"
+        error.add_note(kept)
+        raise
 
 
 def _tell_of_other_bits(
@@ -297,7 +229,7 @@ def _more(one: Extent, other: Extent) -> Extent:
     return "all" if "all" in (one, other) else "best"
 
 
-def _forecast(wanted: _Wanted, plan: Plan, blocks: Sequence[Block]) -> Forecast:
+def _forecast(wanted: Wanted, plan: Plan, blocks: Sequence[Block]) -> Forecast:
     """What training some blocks and finishing the run is going to take."""
     run, shape = wanted.config.run, wanted.dataset.shape
     cost = estimate(plan, len(wanted.grid.cells), shape, run)

@@ -2,8 +2,8 @@
 
 import contextlib
 import errno
-import glob
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from sgdlab.errors import StorageError, reason
 
 TEMPORARY_SUFFIX = ".tmp"
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX))
 MANY_FILES = 8
 NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 
@@ -78,9 +79,17 @@ def flush_folder(folder: Path) -> None:
 
 def remove_temporaries(folder: Path, name: str) -> None:
     """Remove what killed processes were writing in place of a file; who calls holds a lock."""
-    for path in folder.glob(f".{glob.escape(name)}.*{TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if is_temporary(path.name, name):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def is_temporary(name: str, of: str | None = None) -> bool:
+    """Whether a file's name is one under which a file, or the given one, is being written."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and of in (None, match[1])
 
 
 def make_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Stand-in arrays: written only where nothing is, and never mistaken for real ones."""
 
+import errno
 import hashlib
 import json
 import os
@@ -400,3 +401,50 @@ def test_marker_that_is_a_fifo_is_not_waited_for(folder):
     thread.start()
     thread.join(5)
     assert found == [False]
+
+
+# What cannot be looked at now
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_arrays_that_cannot_be_looked_at_are_never_written_over(
+    number, folder, refusing, monkeypatch
+):
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        np.save(folder / f"{part}.npy", np.arange(3.0))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for part in PARTS:
+        refusing(folder / f"{part}.npy", number, "lstat", "stat")
+    for call in (
+        lambda: synthesize(folder, ""),
+        lambda: synthesize_if_missing(config(folder), Observer()),
+    ):
+        with pytest.raises(StorageError, match="cannot be read now"):
+            call()
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_stand_in_whose_marker_cannot_be_read_is_not_taken_for_real_arrays(
+    number, folder, monkeypatch
+):
+    synthesize(folder, "")
+
+    def refuse(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with open_dataset(config(folder)) as dataset:
+        assert is_stand_in(dataset.arrays)
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(StorageError, match="cannot be read now"):
+            is_stand_in(dataset.arrays)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])
+def test_a_folder_that_cannot_be_listed_is_not_empty(number, folder, refusing):
+    synthesize(folder, "")
+    refusing(folder, number, "listdir", "scandir")
+    with pytest.raises(DataError, match=os.strerror(number).lower()):
+        describe(folder, None)

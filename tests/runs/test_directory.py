@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,10 +170,49 @@ def test_a_wrong_value_deep_in_a_cell_log_is_an_error(config, options, finished)
         )
 
 
-@pytest.mark.parametrize(
-    "name", ["foo.json", "3.json", "00003.json", "-001.json", "\u0660\u0660\u0660\u0661.json"]
-)
-def test_a_stray_file_among_the_logs_is_named(name, config, options, finished):
+STRAYS = [
+    "foo.json",
+    "3.json",
+    "-001.json",
+    "._0003.json",
+    "0003 (conflicted copy).json",
+    "0003.sync-conflict-20260101-101010-ABCDEFG.json",
+    ".DS_Store",
+    "\u0660\u0660\u0660\u0661.json",
+]
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_what_others_put_among_the_logs_is_passed_over_with_a_note(name, config, options, finished):
+    before = workflows.grid_search(config, options=options)
+    stray = finished.cells_folder / name
+    stray.write_text("{}")
+    recorder = Recorder()
+    assert workflows.grid_search(config, options=options, observer=recorder) == before
+    assert recorder.notes[0].startswith(f"{stray}: ")
+    assert recorder.n_begun == 0
+    assert stray.read_text() == "{}"
+
+
+@pytest.mark.parametrize("folder", ["cells", "state/stops"])
+def test_what_others_put_into_an_unfinished_run_is_passed_over(
+    folder, config, options, interrupted, interrupted_elsewhere
+):
+    undisturbed = workflows.grid_search(
+        config, options=replace(options, runs_dir=interrupted_elsewhere.path.parent)
+    ).directory
+    names = [path.name for path in (interrupted.path / folder).iterdir()]
+    for name in names[:2]:
+        (interrupted.path / folder / f"._{name}").write_text("{")
+    recorder = Recorder()
+    workflows.grid_search(config, options=options, observer=recorder)
+    assert sum("passed over" in note for note in recorder.notes) == 2
+    found = contents(interrupted)
+    assert {name: found[name] for name in contents(undisturbed)} == contents(undisturbed)
+
+
+@pytest.mark.parametrize("name", ["00003.json", "0099.json"])
+def test_a_log_of_a_cell_that_the_grid_has_not_is_named(name, config, options, finished):
     stray = finished.cells_folder / name
     stray.write_text("{}")
     assert "move it away" in complaint(

@@ -70,7 +70,7 @@ def test_latest_is_the_run_last_finished_or_found_finished(write_config, options
 
 
 def test_a_run_that_is_not_finished_is_never_latest(config, write_config, options, interrupted):
-    with pytest.raises(UsageError, match=f"expected a finished run.* {interrupted.name}"):
+    with pytest.raises(UsageError, match=f"no finished run; {interrupted.name} is interrupted"):
         find_run(Path(options.runs_dir), "latest")
     done = workflows.train(write_config("done"), options=options).directory
     with pytest.raises(KeyboardInterrupt):

@@ -26,11 +26,15 @@ def test_intermediate_files_that_are_broken_are_trained_again(
     broken = sorted(interrupted.stops_folder.iterdir())[:3]
     for path in broken:
         truncate(path)
+    damaged = {path.name: path.read_bytes() for path in broken}
     recorder = Recorder()
     workflows.grid_search(config, options=options, observer=recorder)
+    set_aside = interrupted.path / "damaged"
+    assert {path.name: path.read_bytes() for path in set_aside.iterdir()} == damaged
+    shutil.rmtree(set_aside)
     assert contents(interrupted) == contents(undisturbed.directory)
     for path, note in zip(broken, recorder.notes, strict=False):
-        assert str(path) in note
+        assert note.startswith(f"{path}: broken; set aside as {set_aside / path.name}")
 
 
 PLAIN = {"train": TRAIN, "grid": GRID}

@@ -213,6 +213,6 @@ def test_files_are_read_where_they_are_hashed(finished, config, options, monkeyp
         return original(path, *arguments, **options)
 
     monkeypatch.setattr(logs, "read_bytes", once)
-    monkeypatch.setattr(run_directory, "check_hash", lambda *_: None)
+    monkeypatch.setattr(run_directory, "check_hash", lambda *_, **__: None)
     workflows.grid_search(config, options=options)
     assert sorted(read) == [finished.cell_file(cell) for cell in range(32)]

@@ -9,6 +9,7 @@ from sgdlab import workflows
 from sgdlab.data.npy import NpyFile
 from sgdlab.errors import DataError
 from sgdlab.observer import Observer
+from sgdlab.runs.directory import RunDirectory
 from tests.data.test_stamps import in_place, renamed_over
 from tests.search.test_session import GRID, TRAIN, contents, only_run
 
@@ -52,6 +53,7 @@ MOMENTS = {
     "between two epochs": ("advance", 3),
     "after the last epoch": ("end", 1),
 }
+NOTHING_COMMITTED = ("before the first read", "after the first epoch")
 
 
 @pytest.mark.parametrize("budget", [HELD, STREAMED], ids=["held", "streamed"])
@@ -68,9 +70,12 @@ def test_a_file_that_changes_under_a_run_ends_it(
     with pytest.raises(DataError, match=f"^{path}: changed while in use; expected") as caught:
         workflows.grid_search(config, budget, options, observer)
     assert caught.value.exit_code == 3
-    directory = only_run(options)
-    assert directory.experiment().status == "failed"
-    assert not directory.results_file.exists()
+    if moment in NOTHING_COMMITTED:
+        assert list(Path(options.runs_dir).iterdir()) == []
+    else:
+        directory = only_run(options)
+        assert directory.experiment().status == "failed"
+        assert not directory.results_file.exists()
     path.write_bytes(good)
     assert contents(workflows.grid_search(config, budget, options).directory) == contents(
         workflows.grid_search(config, budget, search_options(tmp_path / "fresh")).directory
@@ -87,10 +92,13 @@ def test_nothing_that_was_trained_on_other_rows_is_stored(
     good = path.read_bytes()
     with pytest.raises(DataError):
         workflows.grid_search(config, STREAMED, options, Changing(*MOMENTS[moment], in_place, path))
-    stored = {name for name in contents(only_run(options)) if "lock" not in name}
+    runs = [RunDirectory(folder) for folder in Path(options.runs_dir).iterdir()]
+    assert len(runs) == (moment not in NOTHING_COMMITTED)
+    stored = {name for run in runs for name in contents(run) if "lock" not in name}
     path.write_bytes(good)
     expected = workflows.grid_search(config, STREAMED, search_options(tmp_path / "fresh")).directory
-    found, wanted = contents(only_run(options)), contents(expected)
+    found = {name: content for run in runs for name, content in contents(run).items()}
+    wanted = contents(expected)
     for name in stored - {name for name in stored if name.startswith("state")}:
         assert found[name] == wanted[name]
     assert any(name.startswith("cells/") for name in stored) == (moment == "between two epochs")

@@ -88,7 +88,10 @@ def test_a_signal_ends_the_process_by_itself_and_the_log_says_so(number, write_c
     _, err = child.communicate(timeout=30)
     assert time.monotonic() - sent < 2
     assert child.returncode == -number
-    assert err.splitlines()[-1] == "sgdlab: interrupted; type the command again to go on"
+    assert err.splitlines()[-1] == (
+        "sgdlab: interrupted; type the command again to go on"
+        " (0 of 1 cell kept; what is left starts at its first epoch)"
+    )
     assert "Traceback" not in err
     experiment = json.loads(next(tmp_path.glob("runs/*/experiment.json")).read_bytes())
     assert experiment["status"] == "interrupted"

@@ -140,7 +140,10 @@ def test_ctrl_c_while_rows_are_read_ends_within_two_seconds(endless, tmp_path):
     _, err = child.communicate(timeout=30)
     assert time.monotonic() - sent < 2
     assert child.returncode == -signal.SIGINT
-    assert err.splitlines()[-1] == "sgdlab: interrupted; type the command again to go on"
+    assert err.splitlines()[-1] == (
+        "sgdlab: interrupted; type the command again to go on"
+        " (0 of 1 cell kept; what is left starts at its first epoch)"
+    )
     assert "Traceback" not in err
 
 

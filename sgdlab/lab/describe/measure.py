@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.data.constant import is_constant
-from sgdlab.data.dataset import PAIRS, PARTS, array_paths, check_folder, check_pair, read_targets
+from sgdlab.data.dataset import (
+    PAIRS,
+    PARTS,
+    array_files,
+    array_paths,
+    check_folder,
+    check_pair,
+    read_targets,
+)
 from sgdlab.data.npy import NpyFile
 from sgdlab.data.row_shape import flatten_alike, in_words, remark_on_shapes
 from sgdlab.data.rows import READ_BYTES, rows_in
@@ -129,7 +137,7 @@ def describe(folder: Path, prefix: str | None = None) -> Description:
 
 def _only_prefix(folder: Path) -> str:
     check_folder(folder)
-    names = [path.name for path in folder.glob("*.npy")]
+    names = array_files(folder)
     found = {name[: -len(f"{part}.npy")] for name in names for part in PARTS if _is(name, part)}
     if not found:
         raise DataError(folder, "no arrays", "a folder with PREFIX + Xtr.npy, ytr.npy, ...")

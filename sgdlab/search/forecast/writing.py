@@ -92,7 +92,7 @@ def _folder(runs_dir: Path) -> Iterator[Path]:
     Where nothing can be written there, one for temporary files.
     """
     nearest = runs_dir.absolute()
-    while not nearest.is_dir() and nearest != nearest.parent:
+    while not os.path.isdir(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     if not os.access(nearest, os.W_OK):
         with TemporaryDirectory() as name:

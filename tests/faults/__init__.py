@@ -1,0 +1,1 @@
+"""Errors of the system at any call: what they must never do to a run."""
