@@ -1,9 +1,8 @@
 """A run that this process holds: the only code that writes below ``runs/``."""
 
-import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from sgdlab.runs.setting_aside import set_aside
 from sgdlab.runs.stops import Arrays, npz_arrays, npz_bytes, outcome_arrays, outcomes_of
 from sgdlab.runs.successor import Successor
 from sgdlab.system import files as system_files
-from sgdlab.system.locks import locked
 from sgdlab.system.looking import is_there
 
 # What to do where weights were trained again and came out with other bits than before.
@@ -279,43 +277,3 @@ class OpenRun:
         if self._last_read is None or self._last_read[0] != file:
             self._last_read = (file, npz_arrays(file, read_bytes(file)))
         return self._last_read[1]
-
-
-@contextmanager
-def open_run(
-    directory: RunDirectory, cells: Sequence[Cell], is_synthetic: bool, folds: int | None = None
-) -> Iterator[OpenRun]:
-    """Create a run or take it up again, under its lock.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be written, or another process holds it.
-    """
-    system_files.make_folder(directory.state_folder)
-    try:
-        with locked(directory.state_folder / "lock") as is_locked:
-            for folder in (directory.cells_folder, directory.stops_folder):
-                system_files.make_folder(folder)
-            if folds is not None:
-                system_files.make_folder(directory.final_folder)
-            for orphan in directory.temporaries():
-                with suppress(OSError):
-                    orphan.unlink(missing_ok=True)
-            try:
-                yield OpenRun(directory, cells, is_synthetic, folds, is_locked)
-            finally:
-                _remove_if_empty(directory.stops_folder)
-    finally:
-        # Without the lock: if another process has taken it meanwhile, its lock file is in this
-        # folder, which is not removed then. All that has content is removed under the lock.
-        _remove_if_empty(directory.state_folder)
-        # Without a record nothing was begun, or it was taken back.
-        if not os.path.lexists(directory.experiment_file):
-            for folder in (directory.cells_folder, directory.final_folder, directory.path):
-                _remove_if_empty(folder)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()

@@ -18,7 +18,8 @@ from sgdlab.runs.data_log import DataLog
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Environment, Experiment, Extent
 from sgdlab.runs.names import NUMERICS_VERSION, identity
-from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.runs.open_run import OpenRun
+from sgdlab.runs.opening import open_run
 from sgdlab.runs.plan_log import plan_log
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
 

@@ -11,7 +11,7 @@ from sgdlab import workflows
 from sgdlab.config.grid import expand
 from sgdlab.config.reading import load_config
 from sgdlab.errors import StorageError
-from sgdlab.runs.open_run import open_run
+from sgdlab.runs.opening import open_run
 from sgdlab.system import locks
 from tests.runs.damage import truncate
 from tests.search.test_session import GRID, TRAIN, Recorder, contents

@@ -16,7 +16,8 @@ from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
 from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.open_run import OpenRun, open_run
+from sgdlab.runs.open_run import OpenRun
+from sgdlab.runs.opening import open_run
 from sgdlab.system.files import make_folder
 from sgdlab.system.locks import locked
 
