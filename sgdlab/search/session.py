@@ -142,19 +142,25 @@ def _remember(wanted: Wanted, experiment: Experiment) -> None:
             run.write_experiment(told(directory.experiment()))
 
 
+def _begun(
+    run: OpenRun, wanted: Wanted, experiment: Experiment | None, observer: Observer
+) -> Experiment:
+    """What the run says from now on."""
+    if experiment is None:
+        return wanted.new_experiment(observer)
+    if experiment.is_finished:
+        experiment = run.going_on(experiment, observer)
+    environment = Environment(**provenance.environment())
+    data = experiment.data.seen_at(wanted.dataset.arrays)
+    return experiment.replaced(config=wanted.config, environment=environment, data=data)
+
+
 def _complete(
     run: OpenRun, wanted: Wanted, experiment: Experiment | None, observer: Observer
 ) -> Experiment:
     """Train what is missing, then finish; whatever happens, the log says how it ended."""
     config, options, threads = wanted.config, wanted.options, n_threads(wanted.config.run)
-    if experiment is None:
-        experiment = wanted.new_experiment(observer)
-    else:
-        if experiment.is_finished:
-            experiment = run.going_on(experiment, observer)
-        environment = Environment(**provenance.environment())
-        data = experiment.data.seen_at(wanted.dataset.arrays)
-        experiment = experiment.replaced(config=config, environment=environment, data=data)
+    experiment = _begun(run, wanted, experiment, observer)
     plan = wanted.plan(experiment)
     tested = _more(options.test_losses, experiment.tested)
     kept = _more(options.keep_weights, experiment.kept)

@@ -77,7 +77,7 @@ class Wanted:
         return experiment
 
     def opened(self) -> AbstractContextManager[OpenRun]:
-        """The run, held by this process; see :func:`sgdlab.runs.open_run.open_run`."""
+        """The run, held by this process; see :func:`sgdlab.runs.opening.open_run`."""
         folds = self.dataset.shape.folds
         return open_run(self.directory, self.grid.cells, self.is_synthetic, folds)
 
