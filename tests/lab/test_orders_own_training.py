@@ -207,7 +207,7 @@ def test_the_answer_is_about_the_configs_own_training(write_config, train, said)
 
 
 def test_more_columns_than_memory_holds_leave_the_question_open(write_config, monkeypatch):
-    monkeypatch.setattr("sgdlab.lab.orders.own_training.MATRICES", 10**12)
+    monkeypatch.setattr("sgdlab.lab.factors.MATRICES", 10**12)
     config = write_config("own")
     result = workflows.orders(config, options=FEW).result
     assert (result.own.minimum, result.own.left, result.own.verdict) == (None, None, None)

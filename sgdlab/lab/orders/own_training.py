@@ -11,7 +11,7 @@ from sgdlab.config.model import Run, Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.rows import RowSet
 from sgdlab.engine.running_block import Outcome
-from sgdlab.errors import DataError
+from sgdlab.errors import DataError, StorageError
 from sgdlab.lab.factors import Factors, factorise
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
@@ -118,7 +118,7 @@ def _factors(rows: RowSet, train: Train) -> Factors | None:
     bias = None if train.train_bias else train.initial_bias
     try:
         return factorise(rows, bias, train.train_bias)
-    except DataError:  # all rows were read before, so that they are too large
+    except (DataError, StorageError):  # all rows were read before: too large for memory, or floats
         return None
 
 
