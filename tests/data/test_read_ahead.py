@@ -154,7 +154,7 @@ def test_the_next_buffer_is_read_while_one_is_used(data_dir, reads):
         reads.clear()
         chunks = ahead.chunks(training, order, ends)
         next(chunks)
-        wait_for(lambda: sum(reads) >= ends[1] * 9 * 8)
+        assert holds_soon(lambda: sum(reads) >= ends[1] * 9 * 8)
         chunks.close()
 
 
@@ -202,15 +202,16 @@ def test_rows_are_read_while_others_are_used(data_dir, reads):
         reads.clear()
         chunks = ahead.chunks(training)
         next(chunks)
-        wait_for(lambda: len(reads) == 3)
+        assert holds_soon(lambda: len(reads) == 3)
         chunks.close()
 
 
-def wait_for(condition, seconds=10):
+def holds_soon(condition, seconds=10):
+    """Whether a condition is met before the time is up."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
+    while not (is_met := condition()) and time.monotonic() < deadline:
         time.sleep(0.001)
+    return is_met
 
 
 def test_a_walk_that_is_broken_off_reads_no_more_and_the_next_one_is_whole(data_dir, reads):

@@ -140,21 +140,21 @@ def fitted(scale, mean, noise):
 
 
 @pytest.mark.parametrize(
-    ("scale", "mean", "noise", "train", "is_exact"),
+    ("size", "train", "is_exact"),  # size: scale, mean and noise of the targets
     [
-        (1.0, 3.0, 0.0, {}, True),
-        (1e-9, 0.0, 0.0, {}, True),
-        (1.0, 1e5, 0.0, {}, True),
-        (1.0, 3.0, 0.0, {"precision": "float32"}, True),
-        (1.0, 3.0, 1e-9, {}, False),
-        (1e-9, 0.0, 1e-15, {}, False),
+        ((1.0, 3.0, 0.0), {}, True),
+        ((1e-9, 0.0, 0.0), {}, True),
+        ((1.0, 1e5, 0.0), {}, True),
+        ((1.0, 3.0, 0.0), {"precision": "float32"}, True),
+        ((1.0, 3.0, 1e-9), {}, False),
+        ((1e-9, 0.0, 1e-15), {}, False),
     ],
 )
 @pytest.mark.parametrize("validation", [{"fraction": 0.25}, {"folds": 3}])
 def test_cells_that_rounding_alone_tells_apart_send_nobody_beyond_the_grid(
-    scale, mean, noise, train, is_exact, validation, write_config, data_dir, tmp_path
+    size, train, is_exact, validation, write_config, data_dir, tmp_path
 ):
-    X, y = fitted(scale, mean, noise)
+    X, y = fitted(*size)
     for name, array in {"Xtr": X, "ytr": y, "Xte": X[:20], "yte": y[:20]}.items():
         np.save(data_dir / f"{name}.npy", array)
     keys = {"batch_size": 8, "epochs": 120, "l2": 0.0} | train

@@ -112,7 +112,8 @@ def test_a_folder_that_is_called_like_a_temporary_file_is_left_alone(
 @pytest.mark.parametrize("reference", ["latest", "grid-0"])
 def test_runs_that_cannot_be_listed_are_not_no_runs(number, reference, options, finished, refusing):
     refusing(options.runs_dir, number, "listdir", "scandir", "stat")
-    refusal(lambda: workflows.evaluate(reference, options.runs_dir), options.runs_dir)
+    line = refusal(lambda: workflows.evaluate(reference, options.runs_dir), options.runs_dir)
+    assert f"cannot be read now ({os.strerror(number).lower()})" in line
 
 
 @pytest.mark.parametrize("when", ["listed", "looked at"])
