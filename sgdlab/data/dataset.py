@@ -90,8 +90,7 @@ class Dataset:
         self._check_fit()
         train, n_test = self.arrays["Xtr"], self.arrays["Xte"].n_rows
         kind = (train.dtype.itemsize, train.is_fortran)
-        validation = self.config.validation
-        self.shape = shape_of(train.n_rows, n_test, train.n_features, validation, *kind)
+        self.shape = shape_of(train.n_rows, n_test, train.n_features, self.config, *kind)
         self._check_split()
         if self.max_train is not None:
             self.shape = replace(self.shape, n_train=min(self.shape.n_train, self.max_train))
@@ -114,10 +113,15 @@ class Dataset:
         return self._rows("Xtr", numbers, read_targets(self.arrays["ytr"], dtype)[numbers])
 
     def pooled(self, dtype: DTypeLike, order: NDArray[np.int64] | None = None) -> RowSet:
-        """All rows before any fold's statistics, divided alone; see :attr:`folds`."""
+        """All rows before any fold's statistics, divided alone; see :attr:`folds`.
+
+        Rows of which these are still to be subtracted are in float64, whatever the dtype.
+        """
         numbers = self._split[0] if order is None else self._split[0][order]
         targets = read_targets(self.arrays["ytr"], dtype)[numbers]
-        return RowSet(self.arrays["Xtr"], numbers, targets, Transform(self.config.divide_by))
+        divided = Transform(self.config.divide_by)
+        rows_dtype = np.float64 if self.shape.has_means else dtype
+        return RowSet(self.arrays["Xtr"], numbers, targets, divided, rows_dtype)
 
     def test(self, dtype: DTypeLike) -> RowSet:
         targets = read_targets(self.arrays["yte"], dtype)

@@ -67,5 +67,6 @@ class Fold:
 
     def _part(self, chunk: Chunk, is_in: NDArray[np.bool_]) -> Chunk:
         rows, targets = chunk[0][is_in], chunk[1][is_in]
-        transform_rows(self.file, rows, self.transform, out=rows)
-        return rows, targets
+        out = rows if rows.dtype == targets.dtype else np.empty(rows.shape, targets.dtype)
+        transform_rows(self.file, rows, self.transform, out)
+        return out, targets

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.data.row_array import RowArray, Rows
 from sgdlab.data.transform import Transform, check_finite, transform_rows
@@ -49,7 +49,9 @@ class RowSet:
     numbers : int64 array, shape (n_rows,)
         Which rows of the file, in the order in which position 0, 1, ... of this set stand.
     targets : float array, shape (n_rows,)
-        In the same order, and in the dtype in which the rows are handed out.
+        In the same order.
+    dtype
+        In which the rows are handed out; by default that of the targets.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class RowSet:
         numbers: NDArray[np.int64],
         targets: NDArray[Any],
         transform: Transform,
+        dtype: DTypeLike | None = None,
     ) -> None:
+        self.dtype = targets.dtype if dtype is None else np.dtype(dtype)
         self._file = file
         self._numbers = numbers
         self._transform = transform
@@ -69,10 +73,6 @@ class RowSet:
     def numbers(self) -> NDArray[np.int64]:
         """Which rows of the file these are."""
         return self._numbers
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.targets.dtype
 
     @property
     def n_rows(self) -> int:

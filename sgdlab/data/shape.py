@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from sgdlab.config.model import Validation
+from sgdlab.config.model import Data
 
 
 def split_sizes(n_rows: int, fraction: float) -> tuple[int, int]:
@@ -28,6 +28,8 @@ class Shape:
     ----------
     itemsize, is_fortran
         Of the training file: bytes of a number, and whether its columns lie together.
+    has_means
+        Whether the means of columns are subtracted.
     """
 
     n_train: int
@@ -37,6 +39,7 @@ class Shape:
     folds: int | None = None
     itemsize: int = 8
     is_fortran: bool = False
+    has_means: bool = False
 
     @property
     def n_fold_train(self) -> int:
@@ -48,14 +51,15 @@ def shape_of(
     n_rows: int,
     n_test: int,
     n_features: int,
-    validation: Validation,
+    data: Data,
     itemsize: int,
     is_fortran: bool = False,
 ) -> Shape:
     """The shape of a data set whose training file has ``n_rows`` rows."""
+    validation = data.validation
     if validation.folds is not None:
         n_train, n_validation = n_rows, 0
     else:
         n_train, n_validation = split_sizes(n_rows, validation.fraction)
-    others = (validation.folds, itemsize, is_fortran)
+    others = (validation.folds, itemsize, is_fortran, data.preprocess != "none")
     return Shape(n_train, n_validation, n_test, n_features, *others)

@@ -153,7 +153,7 @@ def shape_if_missing(data: Data) -> Shape | None:
     """
     if not _would_synthesize(data):
         return None
-    return shape_of(N_TRAIN, N_TEST, SIDE * SIDE, data.validation, itemsize=4)
+    return shape_of(N_TRAIN, N_TEST, SIDE * SIDE, data, itemsize=4)
 
 
 def is_stand_in(files: Mapping[str, RowArray]) -> bool:

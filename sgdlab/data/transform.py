@@ -10,6 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.data.row_array import RowArray, Rows
 
+PIECE_NUMBERS = 2**15  # that are transformed in float64 at a time: few enough for a cache
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -24,24 +26,32 @@ class Transform:
     is_constant: NDArray[np.bool_] | None = None
 
     def apply(self, raw: NDArray[Any], out: NDArray[Any]) -> None:
-        """Put transformed rows into ``out``, every step in its dtype; it may be ``raw`` itself."""
+        """Put transformed rows into ``out``; it may be ``raw`` itself.
+
+        Means are subtracted in float64, whatever the dtype of ``out``: a column may vary by less
+        than float32 can tell from its mean.
+        """
+        if self.mean is None or out.dtype == np.float64:
+            self._apply_in_place(raw, out)
+            return
+        step = max(1, PIECE_NUMBERS // max(1, raw.shape[1]))
+        exact = np.empty((min(step, len(raw)), raw.shape[1]))
+        for first in range(0, len(raw), step):
+            piece = slice(first, first + step)
+            rows = exact[: len(raw[piece])]
+            self._apply_in_place(raw[piece], rows)
+            np.copyto(out[piece], rows, casting="same_kind")
+
+    def _apply_in_place(self, raw: NDArray[Any], out: NDArray[Any]) -> None:
+        """Every step in the dtype of ``out``."""
         if raw is not out:
             np.copyto(out, raw, casting="unsafe")
         if self.divide_by != 1:
             out /= out.dtype.type(self.divide_by)
         if self.mean is not None:
-            out -= self.mean.astype(out.dtype)
+            out -= self.mean
         if self.scale is not None:
-            out /= self._scale_in(out.dtype)
-
-    def _scale_in(self, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """No less than what ``dtype`` can tell from the mean: below are rounding errors alone."""
-        assert self.scale is not None
-        mean = 0.0 if self.mean is None else self.mean
-        resolved = float(np.finfo(dtype).eps) * np.abs(mean)
-        too_fine = self.scale < resolved
-        scale = np.where(too_fine, np.maximum(1.0, resolved), self.scale)
-        return scale.astype(dtype)
+            out /= self.scale
 
 
 def check_finite(file: RowArray, values: NDArray[Any], numbers: Rows) -> None:

@@ -145,7 +145,7 @@ def score_out_of_fold(
 
 
 def _epsilon(rows: RowSet) -> float:
-    return float(np.finfo(rows.dtype).eps)
+    return float(np.finfo(rows.targets.dtype).eps)
 
 
 def _measuring(chunks: Iterable[Chunk], norms: NDArray[np.float64]) -> Iterator[Chunk]:

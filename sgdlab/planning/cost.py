@@ -12,11 +12,11 @@ from sgdlab.errors import StorageError
 from sgdlab.planning.memory import (
     Work,
     assign_memory,
-    chunk_bytes,
     epochs_together,
     itemsize,
     power_numbers,
     row_bytes,
+    row_itemsize,
     rows_trained,
     weights_bytes,
 )
@@ -163,7 +163,8 @@ def _piece_rows(shape: Shape) -> int:
 def _piece_bytes(plan_pass: Pass, shape: Shape) -> int:
     """Bytes of pieces of the file that are not read to where they are used."""
     n_numbers = min(_piece_rows(shape), plan_pass.chunk_rows, shape.n_train) * shape.n_features
-    changed = 0 if shape.itemsize == itemsize(plan_pass) else n_numbers * itemsize(plan_pass)
+    size = row_itemsize(plan_pass, shape)
+    changed = 0 if shape.itemsize == size else n_numbers * size
     if plan_pass.order.is_stored and not changed:
         return 0
     return RAW_PIECES * n_numbers * shape.itemsize + changed
@@ -207,15 +208,15 @@ def memory_bytes(work: Work, shape: Shape) -> int:
 def _held_of_rows(work: Work, shape: Shape) -> int:
     """The rows themselves, or buffers of them."""
     plan_pass, holding = work.plan, work.holding
-    a_row = shape.n_features * itemsize(plan_pass)
+    a_row = shape.n_features * row_itemsize(plan_pass, shape)
     all_rows = row_bytes(plan_pass, shape)
     held = all_rows if holding.in_memory else _piece_bytes(plan_pass, shape)
     if not holding.in_memory or not plan_pass.order.repeats:
         held += min(holding.n_chunks * plan_pass.chunk_rows, shape.n_train) * a_row
+    n_rows = min(plan_pass.chunk_rows, shape.n_train)  # what every fold takes of a chunk
     if holding.keeps_parts and shape.folds:
-        held += len(plan_pass.folds) * all_rows * (shape.folds - 1) // shape.folds
-    else:  # what every fold takes of a chunk
-        held += len(plan_pass.folds) * chunk_bytes(plan_pass, shape)
+        n_rows = shape.n_train * (shape.folds - 1) // shape.folds
+    held += len(plan_pass.folds) * n_rows * shape.n_features * itemsize(plan_pass)
     return held
 
 

@@ -137,9 +137,16 @@ def itemsize(plan_pass: Pass) -> int:
     return np.dtype(plan_pass.train.precision).itemsize
 
 
+def row_itemsize(plan_pass: Pass, shape: Shape) -> int:
+    """Bytes of a number of the rows; those that folds share wait for their means in float64."""
+    waits = plan_pass.is_folded and shape.has_means
+    return np.dtype(np.float64).itemsize if waits else itemsize(plan_pass)
+
+
 def row_bytes(plan_pass: Pass, shape: Shape) -> int:
     """Bytes of all rows to train and to validate."""
-    return (shape.n_train + shape.n_validation) * shape.n_features * itemsize(plan_pass)
+    n_rows = shape.n_train + shape.n_validation
+    return n_rows * shape.n_features * row_itemsize(plan_pass, shape)
 
 
 def weights_bytes(block: Block, plan_pass: Pass, shape: Shape) -> int:
@@ -149,4 +156,5 @@ def weights_bytes(block: Block, plan_pass: Pass, shape: Shape) -> int:
 
 def chunk_bytes(plan_pass: Pass, shape: Shape) -> int:
     """Bytes of a chunk of rows."""
-    return min(plan_pass.chunk_rows, shape.n_train) * shape.n_features * itemsize(plan_pass)
+    n_rows = min(plan_pass.chunk_rows, shape.n_train)
+    return n_rows * shape.n_features * row_itemsize(plan_pass, shape)
