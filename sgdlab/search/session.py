@@ -13,6 +13,7 @@ from sgdlab.config.grid import Grid
 from sgdlab.config.model import Config
 from sgdlab.data.beginning_to_vary import remarks_on_columns
 from sgdlab.data.dataset import open_dataset
+from sgdlab.data.rounded_targets import remarks_on_rounding
 from sgdlab.data.stand_in import is_stand_in, synthesize_if_missing
 from sgdlab.errors import SgdlabError, StorageError
 from sgdlab.observer import Observer
@@ -195,7 +196,7 @@ def _complete(
         wanted.dataset.check_unchanged()
         run.write(files)
         _tell_of_other_bits(run, experiment.conclusion, conclusion, observer)
-        for remark in remarks_on_columns(wanted.dataset):
+        for remark in _remarks(wanted):
             observer.note(remark)
         record.update(status="completed", tested=tested, kept=kept, conclusion=conclusion)
     if known is not None:
@@ -218,6 +219,13 @@ def _told_what_is_kept(run: OpenRun, wanted: Wanted) -> Iterator[None]:
             kept = f"{n_kept} of {counted(n_cells)} kept; what is left starts at its first epoch"
         error.add_note(kept)
         raise
+
+
+def _remarks(wanted: Wanted) -> Iterator[str]:
+    """What of the data makes results other than they seem."""
+    yield from remarks_on_columns(wanted.dataset)
+    if any(cell.train.precision == "float32" for cell in wanted.grid.cells):
+        yield from remarks_on_rounding(wanted.dataset)
 
 
 def _tell_of_other_bits(
