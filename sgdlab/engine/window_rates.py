@@ -62,6 +62,8 @@ class WindowRates:
         Whose scale stays 1.
     is_constant
         Whether all windows of equal length have the same rates.
+    learning_rate : float64 array, shape (n_trajectories,)
+        As it is where that is so; 0 of trajectories that are frozen.
     """
 
     def __init__(self, trains: Sequence[Train], window_rows: int, dtype: DTypeLike) -> None:
@@ -79,10 +81,12 @@ class WindowRates:
             in_a_window > LARGEST_DECAY_OF_A_WINDOW
         )
         self.is_constant = self._learning_rates.is_constant
+        self.learning_rate = column(trains, "learning_rate").astype(np.float64)
 
     def stop(self, is_frozen: NDArray[np.bool_]) -> None:
         """Let frozen trajectories move no more."""
         self._moves = np.where(is_frozen, 0.0, 1.0)
+        self.learning_rate[is_frozen] = 0.0
         self._kept = None
 
     def of_window(self, when: When, n_rows: int) -> Rates:

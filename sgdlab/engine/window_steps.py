@@ -25,6 +25,7 @@ from sgdlab.engine.window_rates import Rates, When, WindowRates
 from sgdlab.planning.memory import PIECE_ROWS
 
 # The factors of the inverse may grow so much larger than the inverse, which costs as many digits.
+# Where they might, a trajectory makes its steps one by one, whatever the others do.
 LARGEST_GROWTH = 100.0
 
 
@@ -51,7 +52,7 @@ class Products:
     earlier : float array, shape (T, T)
         With the rows of earlier batches; the identity in each batch, 0 in later ones.
     powers : list of lists of float arrays
-        For every piece N, N^2, N^4 and so on; empty where the steps are made one by one.
+        For every piece N, N^2, N^4 and so on; empty where all make their steps one by one.
     unit
         Of N in the powers: the largest product of two rows.
     """
@@ -109,7 +110,6 @@ class Walk:
         # Whether one linear system has all steps of a piece: nothing but the coefficients changes.
         changes_more = self._is_any_bias_trained or self._is_any_multiplied
         self._is_linear = self._loss.is_linear and self._rates.is_constant and not changes_more
-        self._largest_rate = column(trains, "learning_rate").max()
         self._state = np.empty((window_rows, len(trains)), dtype)
         self._residuals = np.empty_like(self._state)
         self._piece_rows = self._batch_size * max(1, PIECE_ROWS // self._batch_size)
@@ -126,13 +126,18 @@ class Walk:
         n = len(K)
         is_earlier = self._is_earlier[:n, :n]
         powers, unit = [], float(np.abs(K).max()) or 1.0
-        if self._is_linear:
-            n_batches = self._piece_rows // self._batch_size
-            if (1.0 + self._largest_rate * unit) ** n_batches <= LARGEST_GROWTH:
-                N = np.where(is_earlier, K, 0) / unit
-                pieces = self._pieces_of(n)
-                powers = [_powers(N[piece, piece], len(batches)) for piece, batches in pieces]
+        if self._is_linear and self._is_solved(unit).any():
+            N = np.where(is_earlier, K, 0) / unit
+            pieces = self._pieces_of(n)
+            powers = [_powers(N[piece, piece], len(batches)) for piece, batches in pieces]
         return Products(np.where(is_earlier, K, np.eye(n, dtype=K.dtype)), powers, unit)
+
+    def _is_solved(self, unit: float) -> NDArray[np.bool_]:
+        """Which trajectories have all steps of a piece from one linear system."""
+        n_batches = self._piece_rows // self._batch_size
+        growth = (1.0 + self._rates.learning_rate * unit) ** n_batches
+        is_small: NDArray[np.bool_] = growth <= LARGEST_GROWTH
+        return is_small
 
     def go(
         self,
@@ -160,16 +165,20 @@ class Walk:
         window = _Window(rates, offset, np.zeros(len(bias)))
         np.negative(P + offset, out=state)
         gain = (-products.unit * rates.linear).astype(P.dtype)
-        k = 0
+        is_solved = self._is_solved(products.unit) & bool(products.powers)
         for number, (piece, batches) in enumerate(self._pieces_of(n)):
             state[piece] += earlier[piece, : piece.start] @ state[: piece.start]
-            if products.powers:
-                self._solve(piece, products.powers[number], gain, rates)
-            else:
-                for batch in batches:
-                    np.dot(earlier[batch.rows, batch.known], batch.state, out=batch.residuals)
-                    self._step(k, batch, window)
-                    k += 1
+            if not is_solved.any():
+                self._step_by_step(batches, earlier, window)
+                continue
+            begun = None if is_solved.all() else state[piece].copy()
+            self._solve(piece, products.powers[number], gain, rates)
+            if begun is not None:
+                solved = state[piece].copy(), self._residuals[piece].copy()
+                state[piece] = begun
+                self._step_by_step(batches, earlier, window)
+                for array, found in zip((state, self._residuals), solved, strict=True):
+                    np.copyto(array[piece], found, where=is_solved)
         bias += window.bias_change
         return Walked(state, self._residuals[:n], rates.end, rates.decay.prod(axis=0))
 
@@ -188,6 +197,14 @@ class Walk:
             gain = np.square(gain)
         np.multiply(rows, rates.minus_scale_of_rows[piece], out=self._residuals[piece])
         np.multiply(self._residuals[piece], rates.factor_of_rows[piece], out=rows)
+
+    def _step_by_step(
+        self, batches: Sequence[_Batch], earlier: NDArray[Any], window: _Window
+    ) -> None:
+        """All steps of a piece one after the other."""
+        for k, batch in enumerate(batches, batches[0].start // self._batch_size):
+            np.dot(earlier[batch.rows, batch.known], batch.state, out=batch.residuals)
+            self._step(k, batch, window)
 
     def _step(self, k: int, batch: _Batch, window: _Window) -> None:
         """The step of batch k, whose residuals are there but for scale and change of bias."""
