@@ -11,6 +11,8 @@ from sgdlab.search.verification.closeness import RELATIVE
 from sgdlab.search.verification.result import Mismatch, Sample, Value, Verification
 from sgdlab.system.safe_text import printable
 
+SHOWN = 10  # cells of a sample that are named
+
 
 def table(result: Verification) -> RenderableType:
     """How many numbers were compared, with what, in which way, and what came of it."""
@@ -26,15 +28,23 @@ def table(result: Verification) -> RenderableType:
 
 
 def _scope(result: Verification) -> str:
-    if result.sample is None:
-        return f"All of the run was executed again ({_counted(result.n_cells)})."
     sample = result.sample
-    drawn = f"of {_counted(len(sample.drawn))}, drawn with seed {sample.seed} ({_named(sample)})"
-    return f"The blocks {drawn} were: {sample.n_executed} cells of {result.n_cells}."
+    if sample is None:
+        return f"Executed again: all of the run, {_counted(result.n_cells)}."
+    drawn = f"the blocks of {_named(sample)}, drawn with seed {sample.seed}"
+    trained = f"{sample.n_executed} of {_counted(result.n_cells)}"
+    return f"Executed again: {drawn}; they train {trained}."
 
 
 def _named(sample: Sample) -> str:
-    return ", ".join(sample.drawn)
+    """``cells 0003, 0017 and 0060 (the best)``, of which at most some."""
+    names = [f"{name} (the best)" if name == sample.best else name for name in sample.drawn]
+    if len(names) == 1:
+        return f"cell {names[0]}"
+    shown = (
+        names if len(names) <= SHOWN else [*names[: SHOWN - 1], f"{len(names) - SHOWN + 1} more"]
+    )
+    return f"cells {', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _counted(n_cells: int) -> str:
@@ -56,8 +66,10 @@ def _way(result: Verification) -> str:
 
 def _verdict(result: Verification) -> Text:
     if result.mismatch is None:
-        what = "every number is the one that is stored" if result.is_exact else "so far"
-        return Text(f"The same: {what}.", style="bold")
+        what = (
+            "the one that is stored" if result.is_exact else "that near to the one that is stored"
+        )
+        return Text(f"The same: every number is {what}.", style="bold")
     return Text(printable(f"Not the same: {_sentence(result.mismatch)}."), style="bold yellow")
 
 

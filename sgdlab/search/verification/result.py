@@ -79,12 +79,15 @@ class Sample:
 
     Attributes
     ----------
+    best
+        The name of the best cell, which is always in a sample; None if there is none.
     drawn
-        The names of the best cell, and of others that were drawn with a seed.
+        The names of all, which but for the best were drawn with a seed.
     n_executed
         How many cells these blocks train in all of their folds and replicates.
     """
 
+    best: str | None
     drawn: tuple[str, ...]
     seed: int
     n_executed: int

@@ -31,6 +31,7 @@ from sgdlab.system.blas import blas_threads
 
 PathLike = str | os.PathLike[str]
 UNTESTED = "test losses are not compared: a sample has not the weights of all cells tested together"
+UNKEPT = "weights that are not kept are known by a hash alone, which says nothing of nearness"
 SESSIONS = "{} sessions made this run, of which the last alone says on what it worked"
 
 
@@ -127,7 +128,7 @@ def _verified(
         is_synthetic=experiment.synthetic,
         facts=facts,
         n_cells=len(cells),
-        sample=_sample(share, executed, options.seed),
+        sample=_sample(share, executed, experiment.best, options.seed),
         tallies=comparison.tallies,
         mismatch=comparison.first,
         remarks=tuple(remarks),
@@ -172,11 +173,19 @@ def _compare(
             beside.compare_predictions(made[file], stored.grid.cells[int(best)])
         beside.compare_conclusion(conclusion)
         beside.compare_table(made[stored.directory.results_file])
-    return [] if ended.is_tested else [UNTESTED]
+    return _left_out(stored, ended, comparison)
 
 
-def _sample(share: Share, executed: Executed, seed: int) -> Sample | None:
+def _left_out(stored: Stored, ended: EndedAgain, comparison: Comparison) -> list[str]:
+    """What could not be compared, and why."""
+    remarks = [] if ended.is_tested else [UNTESTED]
+    if not comparison.is_exact and stored.experiment.kept == "best" and len(stored.grid.cells) > 1:
+        remarks.append(UNKEPT)
+    return remarks
+
+
+def _sample(share: Share, executed: Executed, best: str | None, seed: int) -> Sample | None:
     if share.drawn is None:
         return None
     names = tuple(cell.name for cell in share.drawn)
-    return Sample(names, seed, len(executed.whole_cells))
+    return Sample(best, names, seed, len(executed.whole_cells))
