@@ -66,10 +66,8 @@ def _way(result: Verification) -> str:
 
 def _verdict(result: Verification) -> Text:
     if result.mismatch is None:
-        what = (
-            "the one that is stored" if result.is_exact else "that near to the one that is stored"
-        )
-        return Text(f"The same: every number is {what}.", style="bold")
+        near = "" if result.is_exact else "that near to "
+        return Text(f"The same: every number is {near}the one that is stored.", style="bold")
     return Text(printable(f"Not the same: {_sentence(result.mismatch)}."), style="bold yellow")
 
 

@@ -44,7 +44,7 @@ def logs_of(run):
 
 
 def some(places, n):
-    """About half as many or more, evenly spread over a file; all if they are fewer."""
+    """At most so many, evenly spread."""
     return places[:: len(places) // n + 1]
 
 

@@ -78,9 +78,8 @@ def test_the_run_that_was_made_last_stays_the_latest(library, verify, tmp_path, 
 
 
 def test_a_run_of_several_sessions(write_config, tmp_path, verify):
-    config = write_config(
-        "grid", grid=KINDS["plain"]["grid"] | {"order": ["in_order", "shuffle_once"]}
-    )
+    grid = KINDS["plain"]["grid"] | {"order": ["in_order", "shuffle_once"]}
+    config = write_config("grid", grid=grid)
     options = workflows.SearchOptions(tmp_path / "runs")
     with pytest.raises(KeyboardInterrupt):
         workflows.grid_search(config, options=options, observer=Stopping(4))
