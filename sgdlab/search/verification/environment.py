@@ -34,21 +34,29 @@ def facts_beside(recorded: Environment, threads: Iterable[int]) -> tuple[Fact, .
         All numbers of threads on which its products were made.
     """
     wanted = sorted(set(threads))
-    libraries = [dict(library) for library in recorded.blas]
+    libraries = _beside([dict(library) for library in recorded.blas], describe_blas())
     return (
         Fact("numpy", recorded.numpy, np.__version__),
-        Fact("BLAS", _blas(libraries), _blas(describe_blas())),
+        Fact("BLAS", *libraries),
         Fact("threads", _listed(wanted), _listed(sorted(set(map(_threads_had, wanted))))),
         Fact("processor", recorded.processor, machine.processor_name()),
         Fact("C library", _c_library(recorded.platform), _c_library(platform.platform())),
     )
 
 
-def _blas(libraries: list[dict[str, Any]]) -> str:
-    """Name, version and kernel, by which products are made; not on how many threads by default."""
+def _beside(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> tuple[str, str]:
+    """The BLAS then and now; of several, where one process has loaded more, those of both."""
+    before, after = (set(map(_library, libraries)) for libraries in (then, now))
+    if before and after and (before <= after or after <= before):  # scipy brings one of its own
+        before = after = before & after
+    shown = [", ".join(sorted(names)) or "not known" for names in (before, after)]
+    return shown[0], shown[1]
+
+
+def _library(library: dict[str, Any]) -> str:
+    """Name, version and kernel; on how many threads it multiplies by default does not matter."""
     names = ("internal_api", "version", "architecture", "threading_layer")
-    shown = [" ".join(str(library[name]) for name in names) for library in libraries]
-    return ", ".join(shown) or "not known"
+    return " ".join(str(library[name]) for name in names)
 
 
 def _threads_had(n_threads: int) -> int:

@@ -29,8 +29,8 @@ def elsewhere(run, **changes):
 
 
 def blas_of(run, **changes):
-    [library] = run.experiment().to_json()["environment"]["blas"]
-    return {"blas": [library | changes]}
+    libraries = run.experiment().to_json()["environment"]["blas"]
+    return {"blas": [library | changes for library in libraries]}
 
 
 def others(result):
@@ -65,6 +65,17 @@ def test_what_decides_about_the_last_bit_is_named(name, run_of, verify):
 def test_another_blas(change, run_of, verify):
     run = run_of("single")
     elsewhere(run, **change(run))
+    assert others(verify(run)) == ["BLAS"]
+
+
+def test_a_blas_that_one_process_alone_has_loaded(run_of, verify):
+    """As scipy's, which multiplies nothing here."""
+    run = run_of("single")
+    libraries = run.experiment().to_json()["environment"]["blas"]
+    more = libraries[0] | {"version": "0.0.1"}
+    elsewhere(run, blas=[more, *libraries])
+    assert verify(run).is_exact
+    elsewhere(run, blas=[more])
     assert others(verify(run)) == ["BLAS"]
 
 
