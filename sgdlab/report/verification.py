@@ -11,6 +11,7 @@ from sgdlab.search.verification.closeness import RELATIVE
 from sgdlab.search.verification.result import Mismatch, Sample, Value, Verification
 from sgdlab.system.safe_text import printable
 
+FLOATS = ("float64", "float32")
 SHOWN = 10  # cells of a sample that are named
 
 
@@ -59,8 +60,8 @@ def _way(result: Verification) -> str:
     others = "; ".join(
         f"{fact.name} {fact.then}, now {fact.now}" for fact in result.facts if not fact.is_same
     )
-    double, single = RELATIVE["float64"], RELATIVE["float32"]
-    how = f"to {double:g} relative ({single:g} in float32), not byte for byte"
+    double, single = (f"{RELATIVE[name]:.0e}".replace("e-0", "e-") for name in FLOATS)
+    how = f"to {double} relative ({single} in float32), not byte for byte"
     return f"Compared {how}, since the environment is another: {others}."
 
 
@@ -68,14 +69,14 @@ def _verdict(result: Verification) -> Text:
     if result.mismatch is None:
         near = "" if result.is_exact else "that near to "
         return Text(f"The same: every number is {near}the one that is stored.", style="bold")
-    return Text(printable(f"Not the same: {_sentence(result.mismatch)}."), style="bold yellow")
+    return Text(printable(f"Not the same, {_sentence(result.mismatch)}."), style="bold yellow")
 
 
 def _sentence(mismatch: Mismatch) -> str:
     relative = mismatch.relative
     far = "" if relative is None else f" ({relative:.2g} relative)"
     values = f"stored {_value(mismatch.stored)}, recomputed {_value(mismatch.recomputed)}"
-    return f"first {mismatch.place}: {values}{far}"
+    return f"first in {mismatch.place}: {values}{far}"
 
 
 def _value(value: Value) -> str:

@@ -32,7 +32,7 @@ from sgdlab.system.blas import blas_threads
 PathLike = str | os.PathLike[str]
 UNTESTED = "test losses are not compared: a sample has not the weights of all cells tested together"
 UNKEPT = "weights that are not kept are known by a hash alone, which says nothing of nearness"
-SESSIONS = "{} sessions made this run, of which the last alone says on what it worked"
+SESSIONS = "{} sessions made this run, and the environment that it tells of is the last one's"
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def test_not_the_same(run, sgdlab):
     code, out, err = sgdlab("verify", run, "--quiet")
     assert (code, err) == (1, "")
     assert " ".join(out.split()).endswith(
-        "Not the same: first cells/0003.json, cell 0003, epoch 2, validation_loss:"
+        "Not the same, first in cells/0003.json, cell 0003, epoch 2, validation_loss:"
         f" stored {is_now!r}, recomputed {was!r} ({(is_now - was) / is_now:.2g} relative)."
     )
     code, out, _ = sgdlab("verify", run, "--format", "json")

@@ -116,6 +116,14 @@ def test_neither_is_another_kernel_of_the_system(run_of, verify):
     assert verify(run).is_exact
 
 
+def test_the_last_place_says_nothing_there(run_of, verify):
+    run = run_of("plain", "all")
+    change(run.cell_file(1), ("replicates", 0, "train_loss"))
+    assert not verify(run).is_same
+    elsewhere(run)
+    assert verify(run).is_same
+
+
 # How near
 
 

@@ -45,6 +45,15 @@ def test_arrays_that_changed(part, own_run, data_dir, verify):
     assert line.endswith("(give data, the folder where they are now)")
 
 
+def test_without_that_check_numbers_are_others(own_run, data_dir, verify, monkeypatch):
+    array = np.load(data_dir / "ytr.npy")
+    array[0] += 1
+    np.save(data_dir / "ytr.npy", array)
+    monkeypatch.setattr(RunDirectory, "is_of", lambda *_: True)
+    place = verify(own_run).mismatch.place
+    assert (place.epoch, place.quantity) == (1, "running_loss")
+
+
 @pytest.mark.parametrize("part", ["Xtr", "yte"])
 def test_arrays_that_are_away(part, own_run, data_dir, verify):
     (data_dir / f"{part}.npy").unlink()
