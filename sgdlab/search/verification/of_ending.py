@@ -57,7 +57,7 @@ class EndBeside:
     def compare_weights(self, made: bytes, cells: Collection[int]) -> None:
         """Compare ``weights.npz``, as far as it is of the given cells."""
         file = self.stored.directory.weights_file
-        known, found = self.stored.weights, npz_arrays(file, made)
+        known, found = self.stored.arrays(file), npz_arrays(file, made)
         if not self._are_alike(file, known, found):
             return
         of_file, index = Place(file.name, ""), found["cells"]

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ class Stored:
         yield from ((cell, False) for cell in self.grid.cells)
         yield from ((cell, True) for cell in self.final_cells)
 
+    def read_all(self) -> None:
+        """Read every file, so that damage is told of before anything is trained."""
+        for cell, is_final in self.all_logs():
+            self.log(cell, is_final)
+        self.table()
+        if self.conclusion.best is not None:
+            self.arrays(self.directory.predictions_file)
+            self.arrays(self.directory.weights_file)
+
     def folder(self, is_final: bool) -> Path:
         return self.directory.final_folder if is_final else self.directory.cells_folder
 
@@ -62,12 +71,8 @@ class Stored:
             text = self._content(file).decode()
             return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
-    @cached_property
-    def weights(self) -> Arrays:
-        """The content of ``weights.npz``."""
-        return self.arrays(self.directory.weights_file)
-
     def arrays(self, file: Path) -> Arrays:
+        """The content of ``weights.npz`` or ``predictions.npz``."""
         return npz_arrays(file, self._content(file))
 
     def _content(self, file: Path) -> bytes:
@@ -100,8 +105,7 @@ def read_stored(directory: RunDirectory) -> Stored:
         hint = "give the command again that made it: what is missing is made again"
         raise StorageError(file, "missing", "a file of a finished run", hint)
     stored = Stored(directory, experiment, conclusion, grid, plan, final_plan)
-    for cell, is_final in stored.all_logs():
-        stored.log(cell, is_final)
+    stored.read_all()
     return stored
 
 
