@@ -35,6 +35,7 @@ __all__ = [
     "SgdlabError",
     "StorageError",
     "UsageError",
+    "VerifyOptions",
     "__version__",
     "describe_data",
     "evaluate",
@@ -49,6 +50,7 @@ __all__ = [
     "solve",
     "synthesize_data",
     "train",
+    "verify",
     "xor_solve",
 ]
 
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         OrdersOptions,
         ScalingOptions,
         SearchOptions,
+        VerifyOptions,
         describe_data,
         evaluate,
         gradient_noise,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
         solve,
         synthesize_data,
         train,
+        verify,
         xor_solve,
     )
 else:  # not for type checkers, to which every other name would be there, too

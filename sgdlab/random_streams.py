@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     RESAMPLING = 7
     FRESH_SUBSET = 8
     PERMUTATION = 9
+    VERIFICATION = 10
 
 
 def generator(seed: int, purpose: Purpose, *of: int) -> np.random.Generator:

@@ -124,7 +124,8 @@ class _Maker:
             ("evaluate", str(path), *cells, "--format", format, "--quiet") for format in SEARCH
         ]
         latest = ("evaluate", "latest", "--runs-dir", str(path.parent), "--format", "csv")
-        return self._kind(name, path, (*evaluate, latest, *search))
+        verify = ("verify", str(path), "--quiet")
+        return self._kind(name, path, (*evaluate, latest, *search, verify))
 
     def interrupted(self, name: str, **sections: dict) -> Kind:
         config = self._config(name, **sections)

@@ -8,6 +8,7 @@ import pytest
 
 import sgdlab
 from sgdlab import errors, workflows
+from sgdlab.search import workflows as search_workflows
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,8 @@ def test_every_workflow_is_to_be_had():
     functions = {
         name
         for name, value in vars(workflows).items()
-        if inspect.isfunction(value) and value.__module__ == workflows.__name__
+        if inspect.isfunction(value)
+        and value.__module__ in (workflows.__name__, search_workflows.__name__)
     }
     assert {name for name in functions if not name.startswith("_")} <= set(sgdlab.__all__)
 

@@ -18,6 +18,7 @@ from sgdlab.cli.flags import shown
 from sgdlab.cli.orders import orders
 from sgdlab.cli.output import PatientStream, about_no_file, short_of_memory, write
 from sgdlab.cli.scaling_rule import scaling_rule
+from sgdlab.cli.verify import verify
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 
 
@@ -58,6 +59,7 @@ def _make_app() -> typer.Typer:
         ("train", search.train, "Train one model."),
         ("grid-search", search.grid_search, "Train a whole grid in one pass an epoch; the best."),
         ("evaluate", search.evaluate, "A run's weights on its own rows, or on others."),
+        ("verify", verify, "A run executed again and compared, byte for byte."),
         ("simulate-sampling", sampling.simulate_sampling, "How many rows does an epoch never see?"),
         ("xor-solve", xor.xor_solve, "XOR: no linear model; a small network, sometimes."),
         ("solve", solve.solve, "The best linear model and ridge, in closed form."),

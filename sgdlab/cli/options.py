@@ -23,6 +23,9 @@ def user_path(text: str) -> Path:
     return Path(path)
 
 
+RUN_HELP = (
+    "A run's path, its name, or latest: the run that a command last finished or found finished."
+)
 Format = Literal["table", "json", "csv"]
 Extent = Literal["best", "all"]
 ConfigFile = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sgdlab.cli.options import (
+    RUN_HELP,
     ConfigFile,
     DryRun,
     Extent,
@@ -21,10 +22,6 @@ from sgdlab.cli.options import (
     user_path,
 )
 from sgdlab.cli.output import observer, show_with, write_document
-
-RUN_HELP = (
-    "A run's path, its name, or latest: the run that a command last finished or found finished."
-)
 
 
 def train(

@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.config.model import Config
-from sgdlab.data.dataset import PARTS, Dataset, array_paths, open_dataset
+from sgdlab.data.dataset import PARTS, Dataset
 from sgdlab.data.in_memory import in_memory
 from sgdlab.data.pairs import open_pairs, pairs_in_memory, remarks_on_pairs, rows_of_pairs
 from sgdlab.data.row_array import RowArray
 from sgdlab.data.rows import RowSet
 from sgdlab.data.stand_in import is_stand_in
-from sgdlab.errors import DataError, UsageError
+from sgdlab.errors import UsageError
 from sgdlab.evaluation import mae_step as steps
 from sgdlab.evaluation.evaluated_rows import EvaluatedRows
 from sgdlab.evaluation.kept_model import NOT_LOGGED, KeptModel, read_model
 from sgdlab.evaluation.mae_step import MaeStep
+from sgdlab.evaluation.own_arrays import own_arrays
 from sgdlab.evaluation.rounding import Rounding
 from sgdlab.evaluation.score import held_out_rows, score, score_out_of_fold
 from sgdlab.observer import Observer
@@ -31,10 +32,8 @@ from sgdlab.optim.losses import Losses
 from sgdlab.planning.plan import n_threads
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.directory import RunDirectory
-from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights
 from sgdlab.system.blas import blas_threads
-from sgdlab.system.looking import is_there
 from sgdlab.words.metrics import METRICS
 
 NamedRows = dict[str, RowSet]
@@ -119,7 +118,10 @@ class _Evaluation:
         """Evaluated where the run was trained, validated and tested, beside what its log says."""
         model, precision = self.model, self.model.result.cell.train.precision
         logged = model.logged
-        with _own_arrays(model.directory, model.experiment, arrays) as dataset:
+        place = model.experiment.config.data
+        run = (model.directory, model.experiment, place, arrays, Observer())
+        hints = ("give `data` for others", f"`data={place.path}` evaluates these")
+        with own_arrays(*run, *hints) as dataset:
             named = {"training": dataset.training(precision)} | held_out_rows(dataset, precision)
             evaluated = [self._evaluated(name, rows, logged[name]) for name, rows in named.items()]
             if dataset.shape.folds is not None:
@@ -200,36 +202,6 @@ def _other_arrays(
         return
     with open_pairs(Path(folder), prefix) as files:
         yield files
-
-
-@contextmanager
-def _own_arrays(
-    directory: RunDirectory, experiment: Experiment, arrays: Arrays | None
-) -> Iterator[Dataset]:
-    config = experiment.config
-    if arrays is None:
-        _check_present(config, directory)
-    with open_dataset(config.data, arrays) as dataset:
-        _check_same(dataset, directory, experiment)
-        yield dataset
-
-
-def _check_present(config: Config, directory: RunDirectory) -> None:
-    if config.data.path is None:
-        found, expected = "trained on arrays in memory", "arrays to evaluate it on"
-        raise DataError(directory.path, found, expected, "give `data`")
-    for path in array_paths(config.data.folder, config.data.prefix).values():
-        if not is_there(path):
-            expected = f"the arrays that {directory.name} was trained on"
-            raise DataError(path, "no such file", expected, "give `data` for others")
-
-
-def _check_same(dataset: Dataset, directory: RunDirectory, experiment: Experiment) -> None:
-    if not directory.is_of(experiment, dataset.arrays, Observer()):
-        folder = dataset.config.path
-        found = f"not the arrays that {directory.name} was trained on"
-        hint = f"`data={folder}` evaluates these"
-        raise DataError(str(folder), found, "them unchanged", hint)
 
 
 def _unlike_the_log(found: EvaluatedRows) -> Iterator[str]:

@@ -121,21 +121,19 @@ class CellResult:
             If it is no such log: a key too few or too many or of another type, or two keys that
             contradict each other.
         """
-        form = _CellLog.model_validate(log)
-        cell = Cell(int(form.cell), form.hyperparameters)
-        last = form.replicates[-1].fold
-        folds = [None] if last is None else list(range(last + 1))
-        wanted = list(itertools.product(folds, range(cell.train.replicates)))
-        if [(training.fold, training.replicate) for training in form.replicates] != wanted:
-            found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
-            raise ValueError(f"replicates: fold and replicate: {found}")
-        result = cls(cell, form.replicates)
+        form, result = _formed(log)
+        cell = result.cell
         wording = {} if form.remark is None else {"remark": form.remark}
         check_same(log, result.to_log(form.synthetic, form.origin) | wording, "", ", by replicates")
         for n, training in enumerate(form.replicates):
             for key, reason in contradictions(training, cell.train):
                 raise ValueError(f"replicates.{n}.{key}: {reason}")
         return result
+
+    @classmethod
+    def as_it_says(cls, log: dict[str, Any]) -> "CellResult":
+        """The same of a log whose keys may contradict each other, as where a number was altered."""
+        return _formed(log)[1]
 
 
 class _CellLog(Log):
@@ -155,3 +153,16 @@ class _CellLog(Log):
     bias: Number
     remark: Word | None = None
     replicates: Annotated[tuple[ReplicateLog, ...], Field(min_length=1, strict=False)]
+
+
+def _formed(log: dict[str, Any]) -> tuple[_CellLog, CellResult]:
+    """A log with the keys that it must have, and what it says; ValueError if it has others."""
+    form = _CellLog.model_validate(log)
+    cell = Cell(int(form.cell), form.hyperparameters)
+    last = form.replicates[-1].fold
+    folds = [None] if last is None else list(range(last + 1))
+    wanted = list(itertools.product(folds, range(cell.train.replicates)))
+    if [(training.fold, training.replicate) for training in form.replicates] != wanted:
+        found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
+        raise ValueError(f"replicates: fold and replicate: {found}")
+    return form, CellResult(cell, form.replicates)

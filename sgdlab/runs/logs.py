@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from sgdlab.config.grid import Cell
 from sgdlab.errors import StorageError
@@ -87,23 +88,41 @@ def read_logs(
     results, hashes, origins = {}, {}, {}
     for cell in cells:
         name = log_name(folder, cell)
-        if (sha256 := known.get(name)) is not None:
-            content = from_either(run, name, partial(read_bytes, sha256=sha256))
-            file = run / name
-        else:
-            file = places.get(run / name, run / name)
-            content = read_bytes(file)
+        file, content = _content(run, name, known, places)
         hashes[name] = sha256_of(content)
-        results[cell.index], origins[name] = _parsed(file, content, cell)
+        log = parse_json(file, content)
+        with reading(file):
+            results[cell.index] = result = CellResult.from_log(log)
+            _check_cell(result, cell)
+            origins[name] = str(log["origin"])
     return Logs(results, hashes, origins)
 
 
-def _parsed(file: Path, content: bytes, cell: Cell) -> tuple[CellResult, str]:
+def read_keys(run: Path, folder: str, cell: Cell, known: Hashes) -> dict[str, Any]:
+    """The keys of a cell's log as they stand in it: its numbers may contradict each other.
+
+    Raises
+    ------
+    StorageError
+        As :func:`read_logs`, whatever else is wrong with it.
+    """
+    file, content = _content(run, log_name(folder, cell), known, ALL_IN_PLACE)
     log = parse_json(file, content)
     with reading(file):
-        result = CellResult.from_log(log)
-        if result.cell.index != cell.index:
-            raise ValueError(f"cell {result.cell.name}")
-        if result.cell.train != cell.train:
-            raise ValueError("hyperparameters: not those of that cell of the grid")
-        return result, str(log["origin"])
+        _check_cell(CellResult.as_it_says(log), cell)
+    return log
+
+
+def _content(run: Path, name: str, known: Hashes, places: Places) -> tuple[Path, bytes]:
+    """A log, and the file in which it stands."""
+    if (sha256 := known.get(name)) is not None:
+        return run / name, from_either(run, name, partial(read_bytes, sha256=sha256))
+    file = places.get(run / name, run / name)
+    return file, read_bytes(file)
+
+
+def _check_cell(result: CellResult, cell: Cell) -> None:
+    if result.cell.index != cell.index:
+        raise ValueError(f"cell {result.cell.name}")
+    if result.cell.train != cell.train:
+        raise ValueError("hyperparameters: not those of that cell of the grid")

@@ -16,10 +16,10 @@ from sgdlab.evaluation.score import compare_with_constant, measure_test_losses
 from sgdlab.optim.losses import Losses, rmse_of
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
+from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Extent
 from sgdlab.runs.kept import Weights, or_empty
 from sgdlab.runs.logs import Logs
-from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.seals import sha256_of
 from sgdlab.runs.stops import Arrays, npz_bytes
 from sgdlab.search.selection import select, within_one_standard_error
@@ -48,11 +48,14 @@ class Ending:
 
     Attributes
     ----------
+    weights_of
+        Those of a training that has a log: in a fold, or on all rows to train.
     tested, kept
         Whether the test losses and the weights of the best or of all cells are wanted.
     """
 
-    run: OpenRun
+    directory: RunDirectory
+    weights_of: Callable[[CellResult, int | None], Weights]
     dataset: Dataset
     grid: Grid
     select: Select
@@ -96,8 +99,8 @@ class Ending:
         kept = usable if self.kept == "all" else [best.cell]
         weights = _kept_weights(weights_of, self.dataset, kept)
         files = {
-            self.run.directory.weights_file: npz_bytes(weights),
-            self.run.directory.predictions_file: npz_bytes(compared.predictions),
+            self.directory.weights_file: npz_bytes(weights),
+            self.directory.predictions_file: npz_bytes(compared.predictions),
             **self._table(logs, final, losses),
         }
         conclusion = WithBest(
@@ -122,7 +125,7 @@ class Ending:
     def _weights(self, logs: Logs, final: Logs, cell: Cell, fold: int | None = None) -> Weights:
         """Those of a cell in a fold, or trained on all rows to train, as its log has them."""
         of_all_rows = fold is None and self.dataset.shape.folds is not None
-        return self.run.weights((final if of_all_rows else logs).results[cell.index], fold)
+        return self.weights_of((final if of_all_rows else logs).results[cell.index], fold)
 
     def _table(self, logs: Logs, final: Logs, test_losses: Mapping[int, Losses]) -> Files:
         """The content of ``results.csv``."""
@@ -130,7 +133,7 @@ class Ending:
             result_row(result, self.grid.axes, test_losses.get(cell), final.results.get(cell))
             for cell, result in logs.results.items()
         ]
-        return {self.run.directory.results_file: csv_bytes(rows)}
+        return {self.directory.results_file: csv_bytes(rows)}
 
 
 def _hashes(files: Files) -> dict[str, str]:

@@ -191,7 +191,8 @@ def _complete(
             record.write()
             training.train_final(final_plan)
             final = run.final_logs(wanted.cells_of(final_plan))
-        ending = Ending(run, wanted.dataset, wanted.grid, config.select, tested, kept)
+        rows, grid = wanted.dataset, wanted.grid
+        ending = Ending(run.directory, run.weights, rows, grid, config.select, tested, kept)
         conclusion, files = ending.finish(logs, final)
         wanted.dataset.check_unchanged()
         run.write(files)

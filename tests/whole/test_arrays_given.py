@@ -165,7 +165,7 @@ def test_the_arrays_of_a_run_in_memory_are_asked_for(arrays, sgdlab, data_dir):
     assert code == 3
     assert err.splitlines() == [
         f"sgdlab: error: {path.resolve()}: trained on arrays in memory;"
-        " expected arrays to evaluate it on (give --data)"
+        " expected arrays in files (give --data)"
     ]
     with pytest.raises(DataError, match="trained on arrays in memory"):
         workflows.evaluate("latest")

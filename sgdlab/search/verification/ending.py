@@ -1,0 +1,88 @@
+"""How a run ends if it is executed again: by what was trained again, and what is stored else."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sgdlab.data.dataset import Dataset
+from sgdlab.errors import NothingToSelectError
+from sgdlab.runs.cell_log import CellResult
+from sgdlab.runs.conclusion import Conclusion
+from sgdlab.runs.experiment import Extent
+from sgdlab.runs.kept import Kept, Weights, as_logged, read_kept
+from sgdlab.runs.logs import Logs, log_name
+from sgdlab.runs.names import origin_of
+from sgdlab.runs.seals import sealed, sha256_of
+from sgdlab.search.finishing import Ending
+from sgdlab.search.selection import select
+from sgdlab.search.verification.execution import Executed
+from sgdlab.search.verification.stored import Stored
+
+
+@dataclass(frozen=True)
+class EndedAgain:
+    """The end of a run, of whose cells some were trained again."""
+
+    stored: Stored
+    executed: Executed
+    dataset: Dataset
+
+    @property
+    def best(self) -> str | None:
+        """The name of the cell that is selected now."""
+        rule = self.stored.experiment.config.select
+        try:
+            return select(self._logs.in_order, rule.metric, rule.rule).cell.name
+        except NothingToSelectError:
+            return None
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether test losses can be measured as they were: cells of which they are together."""
+        stored = self.stored.experiment
+        return stored.tested == "best" or stored.kept == "all" or self._is_whole
+
+    def finish(self) -> tuple[Conclusion, dict[Path, bytes]]:
+        """What is found, and the files that are written then."""
+        stored, experiment = self.stored, self.stored.experiment
+        tested: Extent = experiment.tested if self.is_tested else "best"
+        rows, grid, rule = self.dataset, stored.grid, experiment.config.select
+        run = (stored.directory, self._weights)
+        ending = Ending(*run, rows, grid, rule, tested, experiment.kept)
+        return ending.finish(self._logs, self._final)
+
+    @property
+    def _is_whole(self) -> bool:
+        return all(self.executed.result(*log) is not None for log in self.stored.all_logs())
+
+    @cached_property
+    def _logs(self) -> Logs:
+        return self._read(is_final=False)
+
+    @cached_property
+    def _final(self) -> Logs:
+        return self._read(is_final=True)
+
+    def _read(self, is_final: bool) -> Logs:
+        experiment, origin = self.stored.experiment, origin_of(self.stored.experiment)
+        folder, found = self.stored.folder(is_final).name, Logs({}, {}, {})
+        for cell, is_of_final in self.stored.all_logs():
+            if is_of_final != is_final:
+                continue
+            result, name = self.executed.result(cell, is_final), log_name(folder, cell)
+            if result is None:
+                one = self.stored.logs([cell], is_final)
+                found.results[cell.index], found.hashes[name] = one.in_order[0], one.hashes[name]
+            else:
+                content = sealed(result.to_log(experiment.synthetic, origin))
+                found.results[cell.index], found.hashes[name] = result, sha256_of(content)
+        return found
+
+    def _weights(self, log: CellResult, fold: int | None) -> Weights:
+        if (found := self.executed.weights(log.cell, fold)) is not None:
+            return found
+        return as_logged(self._kept.file, self._kept.weights[log.cell.index, fold], log, fold)
+
+    @cached_property
+    def _kept(self) -> Kept:
+        return read_kept(self.stored.directory, self.stored.experiment.known_hashes)
