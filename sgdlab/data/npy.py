@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.row_array import FileStamp, ReadInto, RowArray, Rows
 from sgdlab.errors import DataError, reason
+from sgdlab.system.contents import nothing_now, pieces
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_AXES = 64  # of a numpy array
@@ -143,7 +144,7 @@ class NpyFile(RowArray):
 
     def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         """Shape, Fortran order and dtype, by numpy's own reader, fed with bounded bytes."""
-        head = io.BytesIO(self._stream.read(MAX_HEADER_BYTES))
+        head = io.BytesIO(b"".join(pieces(self._stream, MAX_HEADER_BYTES, MAX_HEADER_BYTES)))
         try:
             version = npy_format.read_magic(head)
             readers = {
@@ -210,6 +211,8 @@ class NpyFile(RowArray):
             n_read = 0
             while n_read < len(buffer):
                 n_more = self._stream.readinto(buffer[n_read:])
+                if n_more is None:
+                    raise nothing_now()
                 if not n_more:
                     raise self._changed()
                 n_read += n_more
