@@ -78,7 +78,7 @@ def read_source(config: ConfigLike) -> Source:
         If there is no mapping to be read from it.
     """
     if isinstance(config, Mapping):
-        source = Source(None, Path.cwd(), {}, read_mapping(config))
+        source = Source(None, Path(), {}, read_mapping(config))
     else:
         path = Path(config)
         defaults = {"name": printable(path.stem)}

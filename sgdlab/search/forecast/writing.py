@@ -20,6 +20,7 @@ from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.opening import open_run
 from sgdlab.system.files import make_folder
 from sgdlab.system.locks import locked
+from sgdlab.system.looking import absolute
 
 MOST_OUTCOMES = 32  # of one commit; more take as much longer
 MOST_COMMITS = 4
@@ -92,7 +93,7 @@ def _folder(runs_dir: Path) -> Iterator[Path]:
 
     Where nothing can be written there, one for temporary files.
     """
-    nearest = runs_dir.absolute()
+    nearest = absolute(runs_dir)
     while not os.path.isdir(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     if not os.access(nearest, os.W_OK):
