@@ -57,7 +57,7 @@ class NpyFile(RowArray):
                 self._offset = self._stream.tell()
             self._check_shape()
         except BaseException:
-            self._stream.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -72,7 +72,8 @@ class NpyFile(RowArray):
         self.close()
 
     def close(self) -> None:
-        self._stream.close()
+        with suppress(OSError):  # what was read is not less true for it
+            self._stream.close()
 
     @property
     def n_bytes(self) -> int:
