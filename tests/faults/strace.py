@@ -24,7 +24,8 @@ from tests.flipped_bits import Answer
 
 IS_THERE = shutil.which("strace") is not None
 TOO_LONG_S = 60
-_CALL = re.compile(r"(?:(\d+) +)?(\w+)\((.*)")
+_CALL = re.compile(r"(\d+) +(\w+)\((.*)")
+_END = re.compile(r"(\d+) +<\.\.\. \w+ resumed>(.*)")
 _ANY_PROCESS = 0x59616D61, -1  # PR_SET_PTRACER, PR_SET_PTRACER_ANY
 # The first thing that a call is about: an open file, or a path from the working directory.
 _PLACE = re.compile(r'(?:AT_FDCWD(?:<[^>]*>)?, )?(?:\d+<([^>]*)>|"((?:[^"\\]|\\.)*)")')
@@ -70,12 +71,9 @@ def traced(command: Sequence[str], folder: Path, effect: Effect | None = None) -
         log = Path(name, "log")
         answer = _answer_under(command, ["strace", "-o", str(log), *options])
         text = log.read_text(errors="replace")
-    sites = list(sites_in(text, folder))
-    return Traced(
-        answer,
-        [site for site, _ in sites],
-        [site for site, line in sites if line.endswith(("(INJECTED)", "(DELAYED)"))],
-    )
+    sites = list(sites_in(whole_lines(text), folder))
+    changed = [site for site, line in sites if line.endswith("(INJECTED)")]
+    return Traced(answer, [site for site, _ in sites], changed)
 
 
 def _answer_under(command: Sequence[str], tracer: list[str]) -> Answer:
@@ -139,12 +137,26 @@ def _content(stream: BinaryIO) -> str:
         return stream.read().decode()
 
 
-def sites_in(text: str, folder: Path) -> Iterator[tuple[Site, str]]:
+def whole_lines(text: str) -> list[str]:
+    """A log of strace with every call on one line: those of several threads come in between."""
+    lines: list[str] = []
+    waiting: dict[str, int] = {}
+    for line in text.splitlines():
+        if end := _END.match(line):
+            thread, rest = end.groups()
+            lines[waiting[thread]] += rest
+        else:
+            waiting[line.partition(" ")[0]] = len(lines)
+            lines.append(line.removesuffix(" <unfinished ...>"))
+    return lines
+
+
+def sites_in(lines: list[str], folder: Path) -> Iterator[tuple[Site, str]]:
     """The calls in a log of strace that are about something in a folder, with their lines."""
     counts = Counter[tuple[str, str]]()
-    for line in text.splitlines():
+    for line in lines:
         if not (found := _CALL.match(line)):
-            continue  # the end of a call that has been counted, a signal, or an exit
+            continue  # a signal, or an exit
         thread, call, arguments = found.groups()
         counts[thread, call] += 1
         if (place := _PLACE.match(arguments)) and (path := place[1] or place[2]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.manual import MANUAL
-from tests.faults.strace import IS_THERE, Site, sites_in
+from tests.faults.strace import IS_THERE, Site, sites_in, whole_lines
 
 needs_strace = pytest.mark.skipif(not IS_THERE, reason="strace is not installed")
 
@@ -103,7 +103,7 @@ LOG = """\
 71 read(6</proc/self/status>, ""..., 10) = 10
 72 read(5</a/b/config.yaml>, ""..., 10 <unfinished ...>
 71 read(5</a/b/config.yaml>, 0x7, 10) = -1 EIO (Input/output error) (INJECTED)
-72 <... read resumed>) = 10
+72 <... read resumed>) = -1 EIO (Input/output error) (INJECTED)
 71 rename("runs/x/.y.json.71-0123abcd.tmp", "runs/x/y.json") = 0
 71 unlink("/a/bc") = -1 ENOENT (No such file or directory)
 71 newfstatat(AT_FDCWD</a/b>, "/a/b/runs", {st_mode=S_IFDIR}, 0) = 0
@@ -113,8 +113,8 @@ LOG = """\
 
 
 def test_sites_are_the_calls_on_things_in_the_folder():
-    sites = [site for site, _ in sites_in(LOG, Path("/a/b"))]
-    assert sites == [
+    found = list(sites_in(whole_lines(LOG), Path("/a/b")))
+    assert [site for site, _ in found] == [
         Site("openat", 1, "config.yaml"),
         Site("read", 1, "config.yaml"),
         Site("read", 1, "config.yaml"),
@@ -122,6 +122,8 @@ def test_sites_are_the_calls_on_things_in_the_folder():
         Site("rename", 1, "runs/x/.y.json*"),
         Site("newfstatat", 1, "runs"),
     ]
+    refused = [site for site, line in found if line.endswith("(INJECTED)")]
+    assert refused == [Site("read", 1, "config.yaml"), Site("read", 3, "config.yaml")]
 
 
 def test_every_named_error_is_one():
