@@ -134,11 +134,12 @@ def about_no_file(error: OSError) -> StorageError | None:
 
     None if it is about neither.
     """
+    from sgdlab.system.looking import working_directory
+
     try:
-        os.getcwd()
-    except OSError as gone:
-        hint = "it was deleted or moved; change to another"
-        return StorageError("the working directory", reason(gone), "a folder", hint)
+        working_directory()
+    except StorageError as gone:
+        return gone
     return refused(error) if error.errno in REFUSALS else None
 
 

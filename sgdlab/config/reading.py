@@ -33,6 +33,7 @@ from sgdlab.config.source import (
 from sgdlab.config.yaml_tree import Mistake
 from sgdlab.config.yaml_tree import Path as Key
 from sgdlab.errors import ConfigError, Problem
+from sgdlab.system.looking import absolute
 
 MAX_MISTAKES = 100  # that are shown
 
@@ -110,8 +111,8 @@ def _normalised(tree: dict[str, Any], source: Source) -> dict[str, Any]:
     data = tree.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         given = any(key in source.overridden for key in (("data",), ("data", "path")))
-        base = Path.cwd() if given else source.folder
-        tree["data"] = data | {"path": os.path.abspath(base / os.path.expanduser(data["path"]))}
+        path = (Path() if given else source.folder) / os.path.expanduser(data["path"])
+        tree["data"] = data | {"path": os.path.abspath(absolute(path))}
         if given:
             tree["data"]["if_missing"] = "fail"
     return tree

@@ -11,6 +11,7 @@ from sgdlab.config.mapping_tree import read_mapping
 from sgdlab.config.yaml_tree import Document, Mistake, parse_yaml
 from sgdlab.config.yaml_tree import Path as Key
 from sgdlab.errors import ConfigError, Problem, reason
+from sgdlab.system.contents import content_of
 from sgdlab.system.safe_text import printable, shortened
 
 MAX_BYTES = 64 * 1024
@@ -77,7 +78,7 @@ def read_source(config: ConfigLike) -> Source:
         If there is no mapping to be read from it.
     """
     if isinstance(config, Mapping):
-        source = Source(None, Path.cwd(), {}, read_mapping(config))
+        source = Source(None, Path(), {}, read_mapping(config))
     else:
         path = Path(config)
         defaults = {"name": printable(path.stem)}
@@ -102,8 +103,7 @@ def _read_text(path: Path) -> str:
             raise ConfigError(path, found, f"at most {MAX_BYTES}", "a config is short")
         if status.st_size == 0:  # so are the system's own files, of which some keep readers waiting
             return ""
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES)  # no more, even if it has grown
+        content = content_of(path, MAX_BYTES)  # no more, even if it has grown
     except (OSError, ValueError) as error:
         raise ConfigError(path, reason(error), "a YAML file") from None
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):

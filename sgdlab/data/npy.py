@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sgdlab.data.row_array import FileStamp, ReadInto, RowArray, Rows
 from sgdlab.errors import DataError, reason
+from sgdlab.system.contents import nothing_now, pieces
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_AXES = 64  # of a numpy array
@@ -56,7 +57,7 @@ class NpyFile(RowArray):
                 self._offset = self._stream.tell()
             self._check_shape()
         except BaseException:
-            self._stream.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -71,7 +72,8 @@ class NpyFile(RowArray):
         self.close()
 
     def close(self) -> None:
-        self._stream.close()
+        with suppress(OSError):  # what was read is not less true for it
+            self._stream.close()
 
     @property
     def n_bytes(self) -> int:
@@ -143,7 +145,7 @@ class NpyFile(RowArray):
 
     def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         """Shape, Fortran order and dtype, by numpy's own reader, fed with bounded bytes."""
-        head = io.BytesIO(self._stream.read(MAX_HEADER_BYTES))
+        head = io.BytesIO(b"".join(pieces(self._stream, MAX_HEADER_BYTES, MAX_HEADER_BYTES)))
         try:
             version = npy_format.read_magic(head)
             readers = {
@@ -210,6 +212,8 @@ class NpyFile(RowArray):
             n_read = 0
             while n_read < len(buffer):
                 n_more = self._stream.readinto(buffer[n_read:])
+                if n_more is None:
+                    raise nothing_now()
                 if not n_more:
                     raise self._changed()
                 n_read += n_more

@@ -21,6 +21,7 @@ from sgdlab.errors import DataError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
+from sgdlab.system.contents import content_of
 from sgdlab.system.locks import locked
 from sgdlab.system.looking import is_regular, is_there, unreadable
 from sgdlab.system.safe_text import shortened
@@ -110,7 +111,7 @@ def _read_marker(folder: Path, prefix: str) -> tuple[int | None, dict[str, Any]]
     if not is_regular(path, follow_links=True):
         return None, {}
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except OSError as error:  # nobody knows then whose the arrays are
         raise unreadable(path, error) from None
     try:

@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from sgdlab.errors import SgdlabError, StorageError, UnreadableError, reason
 from sgdlab.runs.seals import SEAL, check_seal, sha256_of
+from sgdlab.system.contents import content_of, pieces
 from sgdlab.system.looking import advice
 
 SCHEMA_VERSION = 3  # raised whenever a key of a log changes its name or its meaning
@@ -124,7 +125,7 @@ def read_bytes(path: Path, sha256: str | None = None, hint: str = MADE_AGAIN) ->
         If it is absent, cannot be read, or has another.
     """
     with reading(path, hint):
-        content = path.read_bytes()
+        content = content_of(path)
         if sha256 is not None and sha256_of(content) != sha256:
             raise ValueError(ALTERED)
     return content
@@ -132,8 +133,11 @@ def read_bytes(path: Path, sha256: str | None = None, hint: str = MADE_AGAIN) ->
 
 def check_hash(path: Path, sha256: str) -> None:
     """Raise StorageError unless a file, which may be large, has this hash."""
-    with reading(path), open(path, "rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+    with reading(path), open(path, "rb", buffering=0) as stream:
+        found = hashlib.sha256()
+        for piece in pieces(stream):
+            found.update(piece)
+        if found.hexdigest() != sha256:
             raise ValueError(ALTERED)
 
 

@@ -5,14 +5,16 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sgdlab.errors import StorageError, reason
 
 TEMPORARY_SUFFIX = ".tmp"
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9]+-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX))
 MANY_FILES = 8
+ELSEWHERE = "TMPDIR names another one"
 NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 
 
@@ -107,3 +109,21 @@ def make_folder(folder: Path) -> None:
             flush_folder(part.parent)
     except (OSError, ValueError) as error:
         raise StorageError(folder, reason(error), "a writable folder") from None
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder where the system has temporary files, which is gone at the end.
+
+    Raises
+    ------
+    StorageError
+        If there can be none.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            made = TemporaryDirectory(prefix="sgdlab-", ignore_cleanup_errors=True)
+        except OSError as error:
+            place = error.filename or "the folder for temporary files"
+            raise StorageError(place, reason(error), "a writable folder", ELSEWHERE) from None
+        yield Path(stack.enter_context(made))

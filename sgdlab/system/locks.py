@@ -12,11 +12,14 @@ from typing import BinaryIO
 from filelock import BaseFileLock, FileLock, Timeout
 
 from sgdlab.errors import StorageError, reason
+from sgdlab.system.contents import content_of
 from sgdlab.system.files import write_files
+from sgdlab.system.looking import status_of
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 PATIENCE_S = 1.0  # with a holder that has not yet written who it is, or no longer is one
 POLL_S = 0.02
+TRIES = 1000  # to lock the very file that stands at a path, while others remove it
 
 
 @contextlib.contextmanager
@@ -54,11 +57,12 @@ def locked(path: Path, wait_s: float = 0.0) -> Iterator[bool]:
     finally:
         # Removed while it is held, or another process's lock could be; on Unix the release leaves
         # the file alone. Windows removes no open file; there the release does it.
-        if _stands_at(path, identity):
-            for file in (holder, path):
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
-        lock.release()
+        with contextlib.suppress(StorageError):
+            if _stands_at(path, identity):
+                for file in (holder, path):
+                    with contextlib.suppress(OSError):
+                        file.unlink(missing_ok=True)
+        _give_back(lock)
 
 
 def _acquired(path: Path, holder: Path, wait_s: float) -> tuple[BaseFileLock, os.stat_result]:
@@ -88,9 +92,14 @@ def _try(lock: BaseFileLock, path: Path) -> os.stat_result | None:
     process would lock a new file, and both would hold a lock. So the file is opened once more,
     which keeps its identity from being used again, and compared with what stands there afterwards.
     Only a lock that is refused on that very file is somebody's.
+
+    Raises
+    ------
+    OSError
+        If it is another file whenever it is looked at, as on a network disk that makes up inodes.
     """
-    while True:
-        with _opened(path) as stream:
+    for _ in range(TRIES):
+        with _opened(path) as stream, contextlib.ExitStack() as undone:
             identity = os.fstat(stream.fileno())
             try:
                 lock.acquire()
@@ -98,9 +107,19 @@ def _try(lock: BaseFileLock, path: Path) -> os.stat_result | None:
                 if _stands_at(path, identity):
                     return None
                 continue
+            undone.callback(_give_back, lock)
             if _stands_at(path, identity):
+                undone.pop_all()
                 return identity
-            lock.release()
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def _give_back(lock: BaseFileLock) -> None:
+    """Release a lock; one that the system will not take now is given back with the process."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            lock.release(force=True)
+            return
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -115,12 +134,17 @@ def _opened(path: Path) -> BinaryIO:
 def _name_of(holder: Path) -> str | None:
     """Who holds a lock; None if that does not stand there."""
     with contextlib.suppress(OSError):
-        return holder.read_text(errors="replace") or None
+        return content_of(holder).decode(errors="replace") or None
     return None
 
 
 def _stands_at(path: Path, identity: os.stat_result) -> bool:
-    """Whether this file, which is open, stands at a path."""
-    with contextlib.suppress(OSError):
-        return os.path.samestat(identity, os.stat(path))
-    return False
+    """Whether this file, which is open, stands at a path.
+
+    Raises
+    ------
+    StorageError
+        If the system does not tell.
+    """
+    status = status_of(path, follow_links=True)
+    return status is not None and os.path.samestat(identity, status)

@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from sgdlab.errors import UnreadableError, reason
+from sgdlab.errors import StorageError, UnreadableError, reason
 
 # The parts of a path that are no folder, and names that no file can have, are absences too.
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -71,6 +71,27 @@ def names_in(folder: Path) -> list[str]:
         raise unreadable(folder, error) from None
     except ValueError:
         return []
+
+
+def working_directory() -> Path:
+    """Where relative paths begin.
+
+    Raises
+    ------
+    StorageError
+        If the system does not tell, as of one that was deleted.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        is_gone = error.errno in ABSENT
+        hint = "it was deleted or moved; change to another" if is_gone else advice(error)
+        raise StorageError("the working directory", reason(error), "a folder", hint) from None
+
+
+def absolute(path: Path) -> Path:
+    """A path from the root of the file system; see :func:`working_directory`."""
+    return path if path.is_absolute() else working_directory() / path
 
 
 def unreadable(path: Path, error: OSError) -> UnreadableError:

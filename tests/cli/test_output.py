@@ -1,5 +1,6 @@
 """Where output goes, and how wide and how colourful it is there."""
 
+import errno
 import io
 import os
 
@@ -103,6 +104,30 @@ def test_what_needs_a_working_directory_says_that_it_is_gone(sgdlab, write_confi
     code, _, err = sgdlab("train", config, "-S", "data.path=data")
     assert code == 4
     assert err.startswith("sgdlab: error: the working directory: no such file or directory;")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES, errno.ENAMETOOLONG])
+def test_a_working_directory_that_the_system_does_not_tell_now(
+    number, sgdlab, write_config, monkeypatch
+):
+    """Once: the next time, it would."""
+    config, original, refused = write_config(), os.getcwd, []
+
+    def getcwd():
+        if not refused:
+            refused.append(number)
+            raise OSError(number, os.strerror(number))
+        return original()
+
+    assert sgdlab("train", config)[0] == 0
+    for command in (("train", config, "-S", "data.path=data"), ("evaluate", "latest")):
+        refused.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getcwd", getcwd)
+            code, _, err = sgdlab(*command)
+        assert (code, refused) == (4, [number])
+        what = f"the working directory: {os.strerror(number).lower()}; expected a folder"
+        assert err.startswith(f"sgdlab: error: {what}")
 
 
 def test_an_error_about_nothing_known_is_not_about_stdout():

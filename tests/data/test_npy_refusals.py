@@ -255,6 +255,28 @@ def test_disk_error_later(read, tmp_path, monkeypatch):
     assert found == "input/output error; expected a readable file"
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EDQUOT, errno.EINTR])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_simulated_file_that_cannot_be_closed_has_been_read(
+    is_whole, number, tmp_path, monkeypatch
+):
+    class BadDisk(io.FileIO):
+        def close(self):
+            super().close()
+            raise OSError(number, os.strerror(number))
+
+    np.save(tmp_path / "array.npy", np.arange(6.0).reshape(3, 2))
+    if not is_whole:
+        (tmp_path / "array.npy").write_bytes((tmp_path / "array.npy").read_bytes()[:-1])
+    monkeypatch.setattr(npy, "open", lambda path, *_, **__: BadDisk(path), raising=False)
+    if is_whole:
+        with NpyFile(tmp_path / "array.npy") as file:
+            found = file.read_rows(slice(3))
+        np.testing.assert_array_equal(found, np.arange(6.0).reshape(3, 2))
+    else:
+        assert "bytes; expected" in complaint(tmp_path / "array.npy")
+
+
 # Any bytes at all
 
 WHOLE_FILES = [

@@ -147,7 +147,7 @@ def test_a_stand_in_whose_marker_cannot_be_read_is_not_taken_for_real_arrays(
 
     with open_dataset(config(folder)) as dataset:
         assert is_stand_in(dataset.arrays)
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(stand_in, "content_of", refuse)
         with pytest.raises(StorageError, match="cannot be read now"):
             is_stand_in(dataset.arrays)
 

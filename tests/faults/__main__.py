@@ -1,8 +1,8 @@
-"""Has the system refuse calls, and judges what becomes of runs.
+"""Has Python's functions refuse calls, and judges what becomes of runs.
 
     python -m tests.faults [--n 1000] [--seed 0]
 
-Every error that a manual page names, at any of the calls by which a search, one with folds, an
+An error, which passes or stays, at any of the calls by which a search, one with folds, an
 evaluation, a resumed search, and a finished one that is asked for more look at, open, read, write,
 flush, rename or remove something. It takes about 0.3 s an error, and ends with exit code 1 if there
 is a traceback, a success that is none, a file that is gone though nobody found it damaged, a

@@ -1,4 +1,4 @@
-"""Makes the system refuse one call: the k-th of its kind on a path of a folder."""
+"""Makes the system refuse calls: the k-th of a kind on a path of a folder, or all from there."""
 
 import builtins
 import io
@@ -29,7 +29,7 @@ from unittest import mock
 _LOOKING = (EACCES, EIO, ENOMEM, ESTALE, EINTR, ENOENT)
 _OPENING = (EACCES, EIO, EMFILE, ENFILE, ENOMEM, ESTALE, EINTR, ENOENT)
 _CHANGING = (EACCES, EPERM, EIO, ENOSPC, EDQUOT, EROFS, ESTALE, EINTR)
-# What the manual pages name, by the function of `os`; `read` and `write` are calls on open files.
+# What disks answer, by the function of `os`; `read` and `write` are calls on open files.
 ERRORS = {
     "open": (*_OPENING, ENOSPC, EROFS),
     "os.open": (*_OPENING, ENOSPC, EROFS),
@@ -47,23 +47,26 @@ ERRORS = {
     "os.utime": _CHANGING,
 }
 _OF_FILES = ("read", "readinto", "write")
+FOR_EVER = 5000  # refusals after which nobody will be content with one
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The k-th call of a kind, from 1, is answered by an error."""
+    """The k-th call of a kind, from 1, and perhaps all that follow, is answered by an error."""
 
     call: str
     k: int
     number: int
+    is_lasting: bool = False
 
     def __str__(self) -> str:
-        return f"{errorcode[self.number]} at call {self.k} of {self.call}"
+        since = "from" if self.is_lasting else "at"
+        return f"{errorcode[self.number]} {since} call {self.k} of {self.call}"
 
 
 @dataclass
 class Calls:
-    """Counts the calls on paths of a folder, and refuses one of them if there is a fault."""
+    """Counts the calls on paths of a folder, and refuses some of them if there is a fault."""
 
     folder: Path
     fault: Fault | None = None
@@ -73,8 +76,12 @@ class Calls:
     def happens(self, call: str, path: object) -> None:
         self.counts[call] += 1
         fault = self.fault
-        if fault is not None and (call, self.counts[call]) == (fault.call, fault.k):
-            self.where = str(path)
+        if fault is None or call != fault.call:
+            return
+        n_since = self.counts[call] - fault.k
+        assert n_since < FOR_EVER, f"{fault} is met for ever"
+        if n_since == 0 or (n_since > 0 and fault.is_lasting):
+            self.where = self.where or str(path)
             raise OSError(fault.number, os.strerror(fault.number), str(path))
 
     def has(self, path: object) -> bool:
@@ -116,7 +123,7 @@ class _File:
 
 @contextmanager
 def counted(folder: Path, fault: Fault | None = None) -> Iterator[Calls]:
-    """Count what is called on a folder inside, and have one of the calls refused."""
+    """Count what is called on a folder inside, and have a fault happen."""
     calls = Calls(folder, fault)
 
     def wrapped(call: str, original: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from sgdlab import workflows
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 from sgdlab.observer import Observer
+from sgdlab.runs import reading
 from sgdlab.runs.experiment import read_experiment
 from sgdlab.runs.setting_aside import set_aside
 from sgdlab.system.looking import is_there, names_in
@@ -52,14 +53,14 @@ def test_an_unfinished_run_is_left_alone_while_something_of_it_cannot_be_looked_
     if name == "stops_folder":
         refusing(path, number, "listdir", "scandir")
     elif name == "stop":
-        original = Path.read_bytes
+        original = reading.content_of
 
         def read(given):
             if given == path:
                 raise OSError(number, os.strerror(number), str(given))
             return original(given)
 
-        monkeypatch.setattr(Path, "read_bytes", read)
+        monkeypatch.setattr(reading, "content_of", read)
     else:
         refusing(path, number, "stat", "lstat")
     recorder = Recorder()

@@ -237,3 +237,60 @@ def test_simulated_full_disk_while_taking_the_lock_gives_it_back(tmp_path, monke
     monkeypatch.undo()
     with locked(tmp_path / "lock"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_lock_file_that_can_never_be_looked_at(number, tmp_path, refusing):
+    """It is opened and locked, and nobody knows whether it still stands there."""
+    refusing(tmp_path / "lock", number, "stat", "lstat")
+    what = f"^{tmp_path}/lock: cannot be read now .{os.strerror(number).lower()}"
+    with pytest.raises(StorageError, match=what), locked(tmp_path / "lock"):
+        pytest.fail("held")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOMEM])
+def test_lock_file_that_cannot_be_looked_at_any_more_is_left(
+    number, tmp_path, refusing, monkeypatch
+):
+    with locked(tmp_path / "lock"):
+        refusing(tmp_path / "lock", number, "stat", "lstat")
+    monkeypatch.undo()
+    assert "lock" in names(tmp_path)
+    with locked(tmp_path / "lock"):
+        pass
+    assert names(tmp_path) == []
+
+
+@needs_unix
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EIO, errno.EINTR])
+@pytest.mark.parametrize("n_times", [1, 100])
+def test_lock_that_the_system_will_not_take_back(n_times, number, tmp_path, monkeypatch):
+    import fcntl
+
+    original, refused = fcntl.flock, []
+
+    def flock(descriptor, operation):
+        if operation == fcntl.LOCK_UN and len(refused) < n_times:
+            refused.append(descriptor)
+            raise OSError(number, os.strerror(number))
+        return original(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path / "lock") as is_held:
+        assert is_held
+    assert refused
+    assert names(tmp_path) == []
+    with locked(tmp_path / "lock") as is_held:
+        assert is_held
+
+
+@needs_unix
+def test_lock_file_that_is_another_whenever_it_is_looked_at_is_none(tmp_path, monkeypatch):
+    """As on network disks that make up a new inode for every look."""
+    original = os.path.samestat
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    with locked(tmp_path / "lock") as is_held:
+        assert not is_held
+    monkeypatch.setattr(os.path, "samestat", original)
+    with locked(tmp_path / "lock") as is_held:
+        assert is_held

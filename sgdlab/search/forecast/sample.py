@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,10 @@ from sgdlab.data.row_array import RowArray, Rows
 from sgdlab.data.rows import rows_in
 from sgdlab.data.shape import Shape
 from sgdlab.data.stand_in import is_stand_in, shape_if_missing
+from sgdlab.errors import StorageError, reason
 from sgdlab.planning.memory import MOST_EPOCHS
 from sgdlab.planning.plan import Block, Stop, Trajectory
+from sgdlab.system.files import ELSEWHERE, temporary_folder
 
 EPOCHS = 10 * MOST_EPOCHS  # at most, of a sample
 EPOCHS_OF_A_STOP = 2 * MOST_EPOCHS  # a validation without a stop comes between two with one
@@ -95,10 +96,13 @@ def sample_dataset(source: Source, n_train: int, in_files: bool) -> Iterator[Dat
     if not in_files:
         yield Dataset(config, arrays)
         return
-    with TemporaryDirectory(prefix="sgdlab-") as name:
-        for part, path in array_paths(Path(name), "").items():
-            _write(path, arrays[part])
-        with open_dataset(config.model_copy(update={"path": name})) as dataset:
+    with temporary_folder() as folder:
+        for part, path in array_paths(folder, "").items():
+            try:
+                _write(path, arrays[part])
+            except OSError as error:
+                raise StorageError(path, reason(error), "a writable disk", ELSEWHERE) from None
+        with open_dataset(config.model_copy(update={"path": str(folder)})) as dataset:
             yield dataset
 
 

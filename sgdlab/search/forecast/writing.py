@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -18,8 +17,9 @@ from sgdlab.runs import provenance
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.opening import open_run
-from sgdlab.system.files import make_folder
+from sgdlab.system.files import make_folder, temporary_folder
 from sgdlab.system.locks import locked
+from sgdlab.system.looking import absolute
 
 MOST_OUTCOMES = 32  # of one commit; more take as much longer
 MOST_COMMITS = 4
@@ -92,12 +92,12 @@ def _folder(runs_dir: Path) -> Iterator[Path]:
 
     Where nothing can be written there, one for temporary files.
     """
-    nearest = runs_dir.absolute()
+    nearest = absolute(runs_dir)
     while not os.path.isdir(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     if not os.access(nearest, os.W_OK):
-        with TemporaryDirectory() as name:
-            yield Path(name)
+        with temporary_folder() as folder:
+            yield folder
         return
     folder = nearest / ".sgdlab-measure"
     with locked(nearest / f"{folder.name}.lock", WAIT_S):

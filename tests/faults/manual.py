@@ -1,0 +1,93 @@
+"""Which errors the manual pages of Linux name, by system call."""
+
+_OPEN = """
+    EACCES EBADF EBUSY EDQUOT EEXIST EFAULT EFBIG EINTR EINVAL EISDIR ELOOP EMFILE
+    ENAMETOOLONG ENFILE ENODEV ENOENT ENOMEM ENOSPC ENOTDIR ENXIO EOPNOTSUPP EOVERFLOW EPERM
+    EROFS ETXTBSY EAGAIN
+"""
+_READ = "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR"
+_WRITE = "EAGAIN EBADF EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC EPERM EPIPE"
+_STAT = "EACCES EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOVERFLOW"
+_FSYNC = "EBADF EINTR EIO ENOSPC EROFS EINVAL EDQUOT"
+_RENAME = """
+    EACCES EBADF EBUSY EDQUOT EEXIST EFAULT EINVAL EISDIR ELOOP EMLINK ENAMETOOLONG ENOENT
+    ENOMEM ENOSPC ENOTDIR ENOTEMPTY EPERM EROFS EXDEV
+"""
+_UNLINK = """
+    EACCES EBADF EBUSY EFAULT EINVAL EIO EISDIR ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM
+    EROFS
+"""
+_MKDIR = """
+    EACCES EBADF EDQUOT EEXIST EFAULT EINVAL ELOOP EMLINK ENAMETOOLONG ENOENT ENOMEM ENOSPC
+    ENOTDIR EPERM EROFS
+"""
+_RMDIR = "EACCES EBUSY EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR ENOTEMPTY EPERM EROFS"
+_TRUNCATE = "EACCES EBADF EFBIG EINTR EINVAL EIO EISDIR EPERM EROFS ETXTBSY"
+_ALLOCATE = "EBADF EFBIG EINTR EINVAL EIO ENODEV ENOSPC ENOSYS EOPNOTSUPP EPERM ESPIPE ETXTBSY"
+_UTIMES = "EACCES EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOTDIR EPERM EROFS ESRCH"
+_LINK = """
+    EACCES EBADF EDQUOT EEXIST EFAULT EINVAL EIO ELOOP EMLINK ENAMETOOLONG ENOENT ENOMEM
+    ENOSPC ENOTDIR EPERM EROFS EXDEV
+"""
+_CHMOD = """
+    EACCES EBADF EFAULT EINVAL EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOPNOTSUPP EPERM
+    EROFS
+"""
+_READLINK = "EACCES EBADF EFAULT EINVAL EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR"
+_ACCESS = f"{_READLINK} EPERM EROFS ETXTBSY"
+_MMAP = "EACCES EAGAIN EBADF EEXIST EINVAL ENFILE ENODEV ENOMEM EOVERFLOW EPERM ETXTBSY"
+_FCNTL = "EACCES EAGAIN EBADF EBUSY EDEADLK EFAULT EINTR EINVAL EMFILE ENOLCK ENOTDIR EPERM"
+
+_BY_CALLS = {
+    "open openat": _OPEN,
+    "read pread64 readv preadv": _READ,
+    "write pwrite64 writev pwritev": _WRITE,
+    "stat lstat fstat newfstatat statx": _STAT,
+    "lseek": "EBADF EINVAL ENXIO EOVERFLOW ESPIPE",
+    "ioctl": "EBADF EFAULT EINVAL ENOTTY",
+    "fcntl": _FCNTL,
+    "close": "EBADF EINTR EIO ENOSPC EDQUOT",
+    "fsync fdatasync": _FSYNC,
+    "rename renameat renameat2": _RENAME,
+    "unlink unlinkat": _UNLINK,
+    "mkdir mkdirat": _MKDIR,
+    "rmdir": _RMDIR,
+    "getdents64": "EBADF EFAULT EINVAL ENOENT ENOTDIR",
+    "flock": "EBADF EINTR EINVAL ENOLCK EAGAIN",
+    "truncate ftruncate": _TRUNCATE,
+    "fallocate": _ALLOCATE,
+    "utimensat": _UTIMES,
+    "link linkat symlink symlinkat": _LINK,
+    "chmod fchmod fchmodat": _CHMOD,
+    "readlink readlinkat": _READLINK,
+    "access faccessat faccessat2": _ACCESS,
+    "fadvise64": "EBADF EINVAL ESPIPE",
+    "mmap": _MMAP,
+    "getcwd": "EACCES EFAULT EINVAL ENAMETOOLONG ENOENT ENOMEM ERANGE",
+}
+# What the pages of file systems add: a disk that fails, a server that forgets or lacks a call.
+_BY_DISKS = {
+    "open openat": "EIO ESTALE",
+    "read pread64 readv preadv": "ESTALE ETIMEDOUT",
+    "write pwrite64 writev pwritev": "ESTALE",
+    "stat lstat fstat newfstatat statx": "EIO ESTALE",
+    "fsync fdatasync": "ENOSYS EOPNOTSUPP",
+    "rename renameat renameat2": "EIO ESTALE",
+    "unlink unlinkat": "ESTALE",
+    "mkdir mkdirat": "EIO ESTALE",
+    "rmdir": "EIO",
+    "getdents64": "EIO ESTALE",
+    "flock": "ENOSYS EOPNOTSUPP EIO",
+    "utimensat": "EIO",
+}
+
+
+def _named() -> dict[str, tuple[str, ...]]:
+    named = {}
+    for calls, errors in _BY_CALLS.items():
+        for call in calls.split():
+            named[call] = (*errors.split(), *_BY_DISKS.get(calls, "").split())
+    return named
+
+
+MANUAL = _named()
