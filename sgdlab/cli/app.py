@@ -4,10 +4,7 @@ Every import that takes long stands in the command that needs it, so that ``--he
 """
 
 import os
-import re
-import signal
 import sys
-from types import FrameType
 from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
@@ -18,16 +15,9 @@ from sgdlab.cli.flags import shown
 from sgdlab.cli.orders import orders
 from sgdlab.cli.output import PatientStream, about_no_file, short_of_memory, write
 from sgdlab.cli.scaling_rule import scaling_rule
+from sgdlab.cli.signals import Signalled, end_of_signals, handle_signals
 from sgdlab.cli.verify import verify
 from sgdlab.errors import SgdlabError, StorageError, UsageError
-
-
-class _Signalled(BaseException):
-    """SIGINT or SIGTERM arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def _root(
@@ -87,10 +77,9 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.unraisablehook = _of_two_at_once
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _raise_signalled)
+    handle_signals()
     code = _run()
+    end_of_signals()
     sys.exit(code)
 
 
@@ -103,7 +92,8 @@ def _run() -> int:
         return _complain(error.exit_code, *map(shown, error.problems))
     except typer.TyperException as error:
         return _complain(UsageError.exit_code, f"{error.format_message()} (see --help)")
-    except _Signalled as error:
+    except Signalled as error:
+        error.is_heeded = True
         _die_of(error.number, *getattr(error, "__notes__", ()))
     except BrokenPipeError:
         return _closed_pipe()
@@ -143,22 +133,6 @@ def _closed_pipe() -> int:
     """Nobody reads stdout any more; keep Python from flushing it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
-
-
-def _raise_signalled(number: int, frame: FrameType | None) -> None:
-    """Unwind once, so that the run's log is written; the next signal ends the program at once."""
-    for handled in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(handled, signal.SIG_DFL)
-    raise _Signalled(number)
-
-
-def _of_two_at_once(lost: "sys.UnraisableHookArgs") -> None:
-    """Python's words for a signal that came while the handler of another ended its own handling."""
-    if match := re.fullmatch(r"Signal (\d+) ignored due to race condition", str(lost.exc_value)):
-        from sgdlab.system.machine import die_of_signal
-
-        die_of_signal(int(match[1]))
-    sys.__unraisablehook__(lost)
 
 
 def _die_of(number: int, *kept: str) -> NoReturn:

@@ -21,6 +21,9 @@ from sgdlab.engine.running_block import BlockEpoch, Outcome, RunningBlock
 from sgdlab.planning.memory import Work
 from sgdlab.planning.plan import Block
 from sgdlab.system.blas import blas_threads
+from sgdlab.system.interruptible import interruptibly
+
+OPERATIONS = 4  # of floating point, of a model with a number of a row: two products
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,13 @@ class _Workers:
         """Let every block work on its part of every chunk, while the next chunks are read."""
         numbers = row_set.numbers if order is None else row_set.numbers[order]
         starts = range(0, len(numbers), self.chunk_rows)
+        n_models = sum(len(block.plan.trajectories) for block in blocks)
         with closing(self.ahead.chunks(row_set, order, ends)) as chunks:
             for start, chunk in zip(starts, chunks, strict=True):
                 of_chunk = numbers[start : start + self.chunk_rows]
-                self._work_on(blocks, work, partial(part, chunk=chunk, numbers=of_chunk))
+                of_part = partial(part, chunk=chunk, numbers=of_chunk)
+                n_operations = OPERATIONS * n_models * float(chunk[0].size)
+                interruptibly(n_operations, partial(self._work_on, blocks, work, of_part))
 
     def _work_on(
         self,

@@ -3,6 +3,7 @@
 import math
 
 from sgdlab.errors import StorageError, UsageError
+from sgdlab.planning.cost import at_most
 from sgdlab.system import machine
 
 LARGEST_L2 = 1e100  # whose products with rows do not overflow
@@ -29,7 +30,7 @@ def check_l2(l2: float) -> None:
 
 def check_memory(what: str, n_bytes: float, hint: str) -> None:
     """Raise StorageError if something takes more memory than there is, before it is made."""
-    there = machine.memory_bytes()
-    if n_bytes > there:
+    free = machine.free_memory_bytes()
+    if n_bytes > free:
         found = f"{what} takes about {n_bytes / 1e9:.3g} GB"
-        raise StorageError("memory", found, f"at most {there / 1e9:.3g} GB", hint)
+        raise StorageError("memory", found, at_most(free), hint)

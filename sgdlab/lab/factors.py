@@ -23,6 +23,7 @@ from sgdlab.optim.triangle import triangle
 # X.T X, which is at most some 1e-6 of the targets' deviations where X.T X is trusted.
 SMALLEST_MISFIT = 1e-10
 MATRICES = 8  # as large as X.T X, or as R, at the same time
+CHUNKS = 5  # of rows: as they are read, beside their targets, below R, and factorised
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def factorise(rows: RowSet, bias: float | None, train_bias: bool) -> Factors:
     """
     n_numbers = float(min(rows.n_rows, rows.n_features)) * rows.n_features
     what = f"solving for {rows.n_features} weights"
-    check_memory(what, MATRICES * 8 * n_numbers, "take fewer columns")
+    n_bytes = MATRICES * 8 * n_numbers + CHUNKS * min(READ_BYTES, rows.n_bytes)
+    check_memory(what, n_bytes, "take fewer columns")
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             factors = _factorise(rows, bias, train_bias)

@@ -176,18 +176,43 @@ def check_memory(works: Sequence[Work], shape: Shape) -> None:
     Raises
     ------
     StorageError
-        If a pass needs more memory than the machine has, or than this process may have of it.
+        If a pass needs more memory than this process can still have.
     """
+    if (short := shortage(works, shape)) is not None:
+        raise short.error()
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """More memory than there is: what is asked for, what can be had, and what needs less."""
+
+    needed_bytes: int
+    found: str
+    free_bytes: int
+    hint: str
+
+    def error(self) -> StorageError:
+        return StorageError("memory", self.found, at_most(self.free_bytes), self.hint)
+
+
+def at_most(n_bytes: int) -> str:
+    """How much memory may be asked for, for an error."""
+    return f"at most {n_bytes / 1e9:.3g} GB of free memory"
+
+
+def shortage(works: Sequence[Work], shape: Shape) -> Shortage | None:
+    """What the pass that needs most asks for, if that is more than this process can still have."""
     work = max(works, key=lambda work: memory_bytes(work, shape))
-    needed, there = memory_bytes(work, shape), machine.memory_bytes()
-    if needed <= there:
-        return
+    needed, free = memory_bytes(work, shape), machine.free_memory_bytes()
+    if needed <= free:
+        return None
     trains = [trajectory.train for block in work.plan.blocks for trajectory in block.trajectories]
-    models = f"{len(trains)} models" if len(trains) > 1 else "1 model"
-    found = f"training {models} side by side takes about {needed / 1e9:.3g} GB"
+    models = f"{len(trains)} models side by side" if len(trains) > 1 else "1 model"
+    found = f"training {models} takes about {needed / 1e9:.3g} GB"
     is_of_rows = len(trains) == 1 or 2 * _held_of_rows(work, shape) > needed
-    hint = "lower run.memory_budget" if is_of_rows else "take fewer cells"
-    raise StorageError("memory", found, f"at most {there / 1e9:.3g} GB", hint)
+    return Shortage(
+        needed, found, free, "lower run.memory_budget" if is_of_rows else "take fewer cells"
+    )
 
 
 def memory_bytes(work: Work, shape: Shape) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sgdlab.planning.cost import random_reads_warning
+from sgdlab.planning.cost import Shortage, random_reads_warning
 from sgdlab.report.layout import new_table, new_title
 from sgdlab.report.numbers import n_bytes, n_operations, seconds
 from sgdlab.search.planned import PlannedSearch
@@ -21,10 +21,16 @@ def table(planned: PlannedSearch) -> RenderableType:
     title = new_title(f"{planned.name}: the plan", planned.is_synthetic)
     warning = random_reads_warning(cost.n_random_reads, cost.random_read_bytes)
     notes = [Text(warning, style="yellow")] if warning else []
+    if planned.shortage is not None:
+        notes.insert(0, Text(f"too large: {_in_words(planned.shortage)}", style="red"))
     if _is_folded(planned):
         notes.append(Text("in the end the selected cell is trained on all rows", style="dim"))
     notes.append(Text("nothing was trained or written"))
     return Group(title, _totals(planned), Text(), _blocks(planned), *notes)
+
+
+def _in_words(short: Shortage) -> str:
+    return f"{short.found}, and {short.free_bytes / 1e9:.3g} GB are free: {short.hint}"
 
 
 def _is_folded(planned: PlannedSearch) -> bool:
@@ -89,6 +95,7 @@ def _sizes(batch_sizes: Sequence[int]) -> str:
 def document(planned: PlannedSearch) -> dict[str, Any]:
     """The result of ``--dry-run``."""
     about: dict[str, Any] = {"name": planned.name, "synthetic": planned.is_synthetic}
+    about["shortage"] = None if planned.shortage is None else asdict(planned.shortage)
     if planned.forecast is not None:
         about["forecast"] = asdict(planned.forecast)
     return {**about, **asdict(planned.cost), "passes": planned.plan.to_log()}
@@ -97,4 +104,5 @@ def document(planned: PlannedSearch) -> dict[str, Any]:
 def rows(planned: PlannedSearch) -> list[dict[str, Any]]:
     """The same as one row, without the blocks."""
     forecast = {} if planned.forecast is None else asdict(planned.forecast)
-    return [asdict(planned.cost) | {f"forecast_{name}": forecast[name] for name in forecast}]
+    row = asdict(planned.cost) | {"is_too_large": planned.shortage is not None}
+    return [row | {f"forecast_{name}": forecast[name] for name in forecast}]

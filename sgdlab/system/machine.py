@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from sgdlab.system.limits import memory_limit, processor_limit
+from sgdlab.system import limits
+
+# For what nobody counts: modules that are read later, stacks, and the pools of threads.
+RESERVE_BYTES = 256 * 10**6
+RESERVED_SHARE = 4  # at most a fourth of what is free
 
 
 def memory_bytes() -> int:
@@ -15,7 +19,18 @@ def memory_bytes() -> int:
     total = 4 * 10**9
     with contextlib.suppress(AttributeError, ValueError, OSError):
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(total, memory_limit() or total)
+    return min(total, limits.memory_limit() or total)
+
+
+def free_memory_bytes() -> int:
+    """What this process may still take: of the machine, before it swaps, and within its limits.
+
+    A little is kept back.
+    """
+    available, left = limits.memory_available(), limits.memory_left()
+    found = [number for number in (available, left) if number is not None]
+    free = min([memory_bytes(), *found])
+    return free - min(RESERVE_BYTES, free // RESERVED_SHARE)
 
 
 def peak_memory_bytes() -> int | None:
@@ -37,7 +52,7 @@ def n_processors() -> int:
     number = os.cpu_count() or 1
     with contextlib.suppress(AttributeError):
         number = len(os.sched_getaffinity(0))
-    return min(number, processor_limit() or number)
+    return min(number, limits.processor_limit() or number)
 
 
 def processor_name() -> str:

@@ -88,6 +88,37 @@ def test_dry_run_writes_nothing_and_reads_headers_alone(sgdlab, config, data_dir
     assert document["in_memory"] is True
 
 
+@pytest.mark.parametrize(
+    ("config_of", "hint"),
+    [
+        ({"grid": {"l2": [n / 1000 for n in range(500)]}}, "take fewer cells"),
+        ({"train": {"order": "in_order"}}, "lower run.memory_budget"),
+    ],
+)
+def test_a_dry_run_says_that_there_is_no_memory_for_it(
+    sgdlab, write_config, monkeypatch, config_of, hint
+):
+    config = write_config("large", **config_of)
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = sgdlab("grid-search", config, "--dry-run")
+    assert "too large" not in out
+    _, out, _ = sgdlab("grid-search", config, "--dry-run", "--format", "json")
+    document = json.loads(out)
+    assert document["shortage"] is None
+    needed = document["memory_bytes"]
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: needed - 1)
+    _, out, _ = sgdlab("grid-search", config, "--dry-run")
+    assert re.search(rf"^too large: training .* takes about .* are free: {hint}$", out, re.M)
+    _, out, _ = sgdlab("grid-search", config, "--dry-run", "--format", "json")
+    shortage = json.loads(out)["shortage"]
+    assert (shortage["needed_bytes"], shortage["free_bytes"]) == (needed, needed - 1)
+    assert shortage["hint"] == hint
+    _, out, _ = sgdlab("grid-search", config, "--dry-run", "--format", "csv")
+    [row] = csv.DictReader(io.StringIO(out))
+    assert row["is_too_large"] == "True"
+    assert sgdlab("grid-search", config)[0] == 4
+
+
 def test_train_shows_losses_and_history(sgdlab, write_config):
     code, out, _ = sgdlab("train", write_config("one"))
     assert code == 0

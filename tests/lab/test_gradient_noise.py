@@ -296,10 +296,12 @@ def test_batch_sizes():
 def test_more_minibatches_than_memory_holds_are_refused(
     sgdlab, write_config, monkeypatch, n_trials
 ):
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10**5)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: 10**5)
     arguments = ("--trials", n_trials, "--at-epoch", 0)
     code, out, err = sgdlab("gradient-noise", write_config(), *arguments)
     assert (code, out) == (4, "")
-    size = f"{160 * n_trials / 1e9:.3g} GB"
+    # Gradients of eight sizes (1 .. 64, 104), thrice those of one; six of the rows, with a bias.
+    size = f"{((8 + 3) * 8 * 10 * n_trials + 6 * 8 * 10 * 104) / 1e9:.3g} GB"
     found = f"{n_trials} gradients of 10 parameters at a time takes about {size}"
-    assert err == f"sgdlab: error: memory: {found}; expected at most 0.0001 GB (lower --trials)\n"
+    expected = "at most 0.0001 GB of free memory"
+    assert err == f"sgdlab: error: memory: {found}; expected {expected} (lower --trials)\n"

@@ -247,7 +247,7 @@ def test_bad_values_are_one_line(sgdlab, config, arguments, message):
 @pytest.mark.parametrize("n_rows", [80, 104])
 def test_more_rows_than_memory_holds_are_refused(sgdlab, write_config, monkeypatch, n_rows):
     needed = 6 * 8 * 9 * n_rows
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: needed - 1)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: needed - 1)
     code, out, err = sgdlab(write_config(), "--rows", n_rows, "--batch-size", 4)
     assert (code, out) == (4, ""), err
     assert f"memory: an experiment on {n_rows} rows of 9 columns takes about" in err

@@ -312,10 +312,12 @@ def test_targets_that_are_too_large_are_refused(sgdlab, config, data_dir, arrays
 
 
 def test_more_columns_than_memory_has_room_for_are_refused(sgdlab, config, monkeypatch):
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 1000)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: 1000)
     code, _, err = sgdlab("solve", config)
     assert code == 4
-    found = "solving for 9 weights takes about 5.18e-06 GB; expected at most 1e-06 GB"
+    # Eight matrices of all columns, and five of the 104 rows to train.
+    size = f"{(8 * 8 * 9 * 9 + 5 * 8 * 9 * 104) / 1e9:.3g} GB"
+    found = f"solving for 9 weights takes about {size}; expected at most 1e-06 GB of free memory"
     assert err == f"sgdlab: error: memory: {found} (take fewer columns)\n"
 
 

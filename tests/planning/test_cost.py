@@ -104,12 +104,12 @@ def test_a_fortran_ordered_file_is_read_column_by_column():
 @pytest.mark.parametrize(
     ("axes", "shape", "models", "hint"),
     [
-        ({"l2": [n / 100 for n in range(90)]}, SMALL, "90 models", "take fewer cells"),
+        ({"l2": [n / 100 for n in range(90)]}, SMALL, "90 models side by side", "take fewer cells"),
         ({}, SMALL, "1 model", BUDGET),
         (
             {"l2": [0.0, 0.1]},
             replace(SMALL, n_features=20_000),
-            "2 models",
+            "2 models side by side",
             "lower run.memory_budget",
         ),
     ],
@@ -117,14 +117,14 @@ def test_a_fortran_ordered_file_is_read_column_by_column():
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch, axes, shape, models, hint):
     works = assign_memory(make_plan(cells_of(**axes), shape, AUTO, 1).passes, shape, AUTO)
     needed = memory_bytes(works[0], shape)
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: needed)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: needed)
     check_memory(works, shape)
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: needed - 1)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: needed - 1)
     with pytest.raises(StorageError) as caught:
         check_memory(works, shape)
     assert str(caught.value) == (
-        f"memory: training {models} side by side takes about {needed / 1e9:.3g} GB; "
-        f"expected at most {(needed - 1) / 1e9:.3g} GB ({hint})"
+        f"memory: training {models} takes about {needed / 1e9:.3g} GB; "
+        f"expected at most {(needed - 1) / 1e9:.3g} GB of free memory ({hint})"
     )
 
 
@@ -132,7 +132,7 @@ def test_the_pass_that_needs_most_decides(monkeypatch):
     cells = cells_of(precision=["float32", "float64"])
     works = assign_memory(make_plan(cells, SMALL, AUTO, 1).passes, SMALL, AUTO)
     sizes = sorted(memory_bytes(work, SMALL) for work in works)
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: sizes[0])
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: sizes[0])
     check_memory([min(works, key=lambda work: memory_bytes(work, SMALL))], SMALL)
     with pytest.raises(StorageError, match="training 1 model"):
         check_memory(works, SMALL)

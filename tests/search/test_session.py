@@ -384,7 +384,7 @@ def test_a_search_that_memory_is_too_small_for_leaves_no_run(
     write_config, options, monkeypatch, validation
 ):
     config = write_config("grid", train=TRAIN, grid=GRID, data={"validation": validation})
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10_000)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: 10_000)
     with pytest.raises(StorageError, match=r"^memory: training \d+ models side by side takes "):
         workflows.grid_search(config, options=options)
     assert not Path(options.runs_dir).exists()
@@ -392,7 +392,7 @@ def test_a_search_that_memory_is_too_small_for_leaves_no_run(
 
 def test_a_finished_run_is_shown_whatever_memory_there_is(config, options, monkeypatch):
     found = workflows.grid_search(config, options=options)
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10_000)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: 10_000)
     again = workflows.grid_search(config, options=options)
     assert [r.cell.index for r in again.results] == [r.cell.index for r in found.results]
 
@@ -400,6 +400,6 @@ def test_a_finished_run_is_shown_whatever_memory_there_is(config, options, monke
 def test_a_run_is_not_taken_up_where_memory_is_too_small(config, options, monkeypatch):
     workflows.grid_search(config, options=options)
     only_run(options).cell_file(3).unlink()
-    monkeypatch.setattr("sgdlab.system.machine.memory_bytes", lambda: 10_000)
+    monkeypatch.setattr("sgdlab.system.machine.free_memory_bytes", lambda: 10_000)
     with pytest.raises(StorageError, match=r"^memory: training \d+ models side by side takes "):
         workflows.grid_search(config, options=options)

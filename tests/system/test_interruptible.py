@@ -24,7 +24,7 @@ LONG_CALLS = {
 SETUP = """
 import sys
 import numpy as np
-from sgdlab.cli.app import _raise_signalled
+from sgdlab.cli.signals import raise_signalled
 from sgdlab.lab.orders.problem import rotated
 from sgdlab.optim.closed_form import spectrum_of_moments
 from sgdlab.optim.decomposition import decompose
@@ -33,7 +33,7 @@ from sgdlab.optim.triangle import triangle
 from sgdlab.system.blas import blas_threads
 from sgdlab.system.machine import die_of_signal
 import signal
-signal.signal(signal.SIGINT, _raise_signalled)
+signal.signal(signal.SIGINT, raise_signalled)
 sys.excepthook = lambda kind, signalled, _: die_of_signal(signalled.number)
 
 def moments_of(scatter):

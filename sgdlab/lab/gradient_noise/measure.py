@@ -6,10 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sgdlab.data.rows import READ_BYTES
 from sgdlab.errors import UsageError
 from sgdlab.lab.checks import check_memory
 from sgdlab.lab.gradient_noise.fourth_moments import FourthMoments, measure_fourth_moments
-from sgdlab.lab.gradient_noise.minibatches import IndexSets, families_a_pass, gradient_deviations
+from sgdlab.lab.gradient_noise.minibatches import (
+    DEVIATION_BYTES,
+    IndexSets,
+    families_a_pass,
+    gradient_deviations,
+)
 from sgdlab.lab.gradient_noise.noise_scale import NoiseScales, measure_noise_scales
 from sgdlab.lab.gradient_noise.power_law import (
     Growth,
@@ -21,7 +27,9 @@ from sgdlab.lab.gradient_noise.power_law import (
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
 from sgdlab.random_streams import Purpose, generator
 
-COPIES = 2  # of all minibatches' gradients of one size: sums, and what is added to them
+COPIES = 3  # of all minibatches' gradients of one size, beside the sums that a pass makes
+CHUNKS = 6  # of rows: as they are read, with a bias, gradients, and products of them
+MATRICES = 4  # of all parameters: the Hessian, Sigma, and what is added to them
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,7 @@ def measure_gradient_noise(
     StorageError
         If the gradients of so many minibatches do not fit into memory.
     """
-    what = f"{n_trials} gradients of {gradients.n_parameters} parameters at a time"
-    check_memory(what, COPIES * 8.0 * n_trials * gradients.n_parameters, "lower `n_trials`")
+    _check_memory(gradients, len(batch_sizes), n_trials)
     moments = gradients.moments()
     fourth = measure_fourth_moments(gradients, moments.trace) if moments.trace > 0 else None
 
@@ -136,6 +143,18 @@ def measure_gradient_noise(
         distinct=measure(False),
         scales=measure_noise_scales(gradients, moments),
     )
+
+
+def _check_memory(gradients: RowGradients, n_sizes: int, n_trials: int) -> None:
+    n_parameters = gradients.n_parameters
+    chunks = CHUNKS * min(float(READ_BYTES), 8.0 * gradients.n_rows * n_parameters)
+    what = f"{n_trials} gradients of {n_parameters} parameters at a time"
+    a_family = 8.0 * n_trials * n_parameters
+    a_pass = max(a_family, min(n_sizes * a_family, DEVIATION_BYTES))
+    check_memory(what, a_pass + COPIES * a_family + chunks, "lower `n_trials`")
+    if gradients.has_small_matrices:
+        what = f"matrices of {n_parameters} parameters"
+        check_memory(what, MATRICES * 8.0 * n_parameters**2 + chunks, "take fewer columns")
 
 
 def _families(

@@ -11,6 +11,7 @@ from sgdlab.config.model import Train
 from sgdlab.data.dataset import Dataset
 from sgdlab.errors import DataError, UsageError
 from sgdlab.lab.checks import check_learning_rate
+from sgdlab.lab.row_space import in_row_space
 from sgdlab.lab.subject import need_plain_sgd
 from sgdlab.optim.curvature import largest_eigenvalue_of_rows, stability_limit
 from sgdlab.words.orders import ORDERS
@@ -141,6 +142,8 @@ def variants_of(base: Base, factors: Sequence[int]) -> dict[Key, Variant]:
 def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[Base, Dataset]:
     """The training at k = 1, and the data without the rows that are left out.
 
+    These are in other coordinates where that takes less arithmetic.
+
     Raises
     ------
     UsageError
@@ -170,7 +173,8 @@ def make_base(train: Train, dataset: Dataset, options: ScalingOptions) -> tuple[
     }
     n_left_out = dataset.shape.n_train - n_rows
     size = float(np.linalg.norm(rows.targets)) / math.sqrt(n_rows)
-    return Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue, size), limited
+    base = Base(train.model_copy(update=changes), n_rows, n_left_out, eigenvalue, size)
+    return base, in_row_space(limited, train)
 
 
 def replicates_differ(train: Train) -> bool:
