@@ -60,7 +60,8 @@ class PartsFolder:
     def __init__(self, path: Path, origin: str) -> None:
         self.path = path
         self._origin = origin
-        self._names: dict[Path, set[str]] = {file: set() for file in self._files()}
+        self._names: dict[Path, set[str]] = {}  # of the parts of a file that no later one has
+        self._n_files = max(map(_number, self._files()), default=0)
 
     def read(self, observer: Observer) -> dict[str, Arrays]:
         """All parts by their names, the later of two; files that are damaged are set aside.
@@ -79,7 +80,6 @@ class PartsFolder:
             except UnreadableError:
                 raise
             except StorageError:
-                del self._names[file]
                 now = set_aside(self.path, file)
                 observer.note(f"{file}: broken; set aside as {now}, to be computed again")
             else:
@@ -100,8 +100,8 @@ class PartsFolder:
             for name, arrays in parts.items()
             for key, array in arrays.items()
         }
-        last = max((int(file.stem.rpartition("-")[2]) for file in self._names), default=0)
-        file = self.path / f"parts-{last + 1:06d}.npz"
+        self._n_files += 1
+        file = self.path / f"parts-{self._n_files:06d}.npz"
         content = npz_bytes(members)
         system_files.write_files({file: content + self._seal(content)})
         self._take(file, set(parts))
@@ -114,15 +114,13 @@ class PartsFolder:
 
     def _files(self) -> list[Path]:
         """In the order in which they were written."""
-        return sorted(
-            (self.path / name for name in names_in(self.path) if FILE.fullmatch(name)),
-            key=lambda file: (len(file.name), file.name),
-        )
+        found = [self.path / name for name in names_in(self.path) if FILE.fullmatch(name)]
+        return sorted(found, key=_number)
 
     def _take(self, file: Path, names: set[str]) -> None:
         for older in list(self._names):
             self._names[older] -= names
-            if not self._names[older] and older != file:
+            if not self._names[older]:
                 del self._names[older]
                 with suppress(OSError):
                     older.unlink()
@@ -145,6 +143,10 @@ class PartsFolder:
 
     def _seal(self, content: bytes) -> bytes:
         return sha256_of(self._origin.encode() + content).encode()
+
+
+def _number(file: Path) -> int:
+    return int(file.stem.rpartition("-")[2])
 
 
 @contextmanager
