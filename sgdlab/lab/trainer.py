@@ -26,26 +26,39 @@ def train_settings(
     parts: Parts = NOTHING_KEPT,
     name: str = "",
 ) -> list[list[Outcome]]:
-    """The outcomes of every setting, one for each of its replicates.
+    """The outcomes of every setting, one for each of its replicates; see :func:`train_planned`."""
+    plan = plan_settings(settings, dataset, run)
+    return train_planned(plan, dataset, run, observer, parts, name)
 
-    Settings that see the rows in the same order share passes, and those that differ in ``epochs``
-    alone share a training.
+
+def plan_settings(settings: Sequence[Train], dataset: Dataset, run: Run) -> Plan:
+    """Settings that see the rows in the same order share passes.
+
+    Those that differ in ``epochs`` alone share a training.
+    """
+    cells = [Cell(index, train) for index, train in enumerate(settings)]
+    return make_plan(cells, dataset.shape, run, n_threads(run))
+
+
+def train_planned(
+    plan: Plan,
+    dataset: Dataset,
+    run: Run,
+    observer: Observer,
+    parts: Parts = NOTHING_KEPT,
+    name: str = "",
+) -> list[list[Outcome]]:
+    """The outcomes of every setting of a plan, one for each of its replicates.
 
     Parameters
     ----------
     parts, name
         A block is a part of the experiment; the settings have a name of their own among others.
     """
-    plan = _plan(settings, dataset, run)
-    outcomes: list[dict[int, Outcome]] = [{} for _ in settings]
+    outcomes: list[dict[int, Outcome]] = [{} for _ in plan.cells]
     for outcome in _outcomes(plan, dataset, run, observer, parts, name):
         outcomes[outcome.cell][outcome.replicate] = outcome
     return [[of_cell[replicate] for replicate in sorted(of_cell)] for of_cell in outcomes]
-
-
-def n_blocks(settings: Sequence[Train], dataset: Dataset, run: Run) -> int:
-    """How many parts the training of some settings has."""
-    return len(_plan(settings, dataset, run).blocks)
 
 
 def train_until(
@@ -68,11 +81,6 @@ def train_until(
     plan = Plan((replace(one_pass, blocks=(stopping,)),))
     [outcome] = _outcomes(plan, dataset, run, observer, parts, "weights")
     return outcome
-
-
-def _plan(settings: Sequence[Train], dataset: Dataset, run: Run) -> Plan:
-    cells = [Cell(index, train) for index, train in enumerate(settings)]
-    return make_plan(cells, dataset.shape, run, n_threads(run))
 
 
 def _outcomes(

@@ -128,6 +128,7 @@ def measure_at_epoch(
 ) -> AtEpoch[GradientNoise]:
     """:func:`measure_gradient_noise` at a cell's weights after some epochs."""
     sizes = check_batch_sizes(options.batch_sizes, subject.dataset.shape.n_train)
+    parts.expect(2 * len(sizes) + (options.at_epoch > 0))
     with frozen(subject, options.at_epoch, observer, parts) as gradients:
         found = measure_gradient_noise(gradients, sizes, options.n_trials, options.seed, parts)
     return AtEpoch(options.at_epoch, found)
@@ -159,7 +160,6 @@ def measure_gradient_noise(
     what = f"{n_trials} gradients of {gradients.n_parameters} parameters at a time"
     check_memory(what, COPIES * 8.0 * n_trials * gradients.n_parameters, "lower `n_trials`")
     moments = gradients.moments()
-    parts.expect(2 * len(batch_sizes))
     fourth = measure_fourth_moments(gradients, moments.trace) if moments.trace > 0 else None
 
     def measure(with_replacement: bool) -> Sampling:

@@ -29,7 +29,7 @@ from sgdlab.lab.orders.floors import Floor, Histories, Slope, floors, slope
 from sgdlab.lab.orders.own_training import OwnTraining, measure_own_training, own_settings
 from sgdlab.lab.orders.problem import Problem
 from sgdlab.lab.subject import Subject
-from sgdlab.lab.trainer import n_blocks
+from sgdlab.lab.trainer import plan_settings
 from sgdlab.observer import Observer, Progress
 from sgdlab.planning.plan import n_threads
 from sgdlab.runs.parts import Parts, array_of
@@ -107,8 +107,8 @@ def measure_orders(
     train, dataset, run = subject.train, subject.dataset, subject.config.run
     problem = load_problem(train, dataset, options)
     rates = choose_learning_rates(problem, options)
-    n_own = n_blocks(own_settings(train, options.replicates), dataset, run)
-    parts.expect(len(COMPARED) * options.replicates + n_own)
+    own = plan_settings(own_settings(train, options.replicates), dataset, run)
+    parts.expect(len(COMPARED) * options.replicates + len(own.blocks))
     work = _Work(options.replicates, n_threads(run), observer, parts)
     of_order = _train_all(problem, train, rates, work)
     fitted = short_epochs(problem, rates)

@@ -24,7 +24,7 @@ from sgdlab.lab.scaling_rule.design import (
 from sgdlab.lab.scaling_rule.rounding import rounding_of_models, without_rounding
 from sgdlab.lab.scaling_rule.tuning import TUNING_REPLICATES, Tuning, learning_rates, tune
 from sgdlab.lab.subject import Subject
-from sgdlab.lab.trainer import n_blocks, train_settings
+from sgdlab.lab.trainer import plan_settings, train_planned, train_settings
 from sgdlab.observer import Observer
 from sgdlab.random_streams import Purpose, generator
 from sgdlab.runs.parts import NOTHING_KEPT, Parts
@@ -116,10 +116,10 @@ def measure_scaling(
     ]
     variants = list(dict.fromkeys((*rules.values(), *grid)))
     settings = [variant.train(base) for variant in variants]
-    n_parts = n_blocks(settings, dataset, run) + n_blocks([_at_one(base)], dataset, run)
-    parts.expect(n_parts)
+    plan, plan_at_one = (plan_settings(some, dataset, run) for some in (settings, [_at_one(base)]))
+    parts.expect(len(plan_at_one.blocks) + len(plan.blocks))
     at_one = train_at_one(base, dataset, run, observer, parts)
-    trained = train_settings(settings, dataset, run, observer, parts, "larger")
+    trained = train_planned(plan, dataset, run, observer, parts, "larger")
     outcomes = dict(zip(variants, trained, strict=True))
     spread, scaled = compare_rules(base, at_one, rules, outcomes, options.margin)
     return ScalingRule(
