@@ -32,7 +32,7 @@ from sgdlab.runs.parts_folder import (
     open_parts,
 )
 from sgdlab.system import machine
-from sgdlab.system.blas import describe_blas
+from sgdlab.system.blas import kernels_of_numpy
 from sgdlab.system.looking import is_there
 
 FIRST_S = 1.0  # what has not taken longer is computed again as soon
@@ -264,13 +264,12 @@ class KeptParts(Parts):
 
     def _origin(self) -> tuple[str, str]:
         """A hash of all that the parts depend on, and the name of their folder."""
-        blas = [{**library, "num_threads": None} for library in describe_blas()]
         where = {
             "sgdlab": sgdlab.__version__,
             "numerics_version": NUMERICS_VERSION,
             "numpy": np.__version__,
             "processor": machine.processor_name(),
-            "blas": blas,
+            "blas": kernels_of_numpy(),
         }
         what = {"command": self._command, "what": self._what(), "where": where}
         origin = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

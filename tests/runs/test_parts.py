@@ -390,3 +390,22 @@ def test_folders_of_others_stay(runs):
     (runs / LAB / "orders-00000000").mkdir(parents=True)
     experiment(runs)
     assert [entry.name for entry in (runs / LAB).iterdir()] == ["orders-00000000"]
+
+
+def test_what_other_packages_multiply_with_is_another_matter(runs, monkeypatch):
+    numpy_blas = {"filepath": "/x/numpy.libs/libblas.so", "internal_api": "openblas"}
+    other_blas = {"filepath": "/x/scipy.libs/libblas.so", "internal_api": "openblas"}
+    loaded = [numpy_blas | {"version": "1", "architecture": "Zen", "num_threads": 1}]
+
+    class Found:
+        def info(self):
+            return loaded
+
+    monkeypatch.setattr("sgdlab.system.blas._found", Found)
+    interrupted(runs)
+    loaded.append(other_blas | {"version": "2", "architecture": "Haswell"})
+    loaded[0]["num_threads"] = 2
+    assert experiment(runs)[0] == [4, 5]
+    interrupted(runs)
+    loaded[0]["architecture"] = "Haswell"
+    assert experiment(runs)[0] == list(range(N))
