@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
     "DataError",
+    "NoiseOptions",
     "NothingToSelectError",
     "OrdersOptions",
     "ScalingOptions",
@@ -56,6 +57,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from sgdlab.workflows import (
+        NoiseOptions,
         OrdersOptions,
         ScalingOptions,
         SearchOptions,

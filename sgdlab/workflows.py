@@ -1,23 +1,23 @@
 """A function for each command: it can be called from Python, and prints nothing.
 
 Those that make a run or read one stand in :mod:`sgdlab.search.workflows`. What can go wrong is an
-error of :mod:`sgdlab.errors`.
+error of :mod:`sgdlab.errors`. A long experiment keeps its finished parts in ``runs_dir``, and goes
+on from there when it is called again after an interruption; None: nowhere.
 """
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sgdlab.config.schema import json_schema
 from sgdlab.data.stand_in import synthesize
 from sgdlab.lab.describe.measure import Description, describe
+from sgdlab.lab.experiment import Experiment
 from sgdlab.lab.gradient_noise.frozen import AtEpoch, frozen
-from sgdlab.lab.gradient_noise.measure import (
-    GradientNoise,
-    check_batch_sizes,
-    measure_gradient_noise,
-)
+from sgdlab.lab.gradient_noise.measure import GradientNoise, measure_at_epoch
+from sgdlab.lab.gradient_noise.measure import NoiseOptions as NoiseOptions
 from sgdlab.lab.gradient_noise.remedies import Remedies, measure_remedies
 from sgdlab.lab.orders.design import OrdersOptions as OrdersOptions
 from sgdlab.lab.orders.measure import OrdersResult, measure_orders
@@ -32,6 +32,7 @@ from sgdlab.lab.xor.measure import XorStudy, study_xor
 from sgdlab.lab.xor.network import train_restarts
 from sgdlab.observer import Observer
 from sgdlab.runs.experiment import Extent
+from sgdlab.runs.parts import parts_in
 from sgdlab.search.verification.verify import VerifyOptions as VerifyOptions
 from sgdlab.search.wanted import SearchOptions as SearchOptions
 from sgdlab.search.workflows import evaluate as evaluate
@@ -42,6 +43,7 @@ from sgdlab.search.workflows import verify as verify
 from sgdlab.system.machine import n_processors
 
 PathLike = str | os.PathLike[str]
+RunsDir = PathLike | None
 
 
 def solve(
@@ -75,27 +77,14 @@ def gradient_noise(
     config_path: PathLike,
     overrides: Sequence[str] = (),
     cell: int | None = None,
-    at_epoch: int = 1,
-    batch_sizes: Sequence[int] | None = None,
-    n_trials: int = 500,
-    seed: int = 0,
+    options: NoiseOptions | None = None,
     observer: Observer | None = None,
+    runs_dir: RunsDir = "runs",
 ) -> Answer[AtEpoch[GradientNoise]]:
-    """The variance of minibatch gradients at a cell's weights after some epochs.
-
-    Parameters
-    ----------
-    batch_sizes
-        From 1 to the number of training rows; by default powers of two, and all rows.
-    n_trials
-        Minibatches of each size, with and without replacement.
-    """
-    observer = observer or Observer()
-    with open_subject(Path(config_path), overrides, cell, observer) as subject:
-        sizes = check_batch_sizes(batch_sizes, subject.dataset.shape.n_train)
-        with frozen(subject, at_epoch, observer) as gradients:
-            result = measure_gradient_noise(gradients, sizes, n_trials, seed)
-        return Answer(subject.about, AtEpoch(at_epoch, result))
+    """The variance of minibatch gradients at a cell's weights after some epochs."""
+    noise = Experiment("gradient-noise", measure_at_epoch)
+    options, observer = options or NoiseOptions(), observer or Observer()
+    return noise.on(config_path, overrides, cell, options, observer, runs_dir)
 
 
 def noise_remedies(
@@ -121,13 +110,12 @@ def scaling_rule(
     cell: int | None = None,
     options: ScalingOptions | None = None,
     observer: Observer | None = None,
+    runs_dir: RunsDir = "runs",
 ) -> Answer[ScalingRule]:
     """Multiply the batch size by k, and the learning rate by k, sqrt k or 1; compare with k = 1."""
-    observer = observer or Observer()
-    with open_subject(Path(config_path), overrides, cell, observer) as subject:
-        run, options = subject.config.run, options or ScalingOptions()
-        result = measure_scaling(subject.train, subject.dataset, run, options, observer)
-        return Answer(subject.about, result)
+    scaling = Experiment("scaling-rule", measure_scaling)
+    options, observer = options or ScalingOptions(), observer or Observer()
+    return scaling.on(config_path, overrides, cell, options, observer, runs_dir)
 
 
 def orders(
@@ -136,13 +124,12 @@ def orders(
     cell: int | None = None,
     options: OrdersOptions | None = None,
     observer: Observer | None = None,
+    runs_dir: RunsDir = "runs",
 ) -> Answer[OrdersResult]:
     """Noise floors by the order of the rows, over learning rates, and what a training leaves."""
-    observer = observer or Observer()
-    with open_subject(Path(config_path), overrides, cell, observer) as subject:
-        run, options = subject.config.run, options or OrdersOptions()
-        result = measure_orders(subject.train, subject.dataset, run, options, observer)
-        return Answer(subject.about, result)
+    of_orders = Experiment("orders", measure_orders)
+    options, observer = options or OrdersOptions(), observer or Observer()
+    return of_orders.on(config_path, overrides, cell, options, observer, runs_dir)
 
 
 def simulate_sampling(
@@ -153,6 +140,7 @@ def simulate_sampling(
     batch_size: int = 1,
     without_replacement: bool = False,
     observer: Observer | None = None,
+    runs_dir: RunsDir = "runs",
 ) -> list[SamplingResult]:
     """How many rows are never sampled, in trials and by theory, for each number of rows.
 
@@ -169,7 +157,9 @@ def simulate_sampling(
         If a number is out of its range, before anything is drawn.
     """
     samplings = [Sampling(n, epochs, n if without_replacement else batch_size) for n in n_rows]
-    return simulate_each(samplings, n_trials, seed, n_processors(), observer or Observer())
+    what, observer = partial(repr, (samplings, n_trials, seed)), observer or Observer()
+    with parts_in(runs_dir, "simulate-sampling", what, observer) as parts:
+        return simulate_each(samplings, n_trials, seed, n_processors(), observer, parts)
 
 
 def xor_solve(
@@ -178,6 +168,8 @@ def xor_solve(
     n_steps: int = 5000,
     learning_rate: float = 0.1,
     seed: int = 0,
+    observer: Observer | None = None,
+    runs_dir: RunsDir = "runs",
 ) -> XorStudy:
     """XOR by the best linear model, by a known network, and by networks from random starts.
 
@@ -186,7 +178,9 @@ def xor_solve(
     UsageError
         If there is no network to train, or more than ends within minutes.
     """
-    return study_xor(train_restarts(n_hidden, n_restarts, n_steps, learning_rate, seed))
+    asked = n_hidden, n_restarts, n_steps, learning_rate, seed
+    with parts_in(runs_dir, "xor-solve", partial(repr, asked), observer or Observer()) as parts:
+        return study_xor(train_restarts(*asked, parts))
 
 
 def synthesize_data(folder: PathLike, prefix: str, seed: int = 0) -> Description:

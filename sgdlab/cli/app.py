@@ -140,6 +140,6 @@ def _die_of(number: int, *kept: str) -> NoReturn:
     from sgdlab.system.machine import die_of_signal
 
     keeps_runs = sys.argv[1:2] in (["train"], ["grid-search"])
-    hint = "; type the command again to go on" if keeps_runs else ""
+    hint = "; type the command again to go on" if kept or keeps_runs else ""
     print(f"sgdlab: interrupted{hint}{''.join(f' ({text})' for text in kept)}", file=sys.stderr)
     die_of_signal(number)

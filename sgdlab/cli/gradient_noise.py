@@ -1,12 +1,21 @@
 """``gradient-noise``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sgdlab.cli.lists import whole_numbers
-from sgdlab.cli.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet, Seed
+from sgdlab.cli.options import (
+    ConfigFile,
+    FormatOption,
+    OneCell,
+    Overrides,
+    PartsDir,
+    Quiet,
+    Seed,
+)
 from sgdlab.cli.output import observer, show_with
 from sgdlab.errors import UsageError
 
@@ -36,6 +45,7 @@ def gradient_noise(
     remedies: Annotated[
         bool, typer.Option("--remedies", help="What each remedy does to the noise of an update.")
     ] = False,
+    runs_dir: PartsDir = Path("runs"),
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:
@@ -43,14 +53,18 @@ def gradient_noise(
     from sgdlab import workflows
     from sgdlab.lab.gradient_noise import remedies_report
     from sgdlab.lab.gradient_noise import report as noise_report
+    from sgdlab.runs.parts import kept_until_shown
 
-    about = (config, overrides or (), cell, at_epoch)
+    about = (config, overrides or (), cell)
     if remedies:
         if batch_sizes is not None:
             hint = "set train.batch_size"
             raise UsageError("--batch-sizes", "given with --remedies", "one of them", hint)
-        table = workflows.noise_remedies(*about, seed, observer(quiet))
+        table = workflows.noise_remedies(*about, at_epoch, seed, observer(quiet))
         show_with(format, remedies_report, table)
     else:
-        noise = workflows.gradient_noise(*about, batch_sizes, trials, seed, observer(quiet))
-        show_with(format, noise_report, noise)
+        sizes = None if batch_sizes is None else tuple(batch_sizes)
+        options = workflows.NoiseOptions(at_epoch, sizes, trials, seed)
+        with kept_until_shown():
+            noise = workflows.gradient_noise(*about, options, observer(quiet), runs_dir)
+            show_with(format, noise_report, noise)

@@ -53,4 +53,14 @@ Prefix = Annotated[str | None, typer.Option(help="Of the files' names.")]
 OneCell = Annotated[
     int | None, typer.Option("--cell", help="Of a config with several cells; counts from 0.")
 ]
+PartsDir = Annotated[
+    Path,
+    typer.Option(
+        "--runs-dir",
+        parser=user_path,
+        envvar="SGDLAB_RUNS",
+        metavar="DIR",
+        help="Where finished parts are kept until the end.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random numbers.")]

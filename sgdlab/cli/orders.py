@@ -1,12 +1,13 @@
 """``orders``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sgdlab.cli.lists import positive_numbers
-from sgdlab.cli.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.cli.options import ConfigFile, FormatOption, OneCell, Overrides, PartsDir, Quiet
 from sgdlab.cli.output import observer, show_with
 
 
@@ -30,14 +31,18 @@ def orders(
     l2: Annotated[
         float | None, typer.Option(help="By default so large that every direction settles.")
     ] = None,
+    runs_dir: PartsDir = Path("runs"),
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:
     """With replacement, shuffled once, reshuffled: does missing 37 % of the rows matter?"""
     from sgdlab import workflows
     from sgdlab.lab.orders import report
+    from sgdlab.runs.parts import kept_until_shown
 
     rates = None if learning_rates is None else tuple(learning_rates)
     options = workflows.OrdersOptions(rates, replicates, rows, batch_size, l2)
-    result = workflows.orders(config, overrides or (), cell, options, observer(quiet))
-    show_with(format, report, result)
+    about = (config, overrides or (), cell)
+    with kept_until_shown():
+        result = workflows.orders(*about, options, observer(quiet), runs_dir)
+        show_with(format, report, result)

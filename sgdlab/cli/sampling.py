@@ -1,12 +1,13 @@
 """``simulate-sampling``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sgdlab.cli.lists import whole_numbers
-from sgdlab.cli.options import FormatOption, Quiet, Seed
+from sgdlab.cli.options import FormatOption, PartsDir, Quiet, Seed
 from sgdlab.cli.output import observer, show_with
 from sgdlab.errors import UsageError
 
@@ -30,17 +31,19 @@ def simulate_sampling(
     batch_size: Annotated[
         int, typer.Option(help="Rows distinct within a batch; it must divide n times epochs.")
     ] = 1,
+    runs_dir: PartsDir = Path("runs"),
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:
     """Count the rows that an epoch of random draws never sees: about 37 %."""
     from sgdlab import workflows
     from sgdlab.lab.sampling import report
+    from sgdlab.runs.parts import kept_until_shown
 
     if without_replacement and batch_size != 1:
         raise UsageError("--without-replacement", "has no batches", "no --batch-size")
     n_rows = [n] if sweep is None else sweep
-    result = workflows.simulate_sampling(
-        n_rows, epochs, trials, seed, batch_size, without_replacement, observer(quiet)
-    )
-    show_with(format, report, result)
+    drawn = (n_rows, epochs, trials, seed, batch_size, without_replacement)
+    with kept_until_shown():
+        result = workflows.simulate_sampling(*drawn, observer(quiet), runs_dir)
+        show_with(format, report, result)

@@ -1,12 +1,13 @@
 """``scaling-rule``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sgdlab.cli.lists import whole_numbers
-from sgdlab.cli.options import ConfigFile, FormatOption, OneCell, Overrides, Quiet
+from sgdlab.cli.options import ConfigFile, FormatOption, OneCell, Overrides, PartsDir, Quiet
 from sgdlab.cli.output import observer, show_with
 
 
@@ -37,14 +38,18 @@ def scaling_rule(
     epochs: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="At k = 1; by default 4 to 16.")
     ] = None,
+    runs_dir: PartsDir = Path("runs"),
     format: FormatOption = "table",
     quiet: Quiet = False,
 ) -> None:
     """Batch size times k: is the learning rate to be multiplied by k, by sqrt k, or not at all?"""
     from sgdlab import workflows
     from sgdlab.lab.scaling_rule import report
+    from sgdlab.runs.parts import kept_until_shown
 
     k = workflows.ScalingOptions.factors if factors is None else tuple(factors)
     options = workflows.ScalingOptions(k, replicates, epochs, batch_size, learning_rate, margin)
-    result = workflows.scaling_rule(config, overrides or (), cell, options, observer(quiet))
-    show_with(format, report, result)
+    about = (config, overrides or (), cell)
+    with kept_until_shown():
+        result = workflows.scaling_rule(*about, options, observer(quiet), runs_dir)
+        show_with(format, report, result)

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -37,6 +38,22 @@ def describe_blas() -> list[dict[str, Any]]:
     """Name, version and chosen kernel, for a log; empty where threadpoolctl sees no BLAS."""
     keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
     return [{key: library.get(key) for key in keys} for library in _found().info()]
+
+
+def kernels_of_numpy() -> list[str]:
+    """Which kernels numpy multiplies with, by its BLAS's name and version.
+
+    Other packages may have loaded a BLAS of their own. All are told where numpy's is not known, as
+    where it is the system's.
+    """
+    found = _found().info()
+    own = [library for library in found if {"numpy", "numpy.libs"} & {*_parts(library)}]
+    keys = ("internal_api", "version", "architecture", "threading_layer")
+    return sorted({" ".join(str(library.get(key)) for key in keys) for library in own or found})
+
+
+def _parts(library: dict[str, Any]) -> tuple[str, ...]:
+    return Path(library["filepath"]).parts
 
 
 @cache

@@ -17,6 +17,7 @@ from sgdlab.observer import Observer
 from sgdlab.optim.learning_rates import depends_on_epochs
 from sgdlab.planning.memory import memory_budget
 from sgdlab.planning.plan import n_threads
+from sgdlab.runs.parts import NOTHING_KEPT, Parts
 from sgdlab.system.blas import blas_threads
 
 
@@ -29,7 +30,9 @@ class AtEpoch(Generic[Result]):
 
 
 @contextmanager
-def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGradients]:
+def frozen(
+    subject: Subject, epochs: int, observer: Observer, parts: Parts = NOTHING_KEPT
+) -> Iterator[RowGradients]:
     """The gradients of the training rows at the first replicate's weights after some epochs.
 
     Inside, the BLAS has as many threads as the config allows.
@@ -48,7 +51,7 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
     if training.n_rows < 2:
         place = subject.dataset.arrays["Xtr"].name
         raise DataError(place, "1 row to train", "at least 2", "see data.validation.fraction")
-    weights, bias = _weights_after(epochs, subject, observer)
+    weights, bias = _weights_after(epochs, subject, observer, parts)
     run = subject.config.run
     if training.n_bytes <= memory_budget(run):
         training.load()
@@ -58,14 +61,16 @@ def frozen(subject: Subject, epochs: int, observer: Observer) -> Iterator[RowGra
         yield gradients
 
 
-def _weights_after(epochs: int, subject: Subject, observer: Observer) -> tuple[Vector, float]:
-    train = subject.train
+def _weights_after(
+    epochs: int, subject: Subject, observer: Observer, parts: Parts
+) -> tuple[Vector, float]:
+    train, run = subject.train, subject.config.run
     if epochs == 0:
         return start_of(train, 0).weights(subject.dataset.shape.n_features), train.initial_bias
     if epochs > train.epochs and depends_on_epochs(train):
         found = f"the cell's schedule ends after {train.epochs} epochs"
         raise UsageError(f"`at_epoch={epochs}`", found, "at most that", "or a larger train.epochs")
-    outcome = train_until(epochs, train, subject.dataset, subject.config.run, observer)
+    outcome = train_until(epochs, train, subject.dataset, run, observer, parts)
     if outcome.weights is None:
         place, found = f"cell {subject.about.cell}", f"diverged in epoch {outcome.epochs}"
         hint = "take a smaller learning rate, or `at_epoch=0`"

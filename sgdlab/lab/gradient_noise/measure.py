@@ -1,8 +1,9 @@
 """The variance of a minibatch's gradient against its size, measured and exact."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from sgdlab.data.rows import READ_BYTES
 from sgdlab.errors import UsageError
 from sgdlab.lab.checks import check_memory
 from sgdlab.lab.gradient_noise.fourth_moments import FourthMoments, measure_fourth_moments
+from sgdlab.lab.gradient_noise.frozen import AtEpoch, frozen
 from sgdlab.lab.gradient_noise.minibatches import (
     DEVIATION_BYTES,
     IndexSets,
@@ -25,11 +27,35 @@ from sgdlab.lab.gradient_noise.power_law import (
     measure_growth,
 )
 from sgdlab.lab.gradient_noise.row_gradients import Moments, RowGradients, Vector
+from sgdlab.lab.subject import Subject
+from sgdlab.observer import Observer
 from sgdlab.random_streams import Purpose, generator
+from sgdlab.runs.parts import NOTHING_KEPT, Parts, array_of
 
+OPERATIONS_A_PASS = 10**11  # seconds, after which minibatches can be kept
 COPIES = 3  # of all minibatches' gradients of one size, beside the sums that a pass makes
 CHUNKS = 6  # of rows: as they are read, with a bias, gradients, and products of them
 MATRICES = 4  # of all parameters: the Hessian, Sigma, and what is added to them
+
+
+@dataclass(frozen=True)
+class NoiseOptions:
+    """What a caller may choose.
+
+    Attributes
+    ----------
+    at_epoch
+        At the weights after so many epochs.
+    batch_sizes
+        From 1 to the number of training rows; None: powers of two, and all rows.
+    n_trials
+        Minibatches of each size, with and without replacement.
+    """
+
+    at_epoch: int = 1
+    batch_sizes: tuple[int, ...] | None = None
+    n_trials: int = 500
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,11 +131,23 @@ def check_batch_sizes(batch_sizes: Sequence[int] | None, n_rows: int) -> list[in
     return sorted(set(batch_sizes))
 
 
+def measure_at_epoch(
+    subject: Subject, options: NoiseOptions, observer: Observer, parts: Parts
+) -> AtEpoch[GradientNoise]:
+    """:func:`measure_gradient_noise` at a cell's weights after some epochs."""
+    sizes = check_batch_sizes(options.batch_sizes, subject.dataset.shape.n_train)
+    parts.expect(2 * len(sizes) + (options.at_epoch > 0))
+    with frozen(subject, options.at_epoch, observer, parts) as gradients:
+        found = measure_gradient_noise(gradients, sizes, options.n_trials, options.seed, parts)
+    return AtEpoch(options.at_epoch, found)
+
+
 def measure_gradient_noise(
     gradients: RowGradients,
     batch_sizes: Sequence[int],
     n_trials: int,
     seed: int,
+    parts: Parts = NOTHING_KEPT,
 ) -> GradientNoise:
     """Measure with ``n_trials`` fresh minibatches of every size, with and without replacement.
 
@@ -119,6 +157,8 @@ def measure_gradient_noise(
         Ascending, from 1 to n. The numbers drawn for one do not depend on the others.
     n_trials
         At least 2.
+    parts
+        The minibatches of one size are a part of the experiment.
 
     Raises
     ------
@@ -131,7 +171,7 @@ def measure_gradient_noise(
 
     def measure(with_replacement: bool) -> Sampling:
         families = _families(batch_sizes, n_trials, seed, with_replacement, gradients.n_rows)
-        samples = list(_squared_distances(gradients, moments, families))
+        samples = _squared_distances(gradients, moments, families, parts)
         return _sampling(families, samples, moments.trace, fourth, with_replacement)
 
     return GradientNoise(
@@ -200,14 +240,25 @@ def _equivalent(batch_size: int, n_rows: int) -> float:
 
 
 def _squared_distances(
-    gradients: RowGradients, moments: Moments, families: Sequence[IndexSets]
-) -> Iterator[Vector]:
-    """From the exact gradient, shape (n_sets,) a family; as few passes as memory allows.
+    gradients: RowGradients, moments: Moments, families: Sequence[IndexSets], parts: Parts
+) -> list[Vector]:
+    """From the exact gradient, shape (n_sets,) a family; as few passes as memory and time allow.
 
     Where gradients are alike but for rounding, they do not deviate.
     """
-    per_pass = families_a_pass(gradients, families[0].n_sets)
-    for start in range(0, len(families), per_pass):
-        for deviations in gradient_deviations(gradients, families[start : start + per_pass]):
+    shape = (families[0].n_sets,)
+    read = partial(array_of, name="squares", dtype=np.float64, shape=shape)
+    found = {family: parts.find(family.name, read) for family in families}
+    left = [family for family in families if found[family] is None]
+    of_one = 2 * gradients.n_rows * gradients.n_parameters * families[0].n_sets
+    has_room = families_a_pass(gradients, families[0].n_sets)
+    per_pass = max(1, min(has_room, OPERATIONS_A_PASS // of_one))
+    for start in range(0, len(left), per_pass):
+        together = left[start : start + per_pass]
+        of_families = gradient_deviations(gradients, together)
+        for family, deviations in zip(together, of_families, strict=True):
             deviations[:, moments.variance == 0] = 0.0
-            yield np.einsum("ij,ij->i", deviations, deviations)
+            squares = np.einsum("ij,ij->i", deviations, deviations)
+            found[family] = squares
+            parts.keep(family.name, partial(dict, squares=squares))
+    return [squares for squares in found.values() if squares is not None]

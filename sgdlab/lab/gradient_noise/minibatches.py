@@ -36,6 +36,11 @@ class IndexSets:
         self._wanted = np.full(n_sets, batch_size)
         self._random = random
 
+    @property
+    def name(self) -> str:
+        """Of the family among all of an experiment."""
+        return f"{'with' if self._with_replacement else 'without'}-replacement/{self.batch_size}"
+
     def counts(self, n_rows: int) -> NDArray[np.int64]:
         """How often each set holds each of the next rows, shape (n_sets, n_rows)."""
         others = self._rows_left - n_rows

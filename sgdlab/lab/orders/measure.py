@@ -8,14 +8,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgdlab.config.model import Run, Train
-from sgdlab.data.dataset import Dataset
+from sgdlab.config.model import Train
 from sgdlab.engine.running_block import DIVERGED_FACTOR
 from sgdlab.lab.orders.compared import COMPARED, missed_share, steps_an_epoch
 from sgdlab.lab.orders.descents import Descent, Stops, excess_histories, stops
@@ -27,10 +26,13 @@ from sgdlab.lab.orders.design import (
     short_epochs,
 )
 from sgdlab.lab.orders.floors import Floor, Histories, Slope, floors, slope
-from sgdlab.lab.orders.own_training import OwnTraining, measure_own_training
+from sgdlab.lab.orders.own_training import OwnTraining, measure_own_training, own_settings
 from sgdlab.lab.orders.problem import Problem
+from sgdlab.lab.subject import Subject
+from sgdlab.lab.trainer import plan_settings
 from sgdlab.observer import Observer, Progress
 from sgdlab.planning.plan import n_threads
+from sgdlab.runs.parts import Parts, array_of
 from sgdlab.system.blas import blas_threads
 from sgdlab.uncertainty.means import Mean
 
@@ -94,7 +96,7 @@ class OrdersResult:
 
 
 def measure_orders(
-    train: Train, dataset: Dataset, run: Run, options: OrdersOptions, observer: Observer
+    subject: Subject, options: OrdersOptions, observer: Observer, parts: Parts
 ) -> OrdersResult:
     """Train with every order and learning rate, from the minimum and from zero.
 
@@ -102,9 +104,13 @@ def measure_orders(
     settle holds the same share of its floor at every learning rate, and no slope is biased by it.
     Orders are compared after equal numbers of steps.
     """
+    train, dataset, run = subject.train, subject.dataset, subject.config.run
     problem = load_problem(train, dataset, options)
     rates = choose_learning_rates(problem, options)
-    of_order = _train_all(problem, train, rates, options.replicates, n_threads(run), observer)
+    own = plan_settings(own_settings(train, options.replicates), dataset, run)
+    parts.expect(len(COMPARED) * options.replicates + len(own.blocks))
+    work = _Work(options.replicates, n_threads(run), observer, parts)
+    of_order = _train_all(problem, train, rates, work)
     fitted = short_epochs(problem, rates)
     positions = [rates.index(rate) for rate in fitted]
     usable = [
@@ -123,17 +129,22 @@ def measure_orders(
         slopes=tuple(slope(histories, positions) for histories in of_order.values()),
         approach_rate=rates[usable[-1]] if usable else None,
         approach=_approach(of_order, usable[-1]) if usable else (),
-        own=measure_own_training(train, dataset, run, options.replicates, observer),
+        own=measure_own_training(train, dataset, run, options.replicates, observer, parts),
     )
 
 
+@dataclass(frozen=True)
+class _Work:
+    """How often, on how many threads, and whom to tell of it."""
+
+    replicates: int
+    threads: int
+    observer: Observer
+    parts: Parts
+
+
 def _train_all(
-    problem: Problem,
-    train: Train,
-    rates: Sequence[float],
-    replicates: int,
-    threads: int,
-    observer: Observer,
+    problem: Problem, train: Train, rates: Sequence[float], work: _Work
 ) -> dict[str, Histories]:
     """The trainings of all orders, a job for every order and replicate."""
     minimum = problem.minimum
@@ -147,7 +158,7 @@ def _train_all(
     marks = sorted({mark for n in n_steps for mark in approach_steps(problem, n)})
     looked_at = {order: stops(problem, order, marks) for order in COMPARED}
     descents = [*from_minimum, *from_zero]
-    found = _work(problem, descents, looked_at, train.seed, replicates, threads, observer)
+    found = _all_histories(problem, descents, looked_at, train.seed, work)
     largest = DIVERGED_FACTOR * problem.objective_at_zero(train.initial_bias)
     of_order = {}
     for order, histories in found.items():
@@ -158,42 +169,46 @@ def _train_all(
     return of_order
 
 
-def _work(
+def _all_histories(
     problem: Problem,
     descents: Sequence[Descent],
     looked_at: dict[str, Stops],
     seed: int,
-    replicates: int,
-    threads: int,
-    observer: Observer,
+    work: _Work,
 ) -> dict[str, list[NDArray[np.float64]]]:
-    """The histories of every replicate, by order; a job for each."""
-    jobs = list(itertools.product(COMPARED, range(replicates)))
-    n_epochs = max(descent.n_steps for descent in descents) // problem.n_batches
+    """The histories of every replicate, by order; a job for each, which can be kept."""
+    jobs = list(itertools.product(COMPARED, range(work.replicates)))
+    found: dict[tuple[str, int], NDArray[np.float64]] = {}
+    for order, replicate in jobs:
+        shape = (len(descents), len(looked_at[order].steps))
+        read = partial(array_of, name="excess", dtype=np.float64, shape=shape)
+        if (kept := work.parts.find(f"{order}/{replicate}", read)) is not None:
+            found[order, replicate] = kept
+    left = [job for job in jobs if job not in found]
 
-    def work(job: tuple[str, int]) -> NDArray[np.float64]:
+    def histories(job: tuple[str, int]) -> NDArray[np.float64]:
         order, replicate = job
-        steps = looked_at[order].steps
-        return excess_histories(problem, descents, order, seed, replicate, steps)
+        return excess_histories(problem, descents, order, seed, replicate, looked_at[order].steps)
+
+    n_epochs = max(descent.n_steps for descent in descents) // problem.n_batches
+    n_cells = len(descents) * len(left)
 
     def progress(n_done: int) -> Progress:
-        n_cells = len(descents) * len(jobs)
-        return Progress(n_done * n_epochs, len(jobs) * n_epochs, len(problem.y), n_cells, n_cells)
+        return Progress(n_done * n_epochs, len(left) * n_epochs, len(problem.y), n_cells, n_cells)
 
-    found: dict[str, list[NDArray[np.float64]]] = {order: [] for order in COMPARED}
-    observer.begin(progress(0))
+    work.observer.begin(progress(0))
+    pool = ThreadPoolExecutor(work.threads)
     try:
-        with (
-            blas_threads(1),
-            ThreadPoolExecutor(threads) as pool,
-            closing(pool.map(work, jobs)) as stream,  # type: ignore[type-var]  # a generator
-        ):
-            for n, (histories, (order, _)) in enumerate(zip(stream, jobs, strict=True)):
-                found[order].append(histories)
-                observer.advance(progress(n + 1))
+        with blas_threads(1):
+            for n, (job, done) in enumerate(zip(left, pool.map(histories, left), strict=True)):
+                found[job] = done
+                work.parts.keep(f"{job[0]}/{job[1]}", partial(dict, excess=done))
+                work.observer.advance(progress(n + 1))
     finally:
-        observer.end()
-    return found
+        # Ctrl-C does not wait for jobs under way, which may take long.
+        pool.shutdown(wait=False, cancel_futures=True)
+        work.observer.end()
+    return {order: [found[order, n] for n in range(work.replicates)] for order in COMPARED}
 
 
 def approach_steps(problem: Problem, n_steps: int) -> list[int]:

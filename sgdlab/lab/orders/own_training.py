@@ -16,6 +16,7 @@ from sgdlab.lab.factors import Factors, factorise
 from sgdlab.lab.trainer import train_settings
 from sgdlab.observer import Observer
 from sgdlab.optim.closed_form import rounding_of_fit
+from sgdlab.runs.parts import NOTHING_KEPT, Parts
 from sgdlab.uncertainty.means import Mean, mean_of
 from sgdlab.uncertainty.student_t import critical_value
 
@@ -71,16 +72,26 @@ class OwnTraining:
         return "yes" if low > margin or high < -margin else "cannot be told"
 
 
-def measure_own_training(
-    train: Train, dataset: Dataset, run: Run, replicates: int, observer: Observer
-) -> OwnTraining:
-    """Train with both orders, and solve for the minimum."""
+def own_settings(train: Train, replicates: int) -> list[Train]:
+    """What is trained, by order."""
     replicates = min(replicates, MOST_REPLICATES)
-    settings = [
+    return [
         train.model_copy(update={"order": order, "replicates": replicates})
         for order in ORDERS_COMPARED
     ]
-    outcomes = train_settings(settings, dataset, run, observer)
+
+
+def measure_own_training(
+    train: Train,
+    dataset: Dataset,
+    run: Run,
+    replicates: int,
+    observer: Observer,
+    parts: Parts = NOTHING_KEPT,
+) -> OwnTraining:
+    """Train with both orders, and solve for the minimum."""
+    settings = own_settings(train, replicates)
+    outcomes = train_settings(settings, dataset, run, observer, parts, "own")
     random, shuffled = (_objectives(of_order, train.l2) for of_order in outcomes)
     rows = dataset.training(np.float64)
     factors = _factors(rows, train)
@@ -93,7 +104,7 @@ def measure_own_training(
         interval = _interval(*compared)
     return OwnTraining(
         train=train,
-        replicates=replicates,
+        replicates=settings[0].replicates,
         minimum=None if factors is None else factors.spectrum.minimum(train.l2).objective,
         with_replacement=None if random is None else mean_of(random),
         shuffled=None if shuffled is None else mean_of(shuffled),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from sgdlab.lab.sampling.theory import (
 )
 from sgdlab.observer import Observer
 from sgdlab.random_streams import Purpose, generator
+from sgdlab.runs.parts import NOTHING_KEPT, Parts, array_of
 
 MANY_DRAWS = 2 * 10**9  # seconds: beyond, a note says that there is more to come
 MAX_DRAWS = 10**11  # minutes
@@ -26,6 +28,7 @@ DRAWS_AT_ONCE = 2**17  # as indices, they fit the cache of a core
 ROWS_AT_ONCE = 2**20  # as marks, the same
 TRIALS_AT_ONCE = 2**11
 CHUNKS_AT_ONCE = 64
+MOST_PARTS = 1000  # of the most work
 
 
 @dataclass(frozen=True)
@@ -75,21 +78,35 @@ class SamplingResult:
 
 
 def simulate_each(
-    samplings: Sequence[Sampling], n_trials: int, seed: int, n_threads: int, observer: Observer
+    samplings: Sequence[Sampling],
+    n_trials: int,
+    seed: int,
+    n_threads: int,
+    observer: Observer,
+    parts: Parts = NOTHING_KEPT,
 ) -> list[SamplingResult]:
     """:func:`simulate` some samplings, once all of them are known to be feasible."""
     for sampling in samplings:
         _check_work(sampling, n_trials)
+    parts.expect(sum(len(_spans(sampling, n_trials)) for sampling in samplings))
     results = []
     for sampling in samplings:
         if sampling.n_draws * n_trials > MANY_DRAWS:
             observer.note(f"n {sampling.n_rows}: {n_trials} trials of {sampling.n_draws} draws")
-        results.append(simulate(sampling, n_trials, seed, n_threads))
+        results.append(simulate(sampling, n_trials, seed, n_threads, parts))
     return results
 
 
-def simulate(sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1) -> SamplingResult:
+def simulate(
+    sampling: Sampling,
+    n_trials: int,
+    seed: int,
+    n_threads: int = 1,
+    parts: Parts = NOTHING_KEPT,
+) -> SamplingResult:
     """Repeat a sampling ``n_trials`` times; the result does not depend on ``n_threads``.
+
+    Some chunks of trials are a part of the experiment.
 
     Raises
     ------
@@ -99,13 +116,17 @@ def simulate(sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1) -
     _check_work(sampling, n_trials)
     # Sums of integers are exact, and small if they are taken about a number near the mean.
     center = round(sampling.n_rows * never_share(sampling))
+    read = partial(array_of, name="sums", dtype=np.int64, shape=(3,))
     total = squares = first_count = 0
-    for index, counts in enumerate(never_counts(sampling, n_trials, seed, n_threads)):
-        if index == 0:
-            first_count = int(counts[0])
-        deviations = counts - center
-        total += int(deviations.sum())
-        squares += int(np.square(deviations).sum())
+    for span in _spans(sampling, n_trials):
+        name = f"{sampling.n_rows}/{span.start}"
+        if (sums := parts.find(name, read)) is None:
+            sums = _sums(never_counts(sampling, n_trials, seed, n_threads, span), center)
+            parts.keep(name, partial(dict, sums=sums))
+        first, of_deviations, of_squares = sums.tolist()
+        first_count = first if span.start == 0 else first_count
+        total += of_deviations
+        squares += of_squares
     pairs = n_trials * (n_trials - 1)
     return SamplingResult(
         sampling=sampling,
@@ -120,6 +141,34 @@ def simulate(sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1) -
     )
 
 
+def _sums(chunks: Iterator[NDArray[np.int64]], center: int) -> NDArray[np.int64]:
+    """The first count, and the sums of the counts' deviations from a number and their squares."""
+    sums = np.zeros(3, np.int64)
+    for n, counts in enumerate(chunks):
+        deviations = counts - center
+        first = counts[0] if n == 0 else 0
+        sums += [first, deviations.sum(), np.square(deviations).sum()]
+    return sums
+
+
+def _chunk_size(sampling: Sampling) -> int:
+    """How many trials have a stream of random numbers together."""
+    if sampling.batch_size > 1:
+        return TRIALS_AT_ONCE
+    return max(1, DRAWS_AT_ONCE // sampling.n_rows)
+
+
+def _spans(sampling: Sampling, n_trials: int) -> list[range]:
+    """The chunks of trials in pieces that take about a second, or a chunk if that takes longer."""
+    work, largest = sampling.n_draws, MAX_DRAWS
+    if sampling.batch_size > 1:
+        work, largest = sampling.n_batches, MAX_BATCHES
+    size = _chunk_size(sampling)
+    n_chunks = math.ceil(n_trials / size)
+    length = max(1, largest // MOST_PARTS // (work * size))
+    return [range(first, min(first + length, n_chunks)) for first in range(0, n_chunks, length)]
+
+
 def _check_work(sampling: Sampling, n_trials: int) -> None:
     check_count("n_trials", n_trials)
     work, largest, unit = sampling.n_draws * n_trials, MAX_DRAWS, "draws"
@@ -131,17 +180,20 @@ def _check_work(sampling: Sampling, n_trials: int) -> None:
 
 
 def never_counts(
-    sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1
+    sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1, span: range | None = None
 ) -> Iterator[NDArray[np.int64]]:
     """How many rows were never sampled in each trial, some trials at a time.
 
     A chunk of trials has a stream of random numbers of its own, so threads change no count.
+
+    Parameters
+    ----------
+    span
+        Which chunks; by default all.
     """
-    if sampling.batch_size == 1:
-        chunk_size, count = max(1, DRAWS_AT_ONCE // sampling.n_rows), _never_drawn
-    else:
-        chunk_size, count = TRIALS_AT_ONCE, _never_in_batches
-    n_chunks = math.ceil(n_trials / chunk_size)
+    count = _never_drawn if sampling.batch_size == 1 else _never_in_batches
+    chunk_size = _chunk_size(sampling)
+    chunks = range(math.ceil(n_trials / chunk_size)) if span is None else span
 
     def chunk(index: int) -> NDArray[np.int64]:
         rng = generator(seed, Purpose.SAMPLING, sampling.n_rows, index)
@@ -149,8 +201,8 @@ def never_counts(
 
     pool = ThreadPoolExecutor(n_threads)
     try:
-        for first in range(0, n_chunks, CHUNKS_AT_ONCE):
-            yield from pool.map(chunk, range(first, min(first + CHUNKS_AT_ONCE, n_chunks)))
+        for first in range(0, len(chunks), CHUNKS_AT_ONCE):
+            yield from pool.map(chunk, chunks[first : first + CHUNKS_AT_ONCE])
     finally:
         # Ctrl-C does not wait for a trial under way, which may take minutes.
         pool.shutdown(wait=False, cancel_futures=True)

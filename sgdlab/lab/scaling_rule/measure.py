@@ -23,9 +23,11 @@ from sgdlab.lab.scaling_rule.design import (
 )
 from sgdlab.lab.scaling_rule.rounding import rounding_of_models, without_rounding
 from sgdlab.lab.scaling_rule.tuning import TUNING_REPLICATES, Tuning, learning_rates, tune
-from sgdlab.lab.trainer import train_settings
+from sgdlab.lab.subject import Subject
+from sgdlab.lab.trainer import plan_settings, train_planned, train_settings
 from sgdlab.observer import Observer
 from sgdlab.random_streams import Purpose, generator
+from sgdlab.runs.parts import NOTHING_KEPT, Parts
 from sgdlab.uncertainty.means import Mean, mean_of
 from sgdlab.uncertainty.rounding import differences
 
@@ -86,7 +88,7 @@ class ScalingRule:
 
 
 def measure_scaling(
-    train: Train, dataset: Dataset, run: Run, options: ScalingOptions, observer: Observer
+    subject: Subject, options: ScalingOptions, observer: Observer, parts: Parts
 ) -> ScalingRule:
     """Train every batch size with every rule, and with a grid of learning rates.
 
@@ -103,8 +105,8 @@ def measure_scaling(
     NothingToSelectError
         If a replicate diverges at k = 1.
     """
-    base, dataset = make_base(train, dataset, options)
-    at_one = train_at_one(base, dataset, run, observer)
+    run = subject.config.run
+    base, dataset = make_base(subject.train, subject.dataset, options)
     rates = learning_rates(base.limit)
     rules = variants_of(base, options.factors)
     few = min(TUNING_REPLICATES, base.train.replicates)
@@ -113,7 +115,11 @@ def measure_scaling(
         for each in itertools.product(BUDGETS, options.factors, rates.tolist())
     ]
     variants = list(dict.fromkeys((*rules.values(), *grid)))
-    trained = train_settings([variant.train(base) for variant in variants], dataset, run, observer)
+    settings = [variant.train(base) for variant in variants]
+    plan, plan_at_one = (plan_settings(some, dataset, run) for some in (settings, [_at_one(base)]))
+    parts.expect(len(plan_at_one.blocks) + len(plan.blocks))
+    at_one = train_at_one(base, dataset, run, observer, parts)
+    trained = train_planned(plan, dataset, run, observer, parts, "larger")
     outcomes = dict(zip(variants, trained, strict=True))
     spread, scaled = compare_rules(base, at_one, rules, outcomes, options.margin)
     return ScalingRule(
@@ -125,7 +131,9 @@ def measure_scaling(
     )
 
 
-def train_at_one(base: Base, dataset: Dataset, run: Run, observer: Observer) -> list[Outcome]:
+def train_at_one(
+    base: Base, dataset: Dataset, run: Run, observer: Observer, parts: Parts = NOTHING_KEPT
+) -> list[Outcome]:
     """Twice as many replicates of k = 1 as of all else.
 
     Raises
@@ -133,8 +141,8 @@ def train_at_one(base: Base, dataset: Dataset, run: Run, observer: Observer) -> 
     NothingToSelectError
         If one of them diverges.
     """
-    train = base.train.model_copy(update={"replicates": 2 * base.train.replicates})
-    [outcomes] = train_settings([train], dataset, run, observer)
+    train = _at_one(base)
+    [outcomes] = train_settings([train], dataset, run, observer, parts, "one")
     diverged = [outcome.epochs for outcome in outcomes if _has_diverged(outcome)]
     if diverged:
         rate = f"learning rate {train.learning_rate:.3g}, {train.learning_rate / base.limit:.2g}"
@@ -146,6 +154,10 @@ def train_at_one(base: Base, dataset: Dataset, run: Run, observer: Observer) -> 
             "k = 1", found, "a training to compare with", "give a smaller `learning_rate`"
         )
     return outcomes
+
+
+def _at_one(base: Base) -> Train:
+    return base.train.model_copy(update={"replicates": 2 * base.train.replicates})
 
 
 def _has_diverged(outcome: Outcome) -> bool:

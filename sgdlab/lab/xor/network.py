@@ -1,7 +1,9 @@
 """Small networks trained on XOR from random starts, all of them together."""
 
+import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from sgdlab.errors import UsageError
 from sgdlab.lab.checks import check_count, check_learning_rate
 from sgdlab.lab.xor.exact import INPUTS, TARGETS
 from sgdlab.random_streams import Purpose, generator
+from sgdlab.runs.parts import NOTHING_KEPT, Parts, array_of
+from sgdlab.runs.parts_folder import Arrays
 
 # Mean squared errors at which trainings come to rest. At 1/8 two points with unlike targets share
 # one output, the mean of their targets; at 1/6 three points do, at 1/4 all four.
@@ -19,6 +23,7 @@ DIVERGED_FACTOR = 1000.0  # a mean squared error above this many times that at t
 CONFIDENCE_Z = 1.959963984540054  # of 95 %
 MOST_UNITS = 10**7  # restarts * hidden; gigabytes
 MOST_WORK = 10**11  # restarts * hidden * steps; minutes
+UNITS_AT_ONCE = 10**6  # restarts * hidden, whose weights can be kept in a moment
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +36,31 @@ class Weights:
     c: Floats
     v: Floats
     b: Floats
+
+    def of(self, restarts: slice) -> "Weights":
+        """Those of some restarts, as they lie in memory: sums depend on that."""
+        found = {name: array[..., restarts].copy(order="K") for name, array in vars(self).items()}
+        return Weights(**found)
+
+    def arrays(self, n_steps: int) -> Arrays:
+        """To be kept, after some steps."""
+        return {**vars(self), "n_steps": np.array(n_steps)}
+
+    def read(self, arrays: Arrays, most_steps: int) -> tuple[int, "Weights"]:
+        """The inverse of :meth:`arrays` for weights of as many restarts.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If these are others.
+        """
+        n_steps = int(array_of(arrays, "n_steps", np.int64, ()))
+        if not 0 < n_steps <= most_steps:
+            raise ValueError(f"{n_steps} steps")
+        found = {
+            name: array_of(arrays, name, np.float64, own.shape) for name, own in vars(self).items()
+        }
+        return n_steps, Weights(**found)
 
 
 @dataclass(frozen=True)
@@ -75,7 +105,12 @@ class Restarts:
 
 
 def train_restarts(
-    n_hidden: int, n_restarts: int, n_steps: int, learning_rate: float, seed: int
+    n_hidden: int,
+    n_restarts: int,
+    n_steps: int,
+    learning_rate: float,
+    seed: int,
+    parts: Parts = NOTHING_KEPT,
 ) -> Restarts:
     """Full-batch gradient descent on the half mean squared error, from standard normal weights.
 
@@ -87,19 +122,46 @@ def train_restarts(
         If there is nothing to do, or more than ends within minutes.
     """
     _check(n_hidden, n_restarts, n_steps, learning_rate)
-    weights = random_weights(n_hidden, n_restarts, seed)
+    starts = random_weights(n_hidden, n_restarts, seed)
+    spans = _spans(n_hidden, n_restarts)
+    parts.expect(len(spans) * n_steps, "steps")
     with np.errstate(over="ignore", invalid="ignore"):  # a large learning rate diverges
-        at_start = np.mean(forward(weights)[0] ** 2, axis=0)
-        for _ in range(n_steps):
-            weights = descend_once(weights, learning_rate)
-        residuals, active = forward(weights)
-        errors = np.mean(residuals**2, axis=0)
-        diverged = ~(errors <= DIVERGED_FACTOR * at_start) | ~_are_finite(weights)
-    has_dead_unit = np.any(~active.any(axis=0), axis=0)
-    levels = tuple(_levels(errors, np.asarray(has_dead_unit), diverged))
+        ended = [
+            _ended(starts.of(span), n_steps, learning_rate, parts, f"restarts-{span.start}")
+            for span in spans
+        ]
+    errors, has_dead_unit, diverged = (np.concatenate(of) for of in zip(*ended, strict=True))
+    levels = tuple(_levels(errors, has_dead_unit, diverged))
     n_solved = levels[0].n_restarts
     interval = wilson_interval(n_solved, n_restarts)
     return Restarts(n_restarts, n_hidden, n_steps, learning_rate, seed, n_solved, interval, levels)
+
+
+def _spans(n_hidden: int, n_restarts: int) -> list[slice]:
+    """Restarts that are trained side by side, two or more: numpy sums a single one otherwise."""
+    n_spans = math.ceil(n_hidden * n_restarts / UNITS_AT_ONCE)
+    n_spans = max(1, min(n_spans, n_restarts // 2))
+    ends = [n_restarts * n // n_spans for n in range(n_spans + 1)]
+    return [slice(*both) for both in itertools.pairwise(ends)]
+
+
+def _ended(
+    starts: Weights, n_steps: int, learning_rate: float, parts: Parts, name: str
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mean squared errors at the ends of trainings, which have a dead unit, and which diverged.
+
+    How far these trainings are is a part of the experiment.
+    """
+    at_start = np.mean(forward(starts)[0] ** 2, axis=0)
+    n_done, weights = parts.find(name, partial(starts.read, most_steps=n_steps)) or (0, starts)
+    for n in range(n_done, n_steps):
+        weights = descend_once(weights, learning_rate)
+        parts.keep(name, partial(weights.arrays, n + 1), n + 1)
+    residuals, active = forward(weights)
+    errors = np.mean(residuals**2, axis=0)
+    diverged = ~(errors <= DIVERGED_FACTOR * at_start) | ~_are_finite(weights)
+    has_dead_unit = np.any(~active.any(axis=0), axis=0)
+    return errors, np.asarray(has_dead_unit), diverged
 
 
 def random_weights(n_hidden: int, n_restarts: int, seed: int) -> Weights:
