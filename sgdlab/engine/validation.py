@@ -104,7 +104,7 @@ class Validation:
         is_right &= bool(((members >= 0) & (members < n_trajectories)).all())
         if not is_right or n_members.sum() != len(members):
             raise ValueError("validation: members that cannot have waited")
-        parts = np.split(members, np.cumsum(n_members)[:-1]) if len(n_members) else []
+        parts = np.split(members.copy(), np.cumsum(n_members)[:-1]) if len(n_members) else []
         return list(zip(epochs.tolist(), parts, strict=True))
 
     @property
