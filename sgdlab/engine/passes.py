@@ -128,7 +128,8 @@ class _Workers:
             for start, chunk in zip(starts, chunks, strict=True):
                 of_chunk = numbers[start : start + self.chunk_rows]
                 self._work_on(blocks, work, partial(part, chunk=chunk, numbers=of_chunk))
-                walk.after(start + len(of_chunk))
+                if len(numbers) > self.chunk_rows:  # or else the epoch ends soon
+                    walk.after(start + len(of_chunk))
 
     def _work_on(
         self,

@@ -62,7 +62,8 @@ class StateKeeper(Keeper):
         if work is None:
             return None
         self._tell(work.plan, checkpoint)
-        self._observer.note(f"{self._run.directory.path}: going on where {self.kept}")
+        after = f"epoch {checkpoint.epoch} of {work.plan.epochs}"
+        self._observer.note(f"{self._run.directory.path}: going on after {after}")
         return checkpoint
 
     def refuse(self, error: UnusableCheckpointError) -> None:
