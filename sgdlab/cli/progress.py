@@ -29,20 +29,22 @@ class PlainProgress(observer.Observer):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = self._last = time.monotonic()
+        self._first = 0  # the epoch that the training begins after
 
     def note(self, message: str) -> None:
         self._console.print(f"sgdlab: {printable(message)}", soft_wrap=True)
 
     def begin(self, progress: observer.Progress) -> None:
         self._started = self._last = time.monotonic()
+        self._first = progress.epoch
 
     def advance(self, progress: observer.Progress) -> None:
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            elapsed = now - self._started
-            left = elapsed / progress.epoch * (progress.n_epochs - progress.epoch)
-            self.note(f"{status(progress, elapsed)}, {left:.0f} s left")
+            elapsed, n_done = now - self._started, progress.epoch - self._first
+            left = elapsed / n_done * (progress.n_epochs - progress.epoch)
+            self.note(f"{status(progress, n_done, elapsed)}, {left:.0f} s left")
 
 
 class LiveProgress(PlainProgress):
@@ -56,20 +58,26 @@ class LiveProgress(PlainProgress):
             TimeRemainingColumn(compact=True),
         )
         self._bar = Progress(*columns, console=self._console, transient=True)
-        self._task: TaskID = self._bar.add_task("starting", total=progress.n_epochs)
+        self._task: TaskID = self._bar.add_task(
+            "starting", total=progress.n_epochs, completed=progress.epoch
+        )
         self._bar.start()
 
     def advance(self, progress: observer.Progress) -> None:
-        text = status(progress, time.monotonic() - self._started)
+        elapsed, n_done = time.monotonic() - self._started, progress.epoch - self._first
+        text = status(progress, n_done, elapsed)
         self._bar.update(self._task, completed=progress.epoch, description=text)
 
     def end(self) -> None:
         self._bar.stop()
 
 
-def status(progress: observer.Progress, elapsed_s: float) -> str:
-    """``epoch 12/64, 93,000 rows/s, 250/256 cells alive, best 112.3``"""
-    rows_per_s = progress.epoch * progress.n_rows / elapsed_s if elapsed_s > 0 else 0.0
+def status(progress: observer.Progress, n_done: int, elapsed_s: float) -> str:
+    """``epoch 12/64, 93,000 rows/s, 250/256 cells alive, best 112.3``
+
+    ``n_done`` epochs were trained in the time given.
+    """
+    rows_per_s = n_done * progress.n_rows / elapsed_s if elapsed_s > 0 else 0.0
     alive = f"{progress.n_alive}/{progress.n_cells} cells alive"
     best = f", best {number(progress.best)}" if progress.best is not None else ""
     return f"epoch {progress.epoch}/{progress.n_epochs}, {rows_per_s:,.0f} rows/s, {alive}{best}"

@@ -192,6 +192,11 @@ class Run(Model):
     trajectories_per_block: AutoOrCount = Field(
         "auto", description="a number gives the same bits on machines with other core counts"
     )
+    checkpoint_every_s: float = Field(
+        5.0,
+        gt=0,
+        description="seconds from one kept state of a training to the next; the first after 1 s",
+    )
 
 
 class Select(Model):

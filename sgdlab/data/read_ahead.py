@@ -66,6 +66,7 @@ class ReadAhead:
         row_set: RowSet,
         order: NDArray[np.int64] | None = None,
         ends: NDArray[np.int64] | None = None,
+        start: int = 0,
     ) -> Generator[Chunk, None, None]:
         """What ``row_set.chunks`` gives, bit for bit; one walk at a time.
 
@@ -77,16 +78,19 @@ class ReadAhead:
         ends
             Where parts of the order end that are read as a whole, in the order of the file, if the
             ring has room for the longest of them and a chunk. Otherwise, chunks are.
+        start
+            The position of the first chunk that is handed out.
         """
         if row_set.is_loaded and order is None:
-            yield from row_set.chunks(self._chunk_rows)
+            yield from row_set.chunks(self._chunk_rows, start=start)
             return
         self._make_room(row_set)
         n_rows = row_set.n_rows if order is None else len(order)
-        spans = deque(self._spans_read(n_rows, None if row_set.is_loaded else ends))
+        read_whole = self._spans_read(n_rows, None if row_set.is_loaded else ends)
+        spans = deque(span for span in read_whole if span.stop > start)
         tasks: deque[_Task] = deque()
         try:
-            for chunk in _spans(n_rows, self._chunk_rows):
+            for chunk in _spans(n_rows, self._chunk_rows, start):
                 while spans and spans[0].stop <= chunk.start + self._ring_rows:
                     tasks.extend(self._fill(row_set, order, spans.popleft()))
                 while tasks and tasks[0].start < chunk.stop:
@@ -181,8 +185,8 @@ class ReadAhead:
         return slice(start, start + span.stop - span.start)
 
 
-def _spans(n_rows: int, length: int) -> Iterator[slice]:
-    for start in range(0, n_rows, length):
+def _spans(n_rows: int, length: int, first: int = 0) -> Iterator[slice]:
+    for start in range(first, n_rows, length):
         yield slice(start, min(start + length, n_rows))
 
 

@@ -110,11 +110,16 @@ class RowSet:
         """Hold the rows in memory from now on; the file is read once, from its start to its end."""
         self._rows = self._from_file(slice(0, self.n_rows))
 
-    def chunks(self, chunk_rows: int, order: NDArray[np.int64] | None = None) -> Iterator[Chunk]:
-        """Rows and targets, ``chunk_rows`` at a time, in this set's order or at given positions."""
+    def chunks(
+        self, chunk_rows: int, order: NDArray[np.int64] | None = None, start: int = 0
+    ) -> Iterator[Chunk]:
+        """Rows and targets, ``chunk_rows`` at a time, in this set's order or at given positions.
+
+        ``start`` is where the first chunk begins.
+        """
         n_rows = self.n_rows if order is None else len(order)
-        for start in range(0, n_rows, chunk_rows):
-            piece = slice(start, min(start + chunk_rows, n_rows))
+        for first in range(start, n_rows, chunk_rows):
+            piece = slice(first, min(first + chunk_rows, n_rows))
             positions = piece if order is None else order[piece]
             if self._rows is None:
                 yield self._from_file(positions), self.targets[positions]

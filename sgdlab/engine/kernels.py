@@ -1,13 +1,13 @@
 """What every kernel is: a stack of trajectories that see the same rows, trained row after row.
 
 A kernel is made from hyperparameters alone and does not change what it was made from. What training
-changes is a state of named arrays, which can be taken out and put into another kernel that was made
-in the same way.
+changes is a state of named arrays, whose values can be put into another kernel that was made in the
+same way.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,6 +17,14 @@ from sgdlab.config.objects import column
 from sgdlab.engine.products import predictions
 
 Arrays = dict[str, NDArray[Any]]
+
+
+class Place(NamedTuple):
+    """An epoch, from 0, how many of its rows have been handed in, and how many it has."""
+
+    epoch: int
+    n_seen: int
+    n_rows: int
 
 
 class Kernel(ABC):
@@ -87,13 +95,13 @@ class Kernel(ABC):
         self._take_up()
 
     def state(self) -> Arrays:
-        """All that training goes on from, by name, in new arrays.
+        """All that training goes on from, by name, whenever no rows are being worked on.
 
-        It can be taken out whenever no rows are being worked on, also inside an epoch or a batch.
+        Also inside an epoch or a batch. These are the arrays themselves: what is to outlast the
+        next rows is copied.
         """
         place = np.array([self._epoch, self._position, self._n_rows])
-        arrays = self._arrays() | {"place": place}
-        return {name: array.copy() for name, array in arrays.items()}
+        return self._arrays() | {"place": place}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from where a kernel of the same hyperparameters had this state.
@@ -101,7 +109,7 @@ class Kernel(ABC):
         Raises
         ------
         ValueError
-            If an array of it has another shape or dtype than here.
+            If an array of it has another shape or dtype than here, or counts below 0.
         KeyError
             If one is not there.
         """
@@ -110,6 +118,22 @@ class Kernel(ABC):
         for name, array in self._arrays().items():
             put_back(array, state[name])
         self._take_up()
+
+    def place_of(self, state: Mapping[str, NDArray[Any]]) -> Place:
+        """Where in its training a kernel had this state.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If it does not say so.
+        """
+        check_alike(state["place"], np.int64, (3,))
+        epoch, position, n_rows = state["place"].tolist()
+        return Place(epoch, position + self._n_waiting(state), n_rows)
+
+    def _n_waiting(self, state: Mapping[str, NDArray[Any]]) -> int:
+        """How many rows have been handed in and not been used."""
+        return 0
 
     @abstractmethod
     def _forget(self, members: NDArray[np.bool_]) -> None:
@@ -135,11 +159,21 @@ class Kernel(ABC):
 
 
 def put_back(array: NDArray[Any], saved: NDArray[Any]) -> None:
-    """Copy a saved array into the one that it was copied from, or into one that is alike."""
-    if array.shape != saved.shape or array.dtype != saved.dtype:
-        found = f"{saved.dtype} of shape {saved.shape}"
-        raise ValueError(f"{found} in the place of {array.dtype} of shape {array.shape}")
+    """Copy a saved array into the one that it was copied from, or into one that is alike.
+
+    Integers of a state count something, or say where something is: none is below 0.
+    """
+    check_alike(saved, array.dtype, array.shape)
+    if saved.dtype.kind == "i" and saved.size and saved.min() < 0:
+        raise ValueError(f"{saved.min()} in the place of a count")
     array[...] = saved
+
+
+def check_alike(saved: NDArray[Any], dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless a saved array has this dtype and shape."""
+    if saved.shape != shape or saved.dtype != dtype:
+        found = f"{saved.dtype} of shape {saved.shape}"
+        raise ValueError(f"{found} in the place of {np.dtype(dtype)} of shape {shape}")
 
 
 def groups(trains: Sequence[Train]) -> Iterator[tuple[int, slice]]:

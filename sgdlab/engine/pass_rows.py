@@ -80,10 +80,17 @@ class PassRows:
         return RunningBlock(block, self.training.n_features, targets, keeps_products)
 
     def n_training(
-        self, folds: Iterable[int | None], order: NDArray[np.int64] | None
+        self,
+        folds: Iterable[int | None],
+        order: NDArray[np.int64] | None,
+        n_first: int | None = None,
     ) -> dict[int | None, int]:
-        """Rows on which the blocks of each fold train in an epoch."""
+        """Rows on which the blocks of each fold train in an epoch, or among the first of its rows.
+
+        ``order`` is that of the epoch.
+        """
         numbers = self.training.numbers if order is None else self.training.numbers[order]
+        numbers = numbers[:n_first]
         return {
             fold: len(numbers) if fold is None else int(self._folds[fold].trains_on(numbers).sum())
             for fold in folds

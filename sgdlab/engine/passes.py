@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from sgdlab.data.dataset import Dataset
 from sgdlab.data.read_ahead import ReadAhead
 from sgdlab.data.rows import RowSet
+from sgdlab.engine.checkpoints import Checkpoint, UnusableCheckpointError
 from sgdlab.engine.crew import Crew
+from sgdlab.engine.kernels import Place
 from sgdlab.engine.pass_rows import Part, PassRows
 from sgdlab.engine.running_block import BlockEpoch, Outcome, RunningBlock
 from sgdlab.planning.memory import Work
-from sgdlab.planning.plan import Block
+from sgdlab.planning.plan import Block, Pass
 from sgdlab.system.blas import blas_threads
 from sgdlab.system.interruptible import interruptibly
 
@@ -38,7 +40,20 @@ class EpochRecord:
         return [outcome for block in self.blocks for outcome in block.outcomes]
 
 
-def run_pass(work: Work, dataset: Dataset, threads: int) -> Generator[EpochRecord, None, None]:
+Offer = Callable[[Sequence[RunningBlock], int, int], None]
+
+
+def _to_nobody(running: Sequence[RunningBlock], epoch: int, row: int) -> None:
+    """Nothing is kept."""
+
+
+def run_pass(
+    work: Work,
+    dataset: Dataset,
+    threads: int,
+    start: Checkpoint | None = None,
+    offer: Offer = _to_nobody,
+) -> Generator[EpochRecord, None, None]:
     """Train the blocks of a pass; yields a record after every epoch.
 
     Parameters
@@ -48,11 +63,18 @@ def run_pass(work: Work, dataset: Dataset, threads: int) -> Generator[EpochRecor
         others nor on what is held in memory.
     threads
         On which the blocks run side by side; the results do not depend on it.
+    start
+        What to go on from, with a state of every block; these are taken out of it.
+    offer
+        Is called at the end of every chunk and epoch with the blocks, whose states may be taken,
+        how many epochs are over, and how many rows of the next one are gone through.
 
     Raises
     ------
     DataError
         If the files hold a value that is not finite, or change.
+    UnusableCheckpointError
+        If ``start`` does not fit the blocks, before anything is trained.
     """
     plan, rows = work.plan, PassRows(work, dataset)
     n_workers = max(1, min(threads // plan.blas_threads, len(plan.blocks)))
@@ -62,13 +84,27 @@ def run_pass(work: Work, dataset: Dataset, threads: int) -> Generator[EpochRecor
         ReadAhead(plan.chunk_rows, work.holding.n_chunks) as ahead,
     ):
         workers = _Workers(crew, ahead, plan.chunk_rows)
-        running = _start(plan.blocks, workers, rows)
-        for epoch in itertools.count(1):
-            records = _run_epoch(running, workers, rows, epoch - 1)
+        if start is None:
+            epoch, row, running = 0, 0, _start(plan.blocks, workers, rows)
+        else:
+            epoch, row, running = start.epoch, start.row, _taken_up(plan, start, rows)
+        while running:
+            records = _run_epoch(running, workers, rows, epoch, row, offer)
+            epoch, row = epoch + 1, 0
             yield EpochRecord(epoch, records)
             running = [block for block in running if not block.is_done]
-            if not running:
-                return
+            if running:
+                offer(running, epoch, row)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Through which rows of a set, and what is called after every chunk with how many are done."""
+
+    order: NDArray[np.int64] | None = None
+    ends: NDArray[np.int64] | None = None
+    start: int = 0
+    after: Callable[[int], None] = lambda row: None
 
 
 @dataclass(frozen=True)
@@ -85,19 +121,21 @@ class _Workers:
         work: Callable[..., None],
         row_set: RowSet,
         part: Callable[..., Part],
-        order: NDArray[np.int64] | None = None,
-        ends: NDArray[np.int64] | None = None,
+        walk: "_Walk | None" = None,
     ) -> None:
         """Let every block work on its part of every chunk, while the next chunks are read."""
-        numbers = row_set.numbers if order is None else row_set.numbers[order]
-        starts = range(0, len(numbers), self.chunk_rows)
+        walk = walk or _Walk()
+        numbers = row_set.numbers if walk.order is None else row_set.numbers[walk.order]
+        starts = range(walk.start, len(numbers), self.chunk_rows)
         n_models = sum(len(block.plan.trajectories) for block in blocks)
-        with closing(self.ahead.chunks(row_set, order, ends)) as chunks:
+        with closing(self.ahead.chunks(row_set, walk.order, walk.ends, walk.start)) as chunks:
             for start, chunk in zip(starts, chunks, strict=True):
                 of_chunk = numbers[start : start + self.chunk_rows]
                 of_part = partial(part, chunk=chunk, numbers=of_chunk)
                 n_operations = OPERATIONS * n_models * float(chunk[0].size)
                 interruptibly(n_operations, partial(self._work_on, blocks, work, of_part))
+                if len(numbers) > self.chunk_rows:  # or else the epoch ends soon
+                    walk.after(start + len(of_chunk))
 
     def _work_on(
         self,
@@ -149,18 +187,45 @@ def _start(blocks: Sequence[Block], workers: _Workers, rows: PassRows) -> list[R
 
 
 @_of_any_size
+def _taken_up(plan_pass: Pass, start: Checkpoint, rows: PassRows) -> list[RunningBlock]:
+    """The blocks of a pass as they were at a checkpoint."""
+    is_chunk_end = start.row % plan_pass.chunk_rows == 0 or start.row == rows.training.n_rows
+    if not 0 <= start.row <= rows.training.n_rows or not is_chunk_end:
+        raise UnusableCheckpointError(f"row {start.row}: no end of a chunk")
+    epoch = start.epoch if start.row else start.epoch - 1  # in which the last row was seen, from 0
+    if not 0 <= epoch < plan_pass.epochs:
+        raise UnusableCheckpointError(f"epoch {start.epoch}: none of {plan_pass.epochs}")
+    folds, order = {block.fold for block in plan_pass.blocks}, rows.order(epoch)
+    n_rows = rows.n_training(folds, order)
+    n_seen = rows.n_training(folds, order, start.row) if start.row else n_rows
+    running = [rows.start(block) for block in plan_pass.blocks]
+    try:
+        for block in running:
+            fold = block.plan.fold
+            place = Place(epoch, n_seen[fold], n_rows[fold])
+            block.restore(start.blocks.pop(block.plan.index), start.epoch, place)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UnusableCheckpointError(str(error)) from None
+    return running
+
+
+@_of_any_size
 def _run_epoch(
     running: Sequence[RunningBlock],
     workers: _Workers,
     rows: PassRows,
     epoch: int,
+    row: int,
+    offer: Offer,
 ) -> tuple[BlockEpoch, ...]:
+    """Train an epoch, from 0, from the given row on, which is 0 unless a checkpoint had more."""
     order = rows.order(epoch)
-    counts = rows.n_training({block.plan.fold for block in running}, order)
-    for block in running:
-        block.start_epoch(counts[block.plan.fold])
-    ends = rows.ends(epoch)
-    workers.hand_out(running, RunningBlock.train, rows.training, rows.own, order, ends)
+    if not row:
+        counts = rows.n_training({block.plan.fold for block in running}, order)
+        for block in running:
+            block.start_epoch(counts[block.plan.fold])
+    walk = _Walk(order, rows.ends(epoch), row, partial(offer, running, epoch))
+    workers.hand_out(running, RunningBlock.train, rows.training, rows.own, walk)
     for block in running:
         block.check_divergence()
     validating = [block for block in running if block.validates_now]

@@ -11,7 +11,7 @@ from sgdlab.config.model import Train
 from sgdlab.config.objects import start_of
 from sgdlab.engine.direct import DirectKernel
 from sgdlab.engine.error_sums import ErrorSums
-from sgdlab.engine.kernels import Arrays, Kernel, put_back
+from sgdlab.engine.kernels import Arrays, Kernel, Place, put_back
 from sgdlab.engine.validation import Validated, Validation
 from sgdlab.engine.windowed import WindowedKernel
 from sgdlab.optim.extremes import are_extreme, has_extremes
@@ -109,7 +109,9 @@ class RunningBlock:
         self._start = ErrorSums(n_trajectories)
         self._start_loss = _loss_of_constants(self._kernel.bias, targets)
         self._validation = Validation(n_trajectories, n_features, targets.dtype)
-        self._history: list[NDArray[np.float64]] = []  # an epoch: 3 losses of every trajectory
+        # Three losses of every trajectory after every epoch; what is to come takes no memory yet.
+        self._history = np.empty((block.epochs, 3, n_trajectories))
+        self._n_closed = 0  # epochs that are over
         self._n_rows = 0  # of the epoch
         self._running_loss = np.full(n_trajectories, np.nan)
         self._diverged_now = np.zeros(n_trajectories, dtype=bool)
@@ -190,18 +192,18 @@ class RunningBlock:
 
     def close_epoch(self) -> BlockEpoch:
         """The epoch's losses, and the outcomes of the cells that ended in it."""
-        losses = np.full((3, len(self._alive)), np.nan)
-        losses[0] = self._running_loss
-        self._history.append(losses)
+        self._n_closed = self._epoch
+        self._history[self._epoch - 1] = np.nan
+        self._history[self._epoch - 1, 0] = self._running_loss
         epoch = BlockEpoch(self.plan.index, self._running_loss)
         if self.validates_now:
             epoch.validated += self._validation.take()
             for validated in epoch.validated:
                 known = (validated.half_mse, validated.mae)
-                self._history[validated.epoch - 1][1:, validated.members] = known
+                self._history[validated.epoch - 1, 1:, validated.members] = np.transpose(known)
         if not self.stops_now and not self._diverged_now.any():
             return epoch
-        histories = np.stack(self._history, axis=-1)
+        histories = np.ascontiguousarray(np.moveaxis(self._history[: self._epoch], 0, -1))
         for n in np.flatnonzero(self._diverged_now).tolist():
             epoch.outcomes += self._outcomes(n, "diverged", histories[:, n])
         weights = self._weights
@@ -211,16 +213,14 @@ class RunningBlock:
         return epoch
 
     def state(self) -> Arrays:
-        """All that the training goes on from, by name, in new arrays.
+        """All that the training goes on from, by name: the arrays themselves.
 
         It can be taken out between two epochs, and between two chunks of an epoch's training.
         """
-        history = np.stack(self._history) if self._history else np.empty((0, 3, len(self._alive)))
         own = {
-            "epoch": np.array([self._epoch, self._n_rows]),
-            "alive": self._alive.copy(),
-            "start_loss": self._start_loss.copy(),
-            "history": history,
+            "alive": self._alive,
+            "start_loss": self._start_loss,
+            "history": self._history[: self._n_closed],
         }
         return (
             own
@@ -228,20 +228,32 @@ class RunningBlock:
             | {f"validation.{name}": array for name, array in self._validation.state().items()}
         )
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]], n_closed: int, place: Place) -> None:
         """Go on from where the training of the same block had this state.
+
+        Parameters
+        ----------
+        n_closed
+            After how many closed epochs that was.
+        place
+            Of the kernel: the last row of the last of these, or a row of the next one.
 
         Raises
         ------
         KeyError, ValueError
-            If it is not the state of such a block.
+            If it is not the state of such a block at such a place.
         """
-        self._epoch, self._n_rows = state["epoch"].tolist()
+        of_kernel = _part(state, "kernel.")
+        if (found := self._kernel.place_of(of_kernel)) != place:
+            raise ValueError(f"state of {found} in the place of {place}")
+        self._epoch, self._n_rows, self._n_closed = place.epoch + 1, place.n_rows, n_closed
         put_back(self._alive, state["alive"])
         put_back(self._start_loss, state["start_loss"])
-        self._history = list(state["history"])
-        self._kernel.restore(_part(state, "kernel."))
+        put_back(self._history[:n_closed], state["history"])
+        self._kernel.restore(of_kernel)
         self._validation.restore(_part(state, "validation."))
+        if max(self._validation.epochs, default=0) > n_closed:
+            raise ValueError("validation: epochs that are not over")
 
     def _outcomes(
         self, n: int, status: str, histories: NDArray[np.float64], **ended: Any

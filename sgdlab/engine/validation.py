@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sgdlab.engine.error_sums import ErrorSums
-from sgdlab.engine.kernels import Arrays, put_back
+from sgdlab.engine.kernels import Arrays, check_alike, put_back
 from sgdlab.engine.products import predictions
 from sgdlab.planning.memory import epochs_together
 
@@ -69,13 +69,13 @@ class Validation:
         return not self._n
 
     def state(self) -> Arrays:
-        """What waits, by name, in new arrays; nothing may be half measured."""
+        """What waits, by name, until more is added; nothing may be half measured."""
         return {
             "epochs": np.array([epoch for epoch, _ in self._waiting], dtype=np.int64),
             "n_members": np.array([len(members) for _, members in self._waiting], dtype=np.int64),
             "members": np.concatenate([np.empty(0, np.int64), *(m for _, m in self._waiting)]),
-            "weights": self._weights[: self._n].copy(),
-            "bias": self._bias[: self._n].copy(),
+            "weights": self._weights[: self._n],
+            "bias": self._bias[: self._n],
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -86,13 +86,31 @@ class Validation:
         KeyError, ValueError
             If it is not the state of a validation of as many trajectories.
         """
-        self._n = len(state["bias"])
+        self._waiting = self._waited(state)
+        self._n = sum(len(members) for _, members in self._waiting)
         put_back(self._weights[: self._n], state["weights"])
         put_back(self._bias[: self._n], state["bias"])
-        ends = np.cumsum(state["n_members"])[:-1]
-        members = np.split(state["members"], ends) if len(state["n_members"]) else []
-        self._waiting = list(zip(state["epochs"].tolist(), members, strict=True))
         self._sums = ErrorSums(self._n)
+
+    def _waited(self, state: Mapping[str, NDArray[Any]]) -> list[tuple[int, NDArray[np.int64]]]:
+        """Which members waited after which epochs; of a stranger's state all is checked."""
+        epochs, n_members, members = (state[name] for name in ("epochs", "n_members", "members"))
+        for array in (epochs, n_members, members):
+            check_alike(array, np.int64, (array.size,))
+        n_trajectories = len(self._weights) // self._n_together
+        is_right = len(epochs) == len(n_members) < self._n_together
+        is_right &= bool((np.diff(epochs, prepend=0) > 0).all())
+        is_right &= bool(((n_members > 0) & (n_members <= n_trajectories)).all())
+        is_right &= bool(((members >= 0) & (members < n_trajectories)).all())
+        if not is_right or n_members.sum() != len(members):
+            raise ValueError("validation: members that cannot have waited")
+        parts = np.split(members.copy(), np.cumsum(n_members)[:-1]) if len(n_members) else []
+        return list(zip(epochs.tolist(), parts, strict=True))
+
+    @property
+    def epochs(self) -> list[int]:
+        """After which epochs something waits."""
+        return [epoch for epoch, _ in self._waiting]
 
     def measure(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Predict some of the rows by all that wait."""

@@ -159,8 +159,14 @@ class WindowedKernel(Kernel):
     def _forget(self, members: NDArray[np.bool_]) -> None:
         """Plain SGD remembers nothing of past steps."""
 
+    def _n_waiting(self, state: Mapping[str, NDArray[Any]]) -> int:
+        return len(state["held_targets"])
+
     def _make_room(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._n_held = len(state["held_targets"])
+        is_at_start = self._position == self._n_rows or self._position % self._window_rows == 0
+        if not is_at_start or self._n_held >= self._window_rows:
+            raise ValueError(f"{self._n_held} rows held of a window from {self._position}")
         if self._n_held and self._held_rows is None:
             self._held_rows = np.empty((self._window_rows, self._V.shape[1]), self.dtype)
 

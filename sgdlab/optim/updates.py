@@ -21,6 +21,7 @@ from sgdlab.words.optimizers import Optimizer, as_column
 SMALLEST_SCALE = 1e-3
 LARGEST_SCALE = 1e3
 LARGEST_LOG = math.log(LARGEST_SCALE)
+ROUNDING_OF_LOGS = 1e-3  # of the sum of a step's logarithm over ever so many steps
 
 Floats = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
@@ -80,7 +81,8 @@ class PlainUpdate(Update):
         self._is_folded = np.zeros(len(trains), dtype=bool)
         self._folds = False
         # Scales are looked at only when one may have left its limits: none moved further from 1
-        # than ``_scale_log``, and a step moves none by more than ``_step_log``.
+        # than ``_scale_log``, and a step moves none by more than ``_step_log``. What is done then
+        # depends on the scales alone, not on when they were looked at last.
         self._step_log, self._scale_log = 0.0, math.inf
 
     def begin(self, learning_rate: Floats, n_rows: int, scale: Floats) -> Floats:
@@ -90,7 +92,7 @@ class PlainUpdate(Update):
             self._step_log = _largest_log(self._decay)
         self._next_scale = scale * self._decay
         self._scale_log += self._step_log
-        self._folds = self._scale_log > LARGEST_LOG
+        self._folds = self._scale_log > LARGEST_LOG - ROUNDING_OF_LOGS
         if self._folds:
             size = np.abs(self._next_scale)
             self._is_folded = (size < SMALLEST_SCALE) | (size > LARGEST_SCALE)

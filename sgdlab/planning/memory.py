@@ -14,6 +14,7 @@ from sgdlab.data.folds import fold_sizes
 from sgdlab.data.shape import Shape
 from sgdlab.planning.plan import Block, Pass
 from sgdlab.system import machine
+from sgdlab.words.optimizers import OPTIMIZERS
 
 MAX_BUDGET_BYTES = 2 * 10**9
 MOST_CHUNKS_HELD = 4  # more than one or two that wait for the arithmetic make nothing faster
@@ -21,6 +22,8 @@ MAX_KEPT_BYTES = 64 * 2**20  # of a block's Gram matrices that are kept from one
 PIECE_ROWS = 32  # of a window, whose steps are made at once where that is possible
 MOST_EPOCHS = 4  # that wait for each other, to be validated together
 MOST_BYTES = 32 * 2**20  # of the weights that wait
+SMALL_NUMBERS = 40  # of a trajectory in a state, beside weights and losses; and arrays of a block
+ARRAY_BYTES = 1000  # of the name, the shape and the like of an array in a file
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,22 @@ def row_bytes(plan_pass: Pass, shape: Shape) -> int:
 def weights_bytes(block: Block, plan_pass: Pass, shape: Shape) -> int:
     """Bytes of the weights of a block."""
     return len(block.trajectories) * shape.n_features * itemsize(plan_pass)
+
+
+def state_bytes(plan_pass: Pass, shape: Shape) -> int:
+    """Bytes of all that the training of a pass goes on from, at most."""
+    total = 0
+    for block in plan_pass.blocks:
+        n_trajectories = len(block.trajectories)
+        averages = len(OPTIMIZERS[block.trajectories[0].train.optimizer].averages)
+        # The weights, sums of a batch that is not ended, averages, and weights that wait.
+        n_weights = 2 + averages + MOST_EPOCHS
+        n_numbers = n_weights * n_trajectories * shape.n_features
+        n_numbers += (block.window_rows or 0) * (shape.n_features + 1)  # rows that wait
+        n_numbers += n_trajectories * (3 * block.epochs + SMALL_NUMBERS + averages)
+        n_arrays = SMALL_NUMBERS + len(block.batch_sizes) * (2 + 2 * averages)
+        total += 8 * n_numbers + ARRAY_BYTES * n_arrays
+    return total
 
 
 def chunk_bytes(plan_pass: Pass, shape: Shape) -> int:

@@ -70,6 +70,11 @@ class RunDirectory:
         return self.state_folder / "stops"
 
     @property
+    def checkpoint_file(self) -> Path:
+        """While a pass is being trained: where it stands."""
+        return self.state_folder / "checkpoint.npz"
+
+    @property
     def successor(self) -> Successor:
         """What is to replace files of it, once it is finished and more is asked for."""
         return Successor(self.path)

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from sgdlab.config.grid import Cell
+from sgdlab.engine.checkpoints import Outcomes
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import StorageError, UnreadableError
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Block
 from sgdlab.runs.cell_log import CellResult
+from sgdlab.runs.checkpoints import CheckpointFile
 from sgdlab.runs.directory import RunDirectory, tell_of_strays
 from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights, as_logged, read_kept
@@ -125,6 +127,11 @@ class OpenRun:
             self._take(file, outcomes)
 
     @property
+    def checkpoint(self) -> CheckpointFile:
+        """Where the state of a training is kept that is not ended."""
+        return CheckpointFile(self.directory.checkpoint_file, self.directory.path, self._origin)
+
+    @property
     def n_cells(self) -> int:
         """How many cells have a log."""
         return sum(file.parent == self.directory.cells_folder for file in self._logged)
@@ -146,24 +153,26 @@ class OpenRun:
     def _read(self, cells: Sequence[Cell], folder: Path) -> Logs:
         return read_logs(self.directory.path, folder.name, cells, {}, self._logged)
 
-    def has_results(self, block: Block) -> bool:
-        """Whether all outcomes of a block are committed."""
-        return all(
-            self._log_file(stop.cell, block.fold) in self._logged
-            or (stop.cell, trajectory.replicate, block.fold) in self._stops
+    def without_results(self, block: Block) -> Outcomes:
+        """The outcomes of a block that are not committed."""
+        return {
+            (stop.cell, trajectory.replicate)
             for trajectory in block.trajectories
             for stop in trajectory.stops
-        )
+            if self._log_file(stop.cell, block.fold) not in self._logged
+            and (stop.cell, trajectory.replicate, block.fold) not in self._stops
+        }
 
-    def has_weights(self, block: Block, cells: Collection[int]) -> bool:
-        """Whether the weights of those of a block's cells that are among the given are there."""
-        return all(
-            (stop.cell, block.fold) in self._kept
-            or (stop.cell, trajectory.replicate, block.fold) in self._stops
+    def without_weights(self, block: Block, cells: Collection[int]) -> Outcomes:
+        """The outcomes of those of a block's cells that are among the given, without weights."""
+        return {
+            (stop.cell, trajectory.replicate)
             for trajectory in block.trajectories
             for stop in trajectory.stops
             if stop.cell in cells
-        )
+            and (stop.cell, block.fold) not in self._kept
+            and (stop.cell, trajectory.replicate, block.fold) not in self._stops
+        }
 
     def commit(self, block: int, epoch: int, outcomes: Sequence[Outcome]) -> None:
         """Make the outcomes of one block and epoch durable."""
@@ -220,10 +229,12 @@ class OpenRun:
             for file in self.directory.stops():
                 with suppress(OSError):
                     file.unlink()
+            self.checkpoint.remove()
 
     def discard(self) -> None:
-        """Take back a run that was begun and in which nothing is committed."""
-        if self._has_begun and not self._logged and not self._stops:
+        """Take back a run that was begun and in which nothing is committed or kept."""
+        is_empty = not self._logged and not self._stops
+        if self._has_begun and is_empty and not is_there(self.directory.checkpoint_file):
             with suppress(OSError):
                 self.directory.experiment_file.unlink()
 

@@ -61,7 +61,26 @@ def outcome_arrays(outcomes: Sequence[Outcome], origin: str) -> Arrays:
             [zeros if outcome.weights is None else outcome.weights for outcome in outcomes]
         ),
     }
+    return sealed_arrays(arrays, origin)
+
+
+def sealed_arrays(arrays: Arrays, origin: str) -> Arrays:
+    """Arrays with a seal by which :func:`unsealed_arrays` knows them."""
     return arrays | {"seal": _seal(arrays, origin)}
+
+
+def unsealed_arrays(arrays: Arrays, origin: str) -> Arrays:
+    """The arrays without their seal.
+
+    Raises
+    ------
+    ValueError
+        If they are not as they were written, or of another run.
+    """
+    arrays = dict(arrays)
+    if str(arrays.pop("seal", "")) != str(_seal(arrays, origin)):
+        raise ValueError("seal: not that of these arrays in this run")
+    return arrays
 
 
 def _seal(arrays: Arrays, origin: str) -> NDArray[np.str_]:
@@ -69,7 +88,7 @@ def _seal(arrays: Arrays, origin: str) -> NDArray[np.str_]:
     found = hashlib.sha256(origin.encode())
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
+        found.update(np.ascontiguousarray(array).data)
     return np.array(found.hexdigest())
 
 
@@ -81,9 +100,7 @@ def outcomes_of(arrays: Arrays, origin: str) -> list[Outcome]:
     ValueError
         If they are not as they were written, or of another run.
     """
-    arrays = dict(arrays)
-    if str(arrays.pop("seal", "")) != str(_seal(arrays, origin)):
-        raise ValueError("seal: not that of these arrays in this run")
+    arrays = unsealed_arrays(arrays, origin)
     n_rows = {name: len(array) for name, array in arrays.items()}
     if len(set(n_rows.values())) != 1:
         raise ValueError(f"rows of arrays: {n_rows}")

@@ -31,6 +31,7 @@ from sgdlab.runs.plan_log import plan_log
 from sgdlab.search.finishing import Ending, cells_needed
 from sgdlab.search.forecast.forecast import forecast
 from sgdlab.search.forecast.sample import source_of
+from sgdlab.search.keeping import StateKeeper
 from sgdlab.search.missing import RunTraining, counted
 from sgdlab.search.record import recorded
 from sgdlab.search.result import SearchResult, read_search
@@ -166,13 +167,15 @@ def _complete(
     tested = _more(options.test_losses, experiment.tested)
     kept = _more(options.keep_weights, experiment.kept)
     run.take_up(observer, origin_of(experiment))
-    unlogged = [block for block in plan.blocks if not run.has_results(block)]
+    unlogged = [block for block in plan.blocks if run.without_results(block)]
     known = None
     if options.measure and unlogged:
         known = _forecast(wanted, plan, unlogged)
         observer.note(f"predicted {_spent(known)}")
-    with recorded(run, experiment, threads, known) as record, _told_what_is_kept(run, wanted):
-        training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer)
+    keeper = StateKeeper(run, wanted.dataset, config.run.checkpoint_every_s, observer)
+    training = RunTraining(run, config, wanted.grid.cells, wanted.dataset, observer, keeper)
+    told = _told_what_is_kept(run, wanted, keeper)
+    with recorded(run, experiment, threads, known) as record, told:
         training.train_unlogged(plan)
         logs, final = run.logs(wanted.grid.cells), Logs({}, {}, {})
         results = logs.in_order
@@ -206,7 +209,7 @@ def _complete(
 
 
 @contextmanager
-def _told_what_is_kept(run: OpenRun, wanted: Wanted) -> Iterator[None]:
+def _told_what_is_kept(run: OpenRun, wanted: Wanted, keeper: StateKeeper) -> Iterator[None]:
     """Have an interruption say what is kept of a session, and what starts anew."""
     try:
         yield
@@ -215,10 +218,11 @@ def _told_what_is_kept(run: OpenRun, wanted: Wanted) -> Iterator[None]:
     except BaseException as error:
         n_kept, n_cells = run.n_cells, len(wanted.grid.cells)
         if n_kept == n_cells:
-            kept = f"{counted(n_cells)} kept; what was trained beside them starts anew"
+            kept, left = counted(n_cells), "what was trained beside them starts anew"
         else:
-            kept = f"{n_kept} of {counted(n_cells)} kept; what is left starts at its first epoch"
-        error.add_note(kept)
+            kept = f"{n_kept} of {counted(n_cells)}"
+            left = "what is left starts at its first epoch"
+        error.add_note(f"{kept} kept; {keeper.kept or left}")
         raise
 
 

@@ -5,9 +5,10 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from sgdlab.errors import StorageError, reason
 
@@ -18,11 +19,19 @@ ELSEWHERE = "TMPDIR names another one"
 NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 
 
-def write_files(files: Mapping[Path, bytes]) -> None:
+Content = bytes | Callable[[BinaryIO], object]
+
+
+def write_files(files: Mapping[Path, Content]) -> None:
     """Write files so that each is either whole or as it was before, also after a power cut.
 
     Every file is written under a temporary name beside it, flushed to the disk and renamed; then
     the folders are flushed. All files of a call share these last flushes.
+
+    Parameters
+    ----------
+    files
+        The content of each; of one that is not to be held in memory, a function that writes it.
 
     Raises
     ------
@@ -36,7 +45,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             temporaries[path] = temporary = path.with_name(
                 f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
             )
-            temporary.write_bytes(content)
+            _fill(temporary, content)
         if len(files) >= MANY_FILES and hasattr(os, "sync"):
             os.sync()  # makes the flushes below short; they still are what reports a failure
         for path in files:
@@ -51,6 +60,14 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         for temporary in temporaries.values():
             with contextlib.suppress(OSError, ValueError):
                 temporary.unlink(missing_ok=True)
+
+
+def _fill(path: Path, content: Content) -> None:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with open(path, "wb") as stream:
+            content(stream)
 
 
 def _flush(path: Path) -> None:

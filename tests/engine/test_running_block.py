@@ -9,6 +9,7 @@ import pytest
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Run, Train
 from sgdlab.data.shape import Shape
+from sgdlab.engine.kernels import Place
 from sgdlab.engine.running_block import RunningBlock
 from sgdlab.planning.making import make_plan
 
@@ -34,14 +35,14 @@ def make_block(window_rows=None, **settings):
     return replace(block, window_rows=window_rows)
 
 
-def put_down_and_taken_up(running, block):
+def put_down_and_taken_up(running, block, n_closed, place):
     """A new block with the state of another, which has been a file meanwhile."""
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **running.state())
     stream.seek(0)
     other = RunningBlock(block, X.shape[1], Y, keeps_products=True)
     with np.load(stream, allow_pickle=False) as state:
-        other.restore(dict(state))
+        other.restore(dict(state), n_closed, place)
     return other
 
 
@@ -54,7 +55,8 @@ def outcomes(block, is_put_down):
         running.start_epoch(len(X))
         for start in range(0, len(X), 13):
             if is_put_down:
-                running = put_down_and_taken_up(running, block)
+                place = Place(len(found), start, len(X))
+                running = put_down_and_taken_up(running, block, len(found), place)
             running.train(X[start : start + 13], Y[start : start + 13])
         running.check_divergence()
         if running.validates_now:
@@ -63,7 +65,8 @@ def outcomes(block, is_put_down):
             running.measure_training(X, Y)
         found.append(running.close_epoch())
         if is_put_down:
-            running = put_down_and_taken_up(running, block)
+            place = Place(len(found) - 1, len(X), len(X))
+            running = put_down_and_taken_up(running, block, len(found), place)
     return found
 
 
