@@ -102,8 +102,8 @@ def test_a_process_that_takes_the_lock_next_keeps_its_files(finished, config, mo
     release = locks.FileLock.release
     held = ExitStack()
 
-    def release_then_hold(lock, *arguments):
-        release(lock, *arguments)
+    def release_then_hold(lock, *arguments, **options):
+        release(lock, *arguments, **options)
         monkeypatch.undo()
         held.enter_context(open_run(finished, cells, is_synthetic=False))
 
