@@ -74,22 +74,28 @@ class Ending:
         final
             With folds: of the cells that were trained on all rows.
         """
-        results = logs.in_order
-        n_completed = sum(result.status == "completed" for result in results)
-        counts = Counts(completed=n_completed, diverged=len(results) - n_completed)
         try:
-            best = select(results, self.select.metric, self.select.rule)
-            _check_final(best, final.results)
+            best = self.selected(logs, final)
         except NothingToSelectError as error:
             files = self._table(logs, final, {})
-            hashes = logs.hashes | final.hashes | _hashes(files)
+            hashes, counts = logs.hashes | final.hashes | _hashes(files), _counts(logs)
             return WithoutBest(cells=counts, best=None, reason=str(error), files=hashes), files
-        return self._evaluate(best, counts, logs, final)
+        return self.finish_with(best, logs, final)
 
-    def _evaluate(
-        self, best: CellResult, counts: Counts, logs: Logs, final: Logs
-    ) -> tuple[Conclusion, Files]:
-        """What is found where there is a best cell."""
+    def selected(self, logs: Logs, final: Logs) -> CellResult:
+        """The best cell.
+
+        Raises
+        ------
+        NothingToSelectError
+            If there is none.
+        """
+        best = select(logs.in_order, self.select.metric, self.select.rule)
+        _check_final(best, final.results)
+        return best
+
+    def finish_with(self, best: CellResult, logs: Logs, final: Logs) -> tuple[Conclusion, Files]:
+        """What is found of a best cell, as :meth:`finish`."""
         models = final.in_order or logs.in_order
         usable = [model.cell for model in models if model.status == "completed"]
         tested = usable if self.tested == "all" else [best.cell]
@@ -104,7 +110,7 @@ class Ending:
             **self._table(logs, final, losses),
         }
         conclusion = WithBest(
-            cells=counts,
+            cells=_counts(logs),
             best=best.cell.name,
             constant=compared.constant,
             constant_losses=compared.losses,
@@ -134,6 +140,11 @@ class Ending:
             for cell, result in logs.results.items()
         ]
         return {self.directory.results_file: csv_bytes(rows)}
+
+
+def _counts(logs: Logs) -> Counts:
+    n_completed = sum(result.status == "completed" for result in logs.in_order)
+    return Counts(completed=n_completed, diverged=len(logs.results) - n_completed)
 
 
 def _hashes(files: Files) -> dict[str, str]:

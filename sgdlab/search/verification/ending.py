@@ -14,7 +14,6 @@ from sgdlab.runs.logs import Logs, log_name
 from sgdlab.runs.names import origin_of
 from sgdlab.runs.seals import sealed, sha256_of
 from sgdlab.search.finishing import Ending
-from sgdlab.search.selection import select
 from sgdlab.search.verification.execution import Executed
 from sgdlab.search.verification.stored import Stored
 
@@ -26,13 +25,18 @@ class EndedAgain:
     stored: Stored
     executed: Executed
     dataset: Dataset
+    is_exact: bool
 
-    @property
+    @cached_property
     def best(self) -> str | None:
-        """The name of the cell that is selected now."""
-        rule = self.stored.experiment.config.select
+        """The name of the cell that is selected.
+
+        By what was computed again, if that is the same to the last bit: cells that are equal but
+        for rounding are not told apart elsewhere. Else by what is stored, which is to be as near.
+        """
+        logs, final = (self._logs, self._final) if self.is_exact else self.stored.as_they_say()
         try:
-            return select(self._logs.in_order, rule.metric, rule.rule).cell.name
+            return self._ending.selected(logs, final).cell.name
         except NothingToSelectError:
             return None
 
@@ -42,14 +46,29 @@ class EndedAgain:
         stored = self.stored.experiment
         return stored.tested == "best" or stored.kept == "all" or self._is_whole
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the best cell has not diverged this time, where it is one that had not."""
+        if self.best is None:
+            return True
+        index = int(self.best)
+        models = [logs.results.get(index) for logs in (self._logs, self._final)]
+        return all(model.status == "completed" for model in models if model is not None)
+
     def finish(self) -> tuple[Conclusion, dict[Path, bytes]]:
         """What is found, and the files that are written then."""
+        if self.best is None:
+            return self._ending.finish(self._logs, self._final)
+        best = self._logs.results[int(self.best)]
+        return self._ending.finish_with(best, self._logs, self._final)
+
+    @cached_property
+    def _ending(self) -> Ending:
         stored, experiment = self.stored, self.stored.experiment
         tested: Extent = experiment.tested if self.is_tested else "best"
         rows, grid, rule = self.dataset, stored.grid, experiment.config.select
         run = (stored.directory, self._weights)
-        ending = Ending(*run, rows, grid, rule, tested, experiment.kept)
-        return ending.finish(self._logs, self._final)
+        return Ending(*run, rows, grid, rule, tested, experiment.kept)
 
     @property
     def _is_whole(self) -> bool:

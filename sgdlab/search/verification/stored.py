@@ -11,6 +11,7 @@ from typing import Any
 from sgdlab.config.grid import Cell, Grid, expand
 from sgdlab.errors import StorageError, UsageError
 from sgdlab.planning.plan import Plan
+from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.experiment import Experiment
@@ -63,6 +64,13 @@ class Stored:
         """The logs of some cells, whose numbers must not contradict each other."""
         read = self.directory.final_logs if is_final else self.directory.logs
         return read(cells, self.experiment.known_hashes)
+
+    def as_they_say(self) -> tuple[Logs, Logs]:
+        """All logs, and with folds those of trainings on all rows, as :meth:`log` reads them."""
+        found = (Logs({}, {}, {}), Logs({}, {}, {}))
+        for cell, is_final in self.all_logs():
+            found[is_final].results[cell.index] = CellResult.as_it_says(self.log(cell, is_final))
+        return found
 
     def table(self) -> list[dict[str, str]]:
         """The rows of ``results.csv``."""

@@ -153,13 +153,13 @@ def _compare(
         return Closeness.of(cell.train.precision, largest, dataset.shape.n_features)
 
     hashes = LogsBeside(stored, executed, near, comparison).compare_trainings()
-    ended = EndedAgain(stored, executed, dataset)
+    ended = EndedAgain(stored, executed, dataset, comparison.is_exact)
     beside = EndBeside(stored, near, ended.is_tested, comparison)
     best, known = ended.best, stored.experiment.best
     of_record = Place(stored.directory.experiment_file.name, "best")
     made: dict[Path, bytes] = {}
     conclusion: Conclusion | None = None
-    if best == known:  # of another there are no weights
+    if best == known and ended.has_weights:  # of another cell there are none
         conclusion, made = ended.finish()
     if made and best is not None:
         beside.compare_weights(made[stored.directory.weights_file], executed.whole_cells)

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sgdlab.search.verification.closeness import Closeness
+from sgdlab.search.verification.execution import Executed
 from tests.conftest import PROJECT
 from tests.runs.damage import edit
 from tests.search.verification.altered import (
@@ -230,6 +232,21 @@ def test_a_loss_that_is_rounding_may_be_another_one():
     assert near.allowed("weights_squared_norm", 0.0) == 0.0
 
 
+def test_a_best_cell_that_diverges_elsewhere(run_of, verify, monkeypatch):
+    """As near the limit of stability it may: then there is no model to look at."""
+    run = run_of("folds", "all")
+    elsewhere(run)
+    taken = Executed.take
+
+    def take(self, outcome):
+        taken(self, replace(outcome, status="diverged", weights=None))
+
+    monkeypatch.setattr(Executed, "take", take)
+    found = verify(run).mismatch
+    assert (found.place.quantity, found.stored) == ("status", "completed")
+    assert found.recomputed == "diverged"
+
+
 KERNELS = ("Haswell", "Nehalem", "ARMV8", "NEOVERSEN1")
 
 
@@ -240,8 +257,10 @@ def sgdlab_on(kernel, *arguments):
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
-def test_on_another_kernel_a_run_is_the_same_but_for_rounding(run_of):
-    run = run_of("plain", "all")
+@pytest.mark.parametrize("kind", ["plain", "mae"])
+def test_on_another_kernel_a_run_is_the_same_but_for_rounding(kind, run_of):
+    """Also where the two best cells are equal but for that, as with these losses."""
+    run = run_of(kind, "all")
     here = run.experiment().environment.blas[0].architecture
     program = "from sgdlab.system.blas import describe_blas as d; print(d()[0]['architecture'])"
     there = [k for k in KERNELS if sgdlab_on(k, "-c", program).stdout.strip() not in ("", here)]
