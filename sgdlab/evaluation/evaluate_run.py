@@ -34,7 +34,7 @@ from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.kept import Weights
 from sgdlab.system.blas import blas_threads
-from sgdlab.system.looking import absolute
+from sgdlab.system.looking import real
 from sgdlab.words.metrics import METRICS
 
 NamedRows = dict[str, RowSet]
@@ -87,7 +87,7 @@ def evaluate_run(
         If the run's own arrays are absent or have changed, or other arrays do not fit the weights.
     """
     _check_arguments(data, prefix, mae_step, arrays)
-    model = read_model(RunDirectory(_real(directory.path)), cell)
+    model = read_model(RunDirectory(real(directory.path)), cell)
     experiment, evaluation = model.experiment, _Evaluation(model, mae_step)
     with blas_threads(n_threads(experiment.config.run)):
         if data is None and (arrays is None or _are_own(arrays, model)):
@@ -95,11 +95,6 @@ def evaluate_run(
         prefix = experiment.config.data.prefix if prefix is None else prefix
         with _other_arrays(data, prefix, arrays) as others:
             return evaluation.on_other_rows(others)
-
-
-def _real(path: Path) -> Path:
-    """A path that ends with a folder's own name, whatever it was called."""
-    return Path(os.path.realpath(absolute(path)))
 
 
 def _check_arguments(

@@ -94,6 +94,11 @@ def absolute(path: Path) -> Path:
     return path if path.is_absolute() else working_directory() / path
 
 
+def real(path: Path) -> Path:
+    """A path that ends with a folder's own name, whatever it was called."""
+    return Path(os.path.realpath(absolute(path)))
+
+
 def unreadable(path: Path, error: OSError) -> UnreadableError:
     """What to say where the system refuses to look at something or to read it."""
     return UnreadableError(path, f"cannot be read now ({reason(error)})", hint=advice(error))

@@ -28,6 +28,7 @@ from sgdlab.search.verification.result import Place, Sample, Verification
 from sgdlab.search.verification.sample import Share, share_of
 from sgdlab.search.verification.stored import Stored, read_stored
 from sgdlab.system.blas import blas_threads
+from sgdlab.system.looking import real
 
 PathLike = str | os.PathLike[str]
 UNTESTED = "test losses are not compared: a sample has not the weights of all cells tested together"
@@ -82,7 +83,7 @@ def verify_run(
         If its arrays are absent, or are others.
     """
     _check_options(options, arrays)
-    stored = read_stored(RunDirectory(directory.path.resolve()))
+    stored = read_stored(RunDirectory(real(directory.path)))
     place = _place(stored.experiment.config.data, options)
     run = (stored.directory, stored.experiment, place, arrays, observer)
     hints = ("give `data`, the folder where they are now",) * 2
