@@ -135,7 +135,7 @@ STRANGE = {
     "weights of another precision": change(f"{KERNEL}V", lambda a: a.astype(np.float32)),
     "weights of complex numbers": change(f"{KERNEL}V", lambda a: a.astype(complex)),
     "too many rows": change(f"{KERNEL}held_rows", lambda a: np.concatenate([a, a])),
-    "a window in a window": change(f"{KERNEL}place", lambda a: a + [0, 3, 0]),
+    "a window in a window": change(f"{KERNEL}place", lambda a: a + np.array([0, 3, 0])),
     "a kernel elsewhere": change(f"{KERNEL}place", lambda a: a * 0),
     "a history too short": change(f"{BLOCK}history", lambda a: a[1:]),
     "a history of words": change(f"{BLOCK}history", lambda a: a.astype(str)),

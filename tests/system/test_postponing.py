@@ -28,71 +28,64 @@ def number(request):
         signal.signal(one, handler)
 
 
-def send(number):
-    os.kill(os.getpid(), number)
+def sent(number):
+    """A step that sends a signal to this process."""
+    return lambda: os.kill(os.getpid(), number)
+
+
+def heard_of(signals, *steps):
+    """Work on some steps, of which the last are never made: how many are, and the signal."""
+    done = []
+
+    def work():
+        with signals.active():
+            for step in steps:
+                step()
+                done.append(step)
+
+    with pytest.raises(HeardError) as caught:
+        work()
+    return len(done), caught.value.args[0]
 
 
 def test_a_signal_waits_until_it_is_passed_on(number):
-    done, signals = [], Postponing()
-    with pytest.raises(HeardError) as caught, signals.active():
-        signals.wait_from_now_on()
-        send(number)
-        done.append(signals.is_asked_for)
-        signals.pass_on()
-        done.append("never")
-    assert (done, caught.value.args) == ([True], (number,))
+    signals, found = Postponing(), []
+    steps = (sent(number), lambda: found.append(signals.is_asked_for), signals.pass_on, found.clear)
+    assert heard_of(signals, signals.wait_from_now_on, *steps) == (3, number)
+    assert found == [True]
 
 
 def test_a_signal_does_not_wait_where_there_is_nothing_to_put_down(number):
-    signals, done = Postponing(), []
-    with pytest.raises(HeardError), signals.active():
-        send(number)
-        done.append("never")
-    assert done == []
+    assert heard_of(Postponing(), sent(number), time.monotonic) == (0, number)
 
 
-def test_a_second_signal_does_not_wait(number):
-    for second in (signal.SIGINT, signal.SIGTERM):
-        signals, done = Postponing(), []
-        with pytest.raises(HeardError) as caught, signals.active():
-            signals.wait_from_now_on()
-            send(number)
-            done.append("waits")
-            send(second)
-            done.append("never")
-        assert (done, caught.value.args) == (["waits"], (second,))
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_wait(number, second):
+    signals = Postponing()
+    steps = (signals.wait_from_now_on, sent(number), time.monotonic, sent(second), time.monotonic)
+    assert heard_of(signals, *steps) == (3, second)
 
 
 def test_a_signal_waits_no_longer_than_that(number, monkeypatch):
     monkeypatch.setattr(postponing, "LONGEST_S", 0.1)
     signals, start = Postponing(), time.monotonic()
-    with pytest.raises(HeardError), signals.active():
-        signals.wait_from_now_on()
-        send(number)
-        threading.Event().wait(20)  # as for a row that does not come
+    waiting = lambda: threading.Event().wait(20)  # noqa: E731 - as for a row that does not come
+    assert heard_of(signals, signals.wait_from_now_on, sent(number), waiting) == (2, number)
     assert 0.1 <= time.monotonic() - start < 10
 
 
 def test_putting_down_may_take_longer(number, monkeypatch):
     monkeypatch.setattr(postponing, "LONGEST_S", 0.05)
-    signals, done = Postponing(), []
-    with pytest.raises(HeardError), signals.active():
-        signals.wait_from_now_on()
-        send(number)
-        signals.hold()
-        time.sleep(0.3)
-        done.append("put down")
-        signals.pass_on()
-    assert done == ["put down"]
+    signals = Postponing()
+    putting_down = (signals.hold, lambda: time.sleep(0.3), signals.pass_on)
+    steps = (signals.wait_from_now_on, sent(number), *putting_down)
+    assert heard_of(signals, *steps) == (4, number)
 
 
 def test_a_signal_that_still_waits_at_the_end_is_heard_of(number):
-    signals, done = Postponing(), []
-    with pytest.raises(HeardError), signals.active():
-        signals.wait_from_now_on()
-        send(number)
-        done.append("all")
-    assert done == ["all"]
+    signals = Postponing()
+    steps = (signals.wait_from_now_on, sent(number), time.monotonic)
+    assert heard_of(signals, *steps) == (3, number)
 
 
 def test_afterwards_all_is_as_it_was(number):
@@ -104,7 +97,7 @@ def test_afterwards_all_is_as_it_was(number):
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
     assert threading.active_count() == n_threads
     with pytest.raises(HeardError):
-        send(number)
+        sent(number)()
 
 
 def test_what_a_handler_does_about_signals_stays(number):
@@ -112,14 +105,12 @@ def test_what_a_handler_does_about_signals_stays(number):
 
     def hear(number, frame):
         signal.signal(number, signal.SIG_IGN)
-        raise HeardError
+        raise HeardError(number)
 
     signal.signal(number, hear)
     signals = Postponing()
-    with pytest.raises(HeardError), signals.active():
-        signals.wait_from_now_on()
-        send(number)
-        signals.pass_on()
+    steps = (signals.wait_from_now_on, sent(number), signals.pass_on)
+    assert heard_of(signals, *steps) == (2, number)
     assert signal.getsignal(number) == signal.SIG_IGN
 
 
