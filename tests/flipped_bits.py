@@ -9,6 +9,7 @@ reads all files of a finished run, must end so always. The file stays, whatever 
 import argparse
 import contextlib
 import io
+import math
 import os
 import shutil
 import sys
@@ -25,6 +26,7 @@ import yaml
 from sgdlab import workflows
 from sgdlab.cli import app
 from sgdlab.observer import Observer, Progress
+from sgdlab.search import keeping
 from tests.conftest import make_arrays
 
 TRAIN = {"batch_size": 10, "learning_rate": 0.05, "epochs": 3}
@@ -82,10 +84,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 class _Interrupting(Observer):
-    """Breaks off a search of two passes in the second one."""
+    """Breaks off a search of two passes in the second one, of which there is a state then."""
 
     def advance(self, progress: Progress) -> None:
-        if progress.epoch == TRAIN["epochs"] + 1:
+        if progress.epoch == TRAIN["epochs"] + 2:
             raise KeyboardInterrupt
 
 
@@ -128,12 +130,15 @@ class _Maker:
         return self._kind(name, path, (*evaluate, latest, *search, verify))
 
     def interrupted(self, name: str, **sections: dict) -> Kind:
-        config = self._config(name, **sections)
+        config = self._config(name, run={"checkpoint_every_s": 1e-9}, **sections)
         options = workflows.SearchOptions(self._folder / name)
-        with contextlib.suppress(KeyboardInterrupt):
+        with (
+            mock.patch.object(keeping, "MOST_SHARE", math.inf),
+            contextlib.suppress(KeyboardInterrupt),
+        ):
             workflows.grid_search(config, options=options, observer=_Interrupting())
         [path] = (self._folder / name).iterdir()
-        assert (path / "state").exists()
+        assert (path / "state" / "checkpoint.npz").exists()
         search = self._search(name, config, True)
         return self._kind(name, path, search[1:], is_finished=False)
 

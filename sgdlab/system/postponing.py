@@ -33,6 +33,11 @@ class Postponing:
         watcher = self._watch() if threading.current_thread() is threading.main_thread() else None
         try:
             yield
+        except Exception:
+            raise
+        except BaseException:
+            self._take()  # the program is being left already
+            raise
         finally:
             self._give_back()
             if watcher is not None:

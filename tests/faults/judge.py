@@ -116,6 +116,8 @@ def _about_files(before: Mapping[str, bytes], scenario: Scenario) -> Iterator[st
     for name, content in before.items():
         if after.get(name) == content or (is_done and name not in expected):
             continue
+        if name.endswith("/state/checkpoint.npz") and name in after:
+            continue  # a later one has taken its place
         if name not in expected or after.get(name) != expected[name]:
             yield f"{'changed' if name in after else 'gone'}: {name}"
     if damaged := [name for name in after if "/damaged/" in name]:

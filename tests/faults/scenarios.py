@@ -1,22 +1,26 @@
 """What is disturbed: commands on folders of which copies are kept."""
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import yaml
 
 from sgdlab import workflows
 from sgdlab.observer import Observer, Progress
+from sgdlab.search import keeping
 from tests.conftest import make_arrays
 from tests.flipped_bits import Answer, answer, contents
 
-TRAIN = {"batch_size": 26, "learning_rate": 0.05, "epochs": 2}
+TRAIN = {"batch_size": 26, "learning_rate": 0.05, "epochs": 3}
 GRID = {"l2": [0.0, 0.1], "order": ["in_order", "shuffle_once"]}
+RUN = {"checkpoint_every_s": 1e-9}
 FOLDS = {"validation": {"folds": 2}}
 ALL = ("--keep-weights", "all", "--test-losses", "all")
 
@@ -51,7 +55,8 @@ class Scenario:
         self.shown_then = self.show() if self.is_finished else ()
 
     def give(self) -> Answer:
-        return answer(*self.command)
+        with keeping_all():
+            return answer(*self.command)
 
     def show(self) -> tuple[Answer, ...]:
         """What a finished run shows to the commands that ask for no more."""
@@ -72,11 +77,16 @@ class Scenario:
         }
 
 
+def keeping_all() -> AbstractContextManager[object]:
+    """The state of a training is kept after every epoch inside, whatever it takes."""
+    return mock.patch.object(keeping, "MOST_SHARE", math.inf)
+
+
 class _Interrupting(Observer):
-    """Breaks off a search in its second pass."""
+    """Breaks off a search in its second pass, of which there is a state then."""
 
     def advance(self, progress: Progress) -> None:
-        if progress.epoch == TRAIN["epochs"] + 1:
+        if progress.epoch == TRAIN["epochs"] + 2:
             raise KeyboardInterrupt
 
 
@@ -106,11 +116,12 @@ def _prepare(folder: Path, state: str, data: dict) -> None:
     os.chdir(folder)
     for part, array in make_arrays(n_train=60).items():
         np.save(folder / "data" / f"{part}.npy", array)
-    config = {"data": {"path": "data"} | data, "train": TRAIN, "grid": GRID}
+    config = {"data": {"path": "data"} | data, "train": TRAIN, "grid": GRID, "run": RUN}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     observer = _Interrupting() if state == "interrupted" else Observer()
     if state != "new":
-        with suppress(KeyboardInterrupt):
+        with keeping_all(), suppress(KeyboardInterrupt):
             workflows.grid_search("config.yaml", observer=observer)
         [run] = (folder / "runs").iterdir()
+        assert (run / "state" / "checkpoint.npz").exists() == (state == "interrupted")
         assert (run / "state").exists() == (state == "interrupted")

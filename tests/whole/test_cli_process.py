@@ -71,6 +71,9 @@ def test_output_is_plain_where_there_is_no_terminal_or_no_color(config, tmp_path
         assert "constant" in out
 
 
+KEPT_SO_FAR = r"sgdlab: interrupted; type the command again to go on \(0 of 1 cell kept; "
+
+
 def slow_config(write_config):
     """Thousands of epochs: long enough to be interrupted."""
     return write_config("slow", train={"epochs": 1_000_000, "learning_rate": 1e-9, "batch_size": 1})
@@ -88,11 +91,12 @@ def test_a_signal_ends_the_process_by_itself_and_the_log_says_so(number, write_c
     _, err = child.communicate(timeout=30)
     assert time.monotonic() - sent < 2
     assert child.returncode == -number
-    assert err.splitlines()[-1] == (
-        "sgdlab: interrupted; type the command again to go on"
-        " (0 of 1 cell kept; what is left starts at its first epoch)"
-    )
+    last = err.splitlines()[-1]
+    found = re.fullmatch(f"{KEPT_SO_FAR}epoch ([0-9]+) of 1000000 kept\\)", last)
+    assert found is not None, last
     assert "Traceback" not in err
+    with np.load(next(tmp_path.glob("runs/*/state/checkpoint.npz"))) as file:
+        assert file["place"].tolist() == [int(found[1]), 0]
     experiment = json.loads(next(tmp_path.glob("runs/*/experiment.json")).read_bytes())
     assert experiment["status"] == "interrupted"
 
