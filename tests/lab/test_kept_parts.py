@@ -6,10 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
 
+from sgdlab.lab.sampling.measure import simulate
+from sgdlab.lab.sampling.theory import Sampling
+from sgdlab.observer import Observer
 from sgdlab.runs import parts as parts_module
 from sgdlab.runs.parts import KeptParts
 
@@ -300,3 +304,18 @@ def test_sigkill_loses_no_finished_part(sgdlab, kept, name, tmp_path):
     assert sgdlab(*command, "--format", "json")[:2] == expected[:2]
     assert len(kept) == n_parts - n_parts // 3
     assert not (tmp_path / "runs" / "lab").exists()
+
+
+def test_threads_share_the_work_however_small_its_parts(monkeypatch):
+    """Two chunks that wait for each other, which are parts of their own."""
+    met, notes = Barrier(2), []
+
+    def count(sampling, n_trials, rng):
+        met.wait(30)
+        return np.zeros(n_trials, np.int64)
+
+    monkeypatch.setattr("sgdlab.lab.sampling.measure._never_drawn", count)
+    with KeptParts(Path("runs"), "sampling", lambda: 0, Observer()) as parts:
+        monkeypatch.setattr(parts, "keep", lambda name, *_: notes.append(name))
+        simulate(Sampling(1000), 131 * 6, seed=0, n_threads=2, parts=parts)
+    assert len(notes) == 6

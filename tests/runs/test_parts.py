@@ -13,6 +13,7 @@ from sgdlab.runs import parts as parts_module
 from sgdlab.runs import parts_folder
 from sgdlab.runs.parts import KeptParts, array_of, kept_until_shown
 from sgdlab.runs.parts_folder import LAB, MOST_BYTES, open_parts
+from sgdlab.runs.reading import reading
 from sgdlab.system import files as system_files
 from sgdlab.system.locks import locked
 
@@ -266,17 +267,14 @@ def test_what_cannot_be_read_now_is_left_alone(runs, monkeypatch, number):
     read, notes = parts_folder.read_bytes, Notes()
 
     def refused(file, *arguments, **options):
-        if file.name == "parts-000002.npz":
-            monkeypatch.setattr(type(file), "read_bytes", refuse)
+        with reading(file):
+            if file.name == "parts-000002.npz":
+                raise OSError(number, os.strerror(number), str(file))
         return read(file, *arguments, **options)
 
-    def refuse(file):
-        raise OSError(number, os.strerror(number), str(file))
-
-    with monkeypatch.context():
-        monkeypatch.setattr(parts_folder, "read_bytes", refused)
+    with monkeypatch.context() as patched:
+        patched.setattr(parts_folder, "read_bytes", refused)
         assert experiment(runs, notes=notes) == (list(range(N)), EXPECTED)
-        monkeypatch.undo()
     assert "no finished parts are kept" in notes.notes[0]
     assert "parts-000002.npz" in notes.notes[0]
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before

@@ -1,8 +1,10 @@
 """Counts the rows that random batches never see, in many trials."""
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +30,7 @@ DRAWS_AT_ONCE = 2**17  # as indices, they fit the cache of a core
 ROWS_AT_ONCE = 2**20  # as marks, the same
 TRIALS_AT_ONCE = 2**11
 CHUNKS_AT_ONCE = 64
-MOST_PARTS = 1000  # of the most work
+MOST_PARTS = 10**4  # of the most work
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,6 @@ def simulate(
 ) -> SamplingResult:
     """Repeat a sampling ``n_trials`` times; the result does not depend on ``n_threads``.
 
-    Some chunks of trials are a part of the experiment.
-
     Raises
     ------
     UsageError
@@ -116,17 +116,9 @@ def simulate(
     _check_work(sampling, n_trials)
     # Sums of integers are exact, and small if they are taken about a number near the mean.
     center = round(sampling.n_rows * never_share(sampling))
-    read = partial(array_of, name="sums", dtype=np.int64, shape=(3,))
-    total = squares = first_count = 0
-    for span in _spans(sampling, n_trials):
-        name = f"{sampling.n_rows}/{span.start}"
-        if (sums := parts.find(name, read)) is None:
-            sums = _sums(never_counts(sampling, n_trials, seed, n_threads, span), center)
-            parts.keep(name, partial(dict, sums=sums))
-        first, of_deviations, of_squares = sums.tolist()
-        first_count = first if span.start == 0 else first_count
-        total += of_deviations
-        squares += of_squares
+    sums = _all_sums(sampling, n_trials, seed, n_threads, center, parts)
+    first_count = sums[0][0]
+    total, squares = (sum(of_span[n] for of_span in sums) for n in (1, 2))
     pairs = n_trials * (n_trials - 1)
     return SamplingResult(
         sampling=sampling,
@@ -139,6 +131,22 @@ def simulate(
         limit_share=never_share_of_many(sampling),
         exact_variance=never_variance(sampling),
     )
+
+
+def _all_sums(
+    sampling: Sampling, n_trials: int, seed: int, n_threads: int, center: int, parts: Parts
+) -> list[list[int]]:
+    """:func:`_sums` of every span of chunks, which is a part of the experiment."""
+    spans = {f"{sampling.n_rows}/{span.start}": span for span in _spans(sampling, n_trials)}
+    read = partial(array_of, name="sums", dtype=np.int64, shape=(3,))
+    sums = {name: parts.find(name, read) for name in spans}
+    left = {name: spans[name] for name, found in sums.items() if found is None}
+    chunks = [chunk for span in left.values() for chunk in span]
+    with closing(never_counts(sampling, n_trials, seed, n_threads, chunks)) as counts:
+        for name, span in left.items():
+            sums[name] = found = _sums(itertools.islice(counts, len(span)), center)
+            parts.keep(name, partial(dict, sums=found))
+    return [found.tolist() for found in sums.values() if found is not None]
 
 
 def _sums(chunks: Iterator[NDArray[np.int64]], center: int) -> NDArray[np.int64]:
@@ -159,7 +167,7 @@ def _chunk_size(sampling: Sampling) -> int:
 
 
 def _spans(sampling: Sampling, n_trials: int) -> list[range]:
-    """The chunks of trials in pieces that take about a second, or a chunk if that takes longer."""
+    """The chunks of trials in pieces that take a moment, or a chunk if that takes longer."""
     work, largest = sampling.n_draws, MAX_DRAWS
     if sampling.batch_size > 1:
         work, largest = sampling.n_batches, MAX_BATCHES
@@ -180,20 +188,25 @@ def _check_work(sampling: Sampling, n_trials: int) -> None:
 
 
 def never_counts(
-    sampling: Sampling, n_trials: int, seed: int, n_threads: int = 1, span: range | None = None
-) -> Iterator[NDArray[np.int64]]:
+    sampling: Sampling,
+    n_trials: int,
+    seed: int,
+    n_threads: int = 1,
+    chunks: Sequence[int] | None = None,
+) -> Generator[NDArray[np.int64], None, None]:
     """How many rows were never sampled in each trial, some trials at a time.
 
     A chunk of trials has a stream of random numbers of its own, so threads change no count.
 
     Parameters
     ----------
-    span
-        Which chunks; by default all.
+    chunks
+        Their numbers; by default all.
     """
     count = _never_drawn if sampling.batch_size == 1 else _never_in_batches
     chunk_size = _chunk_size(sampling)
-    chunks = range(math.ceil(n_trials / chunk_size)) if span is None else span
+    if chunks is None:
+        chunks = range(math.ceil(n_trials / chunk_size))
 
     def chunk(index: int) -> NDArray[np.int64]:
         rng = generator(seed, Purpose.SAMPLING, sampling.n_rows, index)
