@@ -1,6 +1,5 @@
 """What came out of a cell: one object for the log, the table, and the selection."""
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,8 +16,8 @@ from sgdlab.runs.reading import (
     Count,
     Log,
     Number,
+    Sentence,
     Sha256,
-    Word,
     check_same,
 )
 from sgdlab.runs.replicate_log import (
@@ -123,11 +122,13 @@ class CellResult:
         """
         form = _CellLog.model_validate(log)
         cell = Cell(int(form.cell), form.hyperparameters)
-        last = form.replicates[-1].fold
-        folds = [None] if last is None else list(range(last + 1))
-        wanted = list(itertools.product(folds, range(cell.train.replicates)))
-        if [(training.fold, training.replicate) for training in form.replicates] != wanted:
-            found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
+        last, n_replicates = form.replicates[-1].fold, cell.train.replicates
+        n_wanted = n_replicates if last is None else n_replicates * (last + 1)
+        found_places = [(training.fold, training.replicate) for training in form.replicates]
+        if len(found_places) != n_wanted or found_places != [
+            (None if last is None else n // n_replicates, n % n_replicates) for n in range(n_wanted)
+        ]:
+            found = f"{len(form.replicates)} of other folds or replicates than {n_wanted}"
             raise ValueError(f"replicates: fold and replicate: {found}")
         result = cls(cell, form.replicates)
         wording = {} if form.remark is None else {"remark": form.remark}
@@ -153,5 +154,5 @@ class _CellLog(Log):
     validation_loss_regularized: Number
     validation_mae: Number
     bias: Number
-    remark: Word | None = None
+    remark: Sentence | None = None
     replicates: Annotated[tuple[ReplicateLog, ...], Field(min_length=1, strict=False)]

@@ -16,8 +16,8 @@ from sgdlab.runs.reading import (
     Log,
     Logged,
     Number,
+    Sentence,
     Sha256,
-    Word,
     keys,
 )
 from sgdlab.uncertainty.differences import Difference
@@ -64,7 +64,7 @@ class WithoutBest(Log):
 
     cells: Counts
     best: None
-    reason: Word
+    reason: Sentence
     files: dict[str, Sha256]
 
     @model_validator(mode="after")
@@ -95,7 +95,7 @@ class WithBest(Log):
     constant: Number
     constant_losses: Annotated[dict[str, LossesLog], keys("training", "validation", "test")]
     differences: Annotated[dict[str, DifferenceLog], keys("validation", "test")]
-    findings: Annotated[tuple[Word, ...], Field(min_length=1, strict=False)]
+    findings: Annotated[tuple[Sentence, ...], Field(min_length=1, strict=False)]
     test_losses: dict[CellName, LossesLog]
     files: dict[str, Sha256]
 

@@ -12,6 +12,7 @@ from sgdlab.errors import StorageError
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.reading import parse_json, read_bytes, reading
 from sgdlab.runs.seals import sha256_of
+from sgdlab.runs.sizes import log_bytes, most_of
 from sgdlab.runs.successor import from_either
 from sgdlab.system.looking import names_in
 
@@ -71,6 +72,7 @@ def read_logs(
     cells: Sequence[Cell],
     known: Hashes,
     places: Places = ALL_IN_PLACE,
+    folds: int | None = None,
 ) -> Logs:
     """The logs of cells in a folder of a run; all of them must be there.
 
@@ -78,6 +80,8 @@ def read_logs(
     ----------
     known
         Of the run's files, as far as they are.
+    folds
+        Of which they are.
 
     Raises
     ------
@@ -86,13 +90,14 @@ def read_logs(
     """
     results, hashes, origins = {}, {}, {}
     for cell in cells:
-        name = log_name(folder, cell)
+        name, most_bytes = log_name(folder, cell), most_of(log_bytes(cell, folds))
         if (sha256 := known.get(name)) is not None:
-            content = from_either(run, name, partial(read_bytes, sha256=sha256))
+            look = partial(read_bytes, sha256=sha256, most_bytes=most_bytes)
+            content = from_either(run, name, look)
             file = run / name
         else:
             file = places.get(run / name, run / name)
-            content = read_bytes(file)
+            content = read_bytes(file, most_bytes=most_bytes)
         hashes[name] = sha256_of(content)
         results[cell.index], origins[name] = _parsed(file, content, cell)
     return Logs(results, hashes, origins)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sgdlab.config.grid import Cell
 from sgdlab.planning.plan import Plan
+from sgdlab.planning.soundness import check_sound
 from sgdlab.runs.reading import Count, Index, Log
 
 
@@ -45,9 +46,11 @@ def plan_log(plan: Plan) -> tuple[PassLog, ...]:
 def planned(key: str, log: Sequence[PassLog], cells: Sequence[Cell]) -> Plan:
     """The plan that a key of a log tells of; raises ValueError if it does not fit the cells."""
     try:
-        return Plan.from_log([one_pass.model_dump(mode="json") for one_pass in log], cells)
+        plan = Plan.from_log([one_pass.model_dump(mode="json") for one_pass in log], cells)
+        check_sound(plan, cells)
     except (LookupError, ValueError) as error:
         raise ValueError(f"{key}: {error}") from None
+    return plan
 
 
 def check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None) -> None:

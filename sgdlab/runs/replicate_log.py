@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
-from sgdlab.runs.reading import LARGE, ROUNDING, Count, Index, Logged, Sha256, Word, keys
+from sgdlab.runs.reading import LARGE, ROUNDING, Count, Index, Logged, Sentence, Sha256, keys
 from sgdlab.words.orders import ORDERS
 
 Status = Literal["completed", "diverged"]
@@ -56,7 +56,7 @@ ReplicateLog = Annotated[
         status=Status,
         epochs=Count,
         weights_sha256=Sha256 | None,
-        reason=Word | None,
+        reason=Sentence | None,
         history=Annotated[dict[str, list[float | None]], keys(*HISTORIES)],
     ),
 ]
