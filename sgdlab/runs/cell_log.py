@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
@@ -155,4 +155,4 @@ class _CellLog(Log):
     validation_mae: Number
     bias: Number
     remark: Sentence | None = None
-    replicates: Annotated[tuple[ReplicateLog, ...], Field(min_length=1, strict=False)]
+    replicates: Annotated[tuple[ReplicateLog, ...], FailFast(), Field(min_length=1, strict=False)]

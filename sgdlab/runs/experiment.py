@@ -5,7 +5,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, InstanceOf, model_validator
+from pydantic import FailFast, Field, InstanceOf, model_validator
 
 from sgdlab.config.grid import Cell, check_grid
 from sgdlab.config.model import Config
@@ -58,10 +58,10 @@ class Environment(Log):
     platform: Word
     processor: str
     processors: Count
-    blas: Annotated[tuple[BlasLog, ...], Field(strict=False)]
+    blas: Annotated[tuple[BlasLog, ...], FailFast(), Field(strict=False)]
     git: GitLog | None
     # Arguments that are no Unicode are kept too, which pydantic's own check of text refuses.
-    command_line: Annotated[tuple[InstanceOf[str], ...], Field(strict=False)]
+    command_line: Annotated[tuple[InstanceOf[str], ...], FailFast(), Field(strict=False)]
 
 
 class Session(Log):
@@ -122,7 +122,7 @@ class Experiment(Log):
     final_plan: PlanLog
     tested: Extent
     kept: Extent
-    sessions: Annotated[tuple[Session, ...], Field(strict=False)]
+    sessions: Annotated[tuple[Session, ...], FailFast(), Field(strict=False)]
     environment: Environment
     conclusion: WithBest | WithoutBest | None = None
 

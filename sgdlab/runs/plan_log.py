@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from sgdlab.config.grid import Cell
 from sgdlab.planning.plan import Plan
@@ -15,7 +15,7 @@ class TrajectoryLog(Log):
     """Which cells are trained as one."""
 
     replicate: Index
-    cells: Annotated[tuple[Index, ...], Field(min_length=1, strict=False)]
+    cells: Annotated[tuple[Index, ...], FailFast(), Field(min_length=1, strict=False)]
 
 
 class BlockLog(Log):
@@ -24,7 +24,9 @@ class BlockLog(Log):
     index: Index
     window_rows: Count | None
     fold: Index | None
-    trajectories: Annotated[tuple[TrajectoryLog, ...], Field(min_length=1, strict=False)]
+    trajectories: Annotated[
+        tuple[TrajectoryLog, ...], FailFast(), Field(min_length=1, strict=False)
+    ]
 
 
 class PassLog(Log):
@@ -32,10 +34,10 @@ class PassLog(Log):
 
     chunk_rows: Count
     blas_threads: Count
-    blocks: Annotated[tuple[BlockLog, ...], Field(min_length=1, strict=False)]
+    blocks: Annotated[tuple[BlockLog, ...], FailFast(), Field(min_length=1, strict=False)]
 
 
-PlanLog = Annotated[tuple[PassLog, ...], Field(strict=False)]
+PlanLog = Annotated[tuple[PassLog, ...], FailFast(), Field(strict=False)]
 
 
 def plan_log(plan: Plan) -> tuple[PassLog, ...]:

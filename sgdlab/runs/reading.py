@@ -33,9 +33,11 @@ START_OVER = "move the run's folder away, or start over with `fresh=True`"
 MADE_AGAIN = "delete it and train again: what is missing is made again"
 ALTERED = "its sha256 is not that in experiment.json"
 LARGE = 1e100  # squares of larger numbers, or their sums, may be beyond float64
-# Of a list or mapping, at least, in bytes: fewer take a hundred times as much memory as the file.
+# Of a list, a mapping or a key, at least, in bytes: shorter ones take very much more memory than
+# the file has bytes.
 WIDTH = 12
 FEW = 1000
+MANY = 1000
 MOST_WORDS = 200  # characters of what is said to be wrong with a file
 ROUNDING = 1e-9  # of a number that is computed again, relative to it
 
@@ -178,8 +180,9 @@ def parse_json(path: Path, content: bytes, hint: str = MADE_AGAIN) -> dict[str, 
         If it is broken or altered, or another version wrote it whose keys are others.
     """
     with reading(path, hint):
-        if content.count(b"[") + content.count(b"{") > FEW + len(content) // WIDTH:
-            raise ValueError("more brackets than it has in any run")
+        n_brackets, n_keys = content.count(b"[") + content.count(b"{"), content.count(b'":')
+        if max(n_brackets, n_keys) > FEW + len(content) // WIDTH:
+            raise ValueError("more brackets or keys than it has in any run")
         log = json.loads(content, parse_constant=_refuse)
         if not isinstance(log, dict):
             raise ValueError("no JSON object")
@@ -247,6 +250,8 @@ def _refuse(constant: str) -> None:
 def _in_few_words(error: Exception) -> str:
     """What is wrong with a file."""
     if isinstance(error, ValidationError):
+        if (n_mistakes := error.error_count()) > MANY:  # which take long to list
+            return f"{n_mistakes} keys or values that are not its own"
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         found = first["msg"].removeprefix("Value error, ")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import FailFast
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
@@ -57,7 +58,7 @@ ReplicateLog = Annotated[
         epochs=Count,
         weights_sha256=Sha256 | None,
         reason=Sentence | None,
-        history=Annotated[dict[str, list[float | None]], keys(*HISTORIES)],
+        history=Annotated[dict[str, Annotated[list[float | None], FailFast()]], keys(*HISTORIES)],
     ),
 ]
 

@@ -9,7 +9,7 @@ from sgdlab.data.shape import Shape
 from sgdlab.system.looking import names_in, status_of
 
 SLACK = 2**20  # of headers, directories and the names of keys
-RECORD_BYTES = 24 * 2**20  # of a record, beside as many as the logs and stops of its run have
+RECORD_BYTES = 12 * 2**20  # of a record, beside as many as the logs and stops of its run have
 NUMBER_BYTES = 32  # of a number in text, with what stands between it and the next
 TRAINING_BYTES = 4096  # of a log's training without its histories
 ROW_BYTES = 8192  # of a row of the table
