@@ -20,6 +20,8 @@ from pathlib import Path
 from tests.faults.hostile_runs.judge import Judge, Tally
 from tests.faults.hostile_runs.kinds import hostile_kinds
 
+TELLS_EVERY = 500  # runs
+
 
 def work(folder: Path, job: int, n_jobs: int, n: int, seed: int, only: int | None) -> Tally:
     """Judge every ``n_jobs``-th hostile run."""
@@ -31,7 +33,19 @@ def work(folder: Path, job: int, n_jobs: int, n: int, seed: int, only: int | Non
         judge.judge(number, seed, tally)
         for complaint in tally.complaints[known:]:
             print(complaint.encode("ascii", "backslashreplace").decode(), flush=True)
+        if tally.n_runs % TELLS_EVERY == 0:
+            print(f"job {job}: {told(tally)}", file=sys.stderr, flush=True)
     return tally
+
+
+def told(tally: Tally) -> str:
+    """What came of the runs so far, in a line."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.kinds.items()))
+    codes = ", ".join(f"{count} of {code}" for code, count in sorted(tally.codes.items()))
+    most = f"at most {tally.peak_bytes / 1e6:.0f} MB and {tally.longest_s:.2f} s of the processor"
+    return (
+        f"{tally.n_runs} hostile runs; complaints: {kinds or 'none'}; {most}; exit codes: {codes}"
+    )
 
 
 def main() -> None:
@@ -57,13 +71,7 @@ def main() -> None:
             with multiprocessing.get_context("spawn").Pool(n_jobs) as pool:
                 for tally in pool.starmap(work, tasks):
                     total.merge(tally)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.kinds.items()))
-    codes = ", ".join(f"{count} of {code}" for code, count in sorted(total.codes.items()))
-    print(
-        f"{total.n_runs} hostile runs in {time.perf_counter() - start:.0f} s; exit codes: {codes}"
-    )
-    print(f"at most {total.peak_bytes / 1e6:.0f} MB and {total.longest_s:.2f} s of the processor")
-    print(f"complaints: {kinds or 'none'}")
+    print(f"{told(total)}; it took {time.perf_counter() - start:.0f} s")
     sys.exit(bool(total.complaints))
 
 
