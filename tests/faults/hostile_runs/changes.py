@@ -48,7 +48,7 @@ class HostileRun:
                 else:
                     self.done.append(places.change(self.path, self.outside, rng))
         if rng.random() < 0.95:
-            self._make_right()
+            self.make_right()
         return "; ".join(self.done)
 
     def _change_document(self, rng: Rng) -> None:
@@ -65,21 +65,23 @@ class HostileRun:
     def _change_arrays(self, rng: Rng) -> None:
         files = [file for file in self.path.rglob("*.npz") if _is_regular(file)]
         file = one_of(sorted(files), rng)
-        with np.load(file) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
+        arrays = _arrays_of(file)
         if rng.random() < 0.5:
             what = archives.change_values(arrays, rng)
-            if "seal" in arrays:
-                arrays["seal"] = stops._seal(
-                    {k: v for k, v in arrays.items() if k != "seal"}, self.origin
-                )
-            content = archives.npz(arrays)
-            if file.name == "weights.npz":
-                self._log_weights(arrays)
+            self.put_arrays(file, arrays)
         else:
             content, what = archives.damaged(arrays, rng, str(self.outside / "unpickled"))
-        file.write_bytes(content)
+            file.write_bytes(content)
         self.done.append(f"{file.relative_to(self.path)}: {what}")
+
+    def put_arrays(self, file: Path, arrays: archives.Arrays) -> None:
+        """Write arrays, with a seal or with logs that know them."""
+        if "seal" in arrays:
+            del arrays["seal"]
+            arrays["seal"] = stops._seal(arrays, self.origin)
+        file.write_bytes(archives.npz(arrays))
+        if file.name == "weights.npz":
+            self._log_weights(arrays)
 
     def _log_weights(self, arrays: archives.Arrays) -> None:
         """Have the logs know the hashes of weights and biases that are in no way like before."""
@@ -97,7 +99,7 @@ class HostileRun:
                     training["weights_sha256"] = hashlib.sha256(weights.tobytes()).hexdigest()
                 self._write(name)
 
-    def _make_right(self) -> None:
+    def make_right(self) -> None:
         """Have the record know the hashes of all files as they are."""
         name = "experiment.json"
         record = self.path / name
@@ -119,6 +121,11 @@ class HostileRun:
 
     def _write(self, name: str) -> None:
         (self.path / name).write_bytes(documents.sealed(self.trees[name]))
+
+
+def _arrays_of(file: Path) -> archives.Arrays:
+    with np.load(file) as loaded:
+        return {name: loaded[name] for name in loaded.files}
 
 
 def _is_regular(file: Path) -> bool:

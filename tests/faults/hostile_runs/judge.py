@@ -1,7 +1,7 @@
 """What must hold of a command that is given a hostile run, and what is counted."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,21 +66,31 @@ class Judge:
 
     def judge(self, number: int, seed: int, tally: Tally) -> None:
         """Make the hostile run of a number, and judge it."""
-        kind = self._kinds[number % len(self._kinds)]
-        rng = np.random.default_rng([seed, number])
+        kind, rng = self._kinds[number % len(self._kinds)], np.random.default_rng([seed, number])
+
+        def change(run: HostileRun) -> None:
+            if rng.random() < 0.1:
+                run.done.append(neighbours.add(self._sandbox, run.path, rng))
+            else:
+                run.change(rng)
+
+        hostile, outcome, wrong = self.judged(kind, change)
+        tally.add(outcome, wrong, f"{number} {kind.name}: {'; '.join(hostile.done)}")
+
+    def judged(
+        self, kind: Kind, change: Callable[[HostileRun], None]
+    ) -> tuple[HostileRun, Outcome, list[tuple[str, str]]]:
+        """Change a valid run, give the commands, and say what is wrong with what comes of it."""
         run = self._sandbox.prepare(kind)
         hostile = HostileRun(run, self._sandbox.outside, self._origins[kind.name])
-        if rng.random() < 0.1:
-            hostile.done.append(neighbours.add(self._sandbox, run, rng))
-        else:
-            hostile.change(rng)
+        change(hostile)
         before = self._sandbox.untouched()
         outcome = give(self._commands(kind))
         wrong = list(self._complaints(kind, outcome))
         if (after := self._sandbox.untouched()) != before:
             changed = [name for name in before | after if before.get(name) != after.get(name)]
             wrong.append(("outside", f"changed: {changed}"))
-        tally.add(outcome, wrong, f"{number} {kind.name}: {'; '.join(hostile.done)}")
+        return hostile, outcome, wrong
 
     def _commands(self, kind: Kind) -> tuple[tuple[str, ...], ...]:
         run, runs = str(self._sandbox.runs / kind.path.name), str(self._sandbox.runs)

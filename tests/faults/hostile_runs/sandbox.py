@@ -79,9 +79,8 @@ class Sandbox:
         for folder, folders, files in os.walk(self.outside):
             for name in (*folders, *files):
                 status = os.lstat(os.path.join(folder, name))
-                is_file = name in files
-                times = (status.st_mtime_ns, status.st_ino) if is_file else ()
-                found[os.path.join(folder, name)] = (status.st_mode, status.st_size, *times)
+                facts = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino)
+                found[os.path.join(folder, name)] = facts
         return found
 
 
