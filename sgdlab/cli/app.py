@@ -104,21 +104,21 @@ def _run() -> int:
         raise
     except OSError as error:
         if error.filename or not (known := about_no_file(error)):
-            return _bug()  # whoever opens files says what is wrong with them
+            return _bug(error)  # whoever opens files says what is wrong with them
         return _complain(known.exit_code, str(known))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and str(error) != "can't start new thread":
-            return _bug()
+            return _bug(error)
         return _complain(StorageError.exit_code, str(short_of_memory(error)))
-    except Exception:
-        return _bug()
+    except Exception as error:
+        return _bug(error)
 
 
-def _bug() -> int:
-    import traceback
+def _bug(error: Exception) -> int:
+    from sgdlab.system import crash
 
-    traceback.print_exc()
-    return _complain(70, "this is a bug in sgdlab; please report it with the lines above")
+    print(crash.told(error), file=sys.stderr)
+    return SgdlabError.exit_code
 
 
 def _complain(code: int, *messages: str) -> int:

@@ -89,6 +89,7 @@ def show_with(format: Format, report: Any, *result: Any) -> None:
         What these take.
     """
     from sgdlab.search.table import csv_bytes
+    from sgdlab.system.safe_text import printable_lines
 
     match format:
         case "table":
@@ -96,21 +97,32 @@ def show_with(format: Format, report: Any, *result: Any) -> None:
         case "json":
             write_document(report.document(*result))
         case "csv":
-            write(csv_bytes(report.rows(*result)))
+            write(printable_lines(csv_bytes(report.rows(*result)).decode()).encode())
 
 
 def write_document(document: dict[str, Any]) -> None:
     """Print strict JSON on stdout."""
     from sgdlab.system import strict_json
+    from sgdlab.system.safe_text import printable_json
 
-    write(strict_json.encode(document))
+    write(printable_json(strict_json.encode(document).decode()).encode())
 
 
 def _text(renderable: Any) -> str:
     """What a console would print, uncut and without spaces at the ends of lines."""
+    from rich.segment import Segment, Segments
+
+    from sgdlab.system.safe_text import printable_lines
+
     screen = console(sys.stdout)
+    # Styles are made of segments below: what a terminal would obey is none of rich's up to here.
+    shown = [
+        Segment(printable_lines(segment.text), segment.style)
+        for segment in screen.render(renderable)
+        if not segment.control
+    ]
     with screen.capture() as captured:
-        screen.print(renderable, crop=False)
+        screen.print(Segments(shown), crop=False)
     return re.sub(r" +$", "", captured.get(), flags=re.MULTILINE)
 
 

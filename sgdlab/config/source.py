@@ -1,7 +1,6 @@
 """A config as it is given: a file's text or a mapping, with what overrides it."""
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ from sgdlab.config.mapping_tree import read_mapping
 from sgdlab.config.yaml_tree import Document, Mistake, parse_yaml
 from sgdlab.config.yaml_tree import Path as Key
 from sgdlab.errors import ConfigError, Problem, reason
-from sgdlab.system.contents import content_of
+from sgdlab.system.contents import pieces
+from sgdlab.system.regular import open_regular
 from sgdlab.system.safe_text import printable, shortened
 
 MAX_BYTES = 64 * 1024
@@ -95,15 +95,15 @@ def read_source(config: ConfigLike) -> Source:
 def _read_text(path: Path) -> str:
     """The text of a regular UTF-8 file of at most 64 KiB."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(path, "not a regular file", "a YAML file")
-        if status.st_size > MAX_BYTES:
-            found = f"{status.st_size} bytes"
-            raise ConfigError(path, found, f"at most {MAX_BYTES}", "a config is short")
-        if status.st_size == 0:  # so are the system's own files, of which some keep readers waiting
-            return ""
-        content = content_of(path, MAX_BYTES)  # no more, even if it has grown
+        with open_regular(path, follow_links=True) as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+            if n_bytes > MAX_BYTES:
+                found = f"{n_bytes} bytes"
+                raise ConfigError(path, found, f"at most {MAX_BYTES}", "a config is short")
+            if n_bytes == 0:  # so are the system's own files, of which some keep readers waiting
+                return ""
+            # No more, even if it has grown.
+            content = b"".join(pieces(stream, MAX_BYTES, MAX_BYTES))
     except (OSError, ValueError) as error:
         raise ConfigError(path, reason(error), "a YAML file") from None
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):

@@ -9,9 +9,7 @@ import io
 import itertools
 import math
 import os
-import stat
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,15 +17,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from sgdlab.data.npy_header import read_header
 from sgdlab.data.row_array import FileStamp, ReadInto, RowArray, Rows
 from sgdlab.errors import DataError, reason
 from sgdlab.system.contents import nothing_now, pieces
+from sgdlab.system.regular import open_regular
 
 MAX_HEADER_BYTES = 64 * 1024
-MAX_AXES = 64  # of a numpy array
 
 
 class NpyFile(RowArray):
@@ -147,24 +145,9 @@ class NpyFile(RowArray):
         """Shape, Fortran order and dtype, by numpy's own reader, fed with bounded bytes."""
         head = io.BytesIO(b"".join(pieces(self._stream, MAX_HEADER_BYTES, MAX_HEADER_BYTES)))
         try:
-            version = npy_format.read_magic(head)
-            readers = {
-                (1, 0): npy_format.read_array_header_1_0,
-                (2, 0): npy_format.read_array_header_2_0,
-            }
-            if version not in readers:
-                raise ValueError(f"format version {version[0]}.{version[1]}")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-                shape, is_fortran, dtype = readers[version](head)
-            if len(shape) > MAX_AXES:
-                raise ValueError(f"{len(shape)} axes")
-            if any(abs(length) >= 2**63 for length in shape):  # too long to print, too
-                raise ValueError("a length beyond 64 bits")
-        # numpy parses the header as Python source, which can fail in many ways on hostile bytes.
-        except Exception as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            found = f"its header cannot be read ({why[:100]})"
+            shape, is_fortran, dtype = read_header(head)
+        except ValueError as error:
+            found = f"its header cannot be read ({error})"
             raise self.error(found, "a .npy file") from None
         self._check_dtype(dtype)
         self._stream.seek(head.tell())
@@ -230,16 +213,15 @@ class NpyFile(RowArray):
 
 
 def _open_regular(path: Path) -> io.FileIO:
-    """Open a file for reading; one that would block or has no size is refused unopened."""
+    """Open a file for reading; one that would block or has no size is refused."""
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(path, "not a regular file", "a .npy file")
-        if status.st_size == 0:  # so are the system's own files, of which some keep readers waiting
-            raise DataError(path, "an empty file", "a .npy file")
-        return open(path, "rb", buffering=0)
+        stream = open_regular(path, follow_links=True)
     except (OSError, ValueError) as error:
         raise DataError(path, reason(error), "a .npy file") from None
+    if os.fstat(stream.fileno()).st_size == 0:  # so are the system's own files
+        stream.close()
+        raise DataError(path, "an empty file", "a .npy file")
+    return stream
 
 
 def _runs(rows: Rows) -> Iterator[tuple[int, slice]]:

@@ -21,12 +21,13 @@ from sgdlab.errors import DataError, StorageError
 from sgdlab.observer import Observer
 from sgdlab.system import files as system_files
 from sgdlab.system import strict_json
-from sgdlab.system.contents import content_of
 from sgdlab.system.locks import locked
-from sgdlab.system.looking import is_regular, is_there, unreadable
+from sgdlab.system.looking import ABSENT, is_there, unreadable
+from sgdlab.system.regular import read_regular
 from sgdlab.system.safe_text import shortened
 
 N_TRAIN, N_TEST = 4000, 2500
+MOST_MARKER_BYTES = 64 * 1024
 WAIT_S = 120.0  # for another process that writes the same arrays, which takes about two
 
 
@@ -108,11 +109,14 @@ def _unfinished_seed(folder: Path, prefix: str) -> int | None:
 def _read_marker(folder: Path, prefix: str) -> tuple[int | None, dict[str, Any]]:
     """The seed of a stand-in and the hashes of its arrays; None and none if it is no marker."""
     path = marker_path(folder, prefix)
-    if not is_regular(path, follow_links=True):
-        return None, {}
     try:
-        content = content_of(path)
-    except OSError as error:  # nobody knows then whose the arrays are
+        content = read_regular(path, MOST_MARKER_BYTES, follow_links=True)
+    except ValueError:
+        return None, {}
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None, {}
+        # Nobody knows then whose the arrays are.
         raise unreadable(path, error) from None
     try:
         marker = json.loads(content)

@@ -73,10 +73,10 @@ def read_model(directory: RunDirectory, number: int | None) -> KeptModel:
         if conclusion.cells.total != len(cells):
             raise ValueError(f"cells: {conclusion.cells.total} of a grid of {len(cells)}")
     cell = _chosen(cells, conclusion, number)
-    result = directory.logs([cell], known).results[cell.index]
+    result = directory.logs([cell], known, experiment.data.shape.folds).results[cell.index]
     if result.status == "diverged":
         raise UsageError(f"`cell={cell.index}`", "diverged", "a cell that has weights")
-    kept, trained = read_kept(directory, known), result
+    kept, trained = read_kept(directory, experiment.data.shape, cells, known), result
     folds = kept.folds_of(cell.index)
     if experiment.data.shape.folds is not None:
         trained = directory.final_logs([cell], known).results[cell.index]

@@ -17,8 +17,8 @@ from sgdlab.data.rows import Chunk, RowSet
 from sgdlab.engine.error_sums import ErrorSums, prediction_errors
 from sgdlab.evaluation.comparison import constant_prediction, paired_difference
 from sgdlab.optim.losses import Losses, losses_of
+from sgdlab.runs.archive import Arrays
 from sgdlab.runs.kept import Weights
-from sgdlab.runs.stops import Arrays
 from sgdlab.uncertainty.differences import Difference
 
 CELLS_TOGETHER = 64  # whose losses are measured in one walk through the rows

@@ -9,7 +9,7 @@ import itertools
 import math
 import operator
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sgdlab.config.grid import Cell
@@ -33,7 +33,7 @@ MAX_CHUNK_ROWS = 16_384
 MIN_PARALLEL_TRAJECTORIES = 32
 MIN_PARALLEL_TILE = 10_000_000  # multiply-adds between two steps
 
-_ALL_BUT_EPOCHS = operator.itemgetter(*(name for name in Train.model_fields if name != "epochs"))
+ALL_BUT_EPOCHS = operator.itemgetter(*(name for name in Train.model_fields if name != "epochs"))
 
 
 @collecting_later()
@@ -58,7 +58,7 @@ def make_plan(
     passes: list[Pass] = []
     numbers = itertools.count(first_block)
     folds = range(shape.folds) if shape.folds else (None,)
-    for trajectories in _by_pass(_trajectories(cells)):
+    for trajectories in by_pass(_trajectories(cells)):
         largest = _largest(trajectories, shape, run, _threads_of_a_fold(threads, shape.folds))
         stacks = _stacks(trajectories, shape, largest)
         blocks = tuple(
@@ -77,9 +77,9 @@ def _threads_of_a_fold(threads: int, folds: int | None) -> int:
     return threads // math.gcd(threads, folds or 1)
 
 
-def _by_pass(trajectories: Iterable[Trajectory]) -> Iterable[list[Trajectory]]:
+def by_pass(trajectories: Iterable[Trajectory]) -> Collection[list[Trajectory]]:
     """Those with the same order of rows and the same precision."""
-    by_pass: dict[tuple[Order, str], list[Trajectory]] = defaultdict(list)
+    passes: dict[tuple[Order, str], list[Trajectory]] = defaultdict(list)
     # Making an order takes long beside looking up what it is made of, of a million trajectories.
     known: dict[tuple[Any, ...], list[Trajectory]] = {}
     made_of = operator.itemgetter("precision", "order", "seed", *ORDERS.hyperparameters())
@@ -87,16 +87,16 @@ def _by_pass(trajectories: Iterable[Trajectory]) -> Iterable[list[Trajectory]]:
         train = trajectory.train
         key = (trajectory.replicate, made_of(vars(train)))
         if key not in known:
-            known[key] = by_pass[order_of(train, trajectory.replicate), train.precision]
+            known[key] = passes[order_of(train, trajectory.replicate), train.precision]
         known[key].append(trajectory)
-    return by_pass.values()
+    return passes.values()
 
 
 def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
     """One for cells that differ only in epochs, and for every replicate; in canonical order."""
     together: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
     for cell in sorted(cells, key=lambda cell: cell.train.epochs):
-        key = _ALL_BUT_EPOCHS(vars(cell.train))
+        key = ALL_BUT_EPOCHS(vars(cell.train))
         if depends_on_epochs(cell.train):
             key = (*key, cell.train.epochs)
         together[key].append(cell)
@@ -111,7 +111,7 @@ def _trajectories(cells: Iterable[Cell]) -> list[Trajectory]:
 def _canonical(trajectory: Trajectory) -> tuple[Any, ...]:
     train = trajectory.train
     first = (trajectory.replicate, train.order, train.precision, train.loss, train.batch_size)
-    return (*first, trajectory.epochs, _ALL_BUT_EPOCHS(vars(train)))
+    return (*first, trajectory.epochs, ALL_BUT_EPOCHS(vars(train)))
 
 
 def _stacks(

@@ -169,7 +169,8 @@ class Plan:
             for trajectory in block.trajectories
             for stop in trajectory.stops
         )
-        wanted = [
+        n_wanted = sum(cell.train.replicates for cell in cells) * (folds or 1)
+        wanted = len(planned) == n_wanted and [
             (cell.index, replicate, fold)
             for cell in cells
             for replicate in range(cell.train.replicates)

@@ -124,7 +124,7 @@ def explanations(result: SearchResult) -> Iterator[Text]:
     yield Text(f"  constant: always predicts the training {statistic}, {value}", style="dim")
     yield Text()
     for finding in result.findings:
-        yield Text(f"{finding[0].upper()}{finding[1:]}.")
+        yield Text(printable(f"{finding[0].upper()}{finding[1:]}."))
     path = printable(str(result.directory.path))
     yield Text(f"run: {path}", no_wrap=True, overflow="ignore")
 

@@ -1,13 +1,12 @@
 """What came out of a cell: one object for the log, the table, and the selection."""
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
@@ -17,8 +16,8 @@ from sgdlab.runs.reading import (
     Count,
     Log,
     Number,
+    Sentence,
     Sha256,
-    Word,
     check_same,
 )
 from sgdlab.runs.replicate_log import (
@@ -151,18 +150,20 @@ class _CellLog(Log):
     validation_loss_regularized: Number
     validation_mae: Number
     bias: Number
-    remark: Word | None = None
-    replicates: Annotated[tuple[ReplicateLog, ...], Field(min_length=1, strict=False)]
+    remark: Sentence | None = None
+    replicates: Annotated[tuple[ReplicateLog, ...], FailFast(), Field(min_length=1, strict=False)]
 
 
 def _formed(log: dict[str, Any]) -> tuple[_CellLog, CellResult]:
     """A log with the keys that it must have, and what it says; ValueError if it has others."""
     form = _CellLog.model_validate(log)
     cell = Cell(int(form.cell), form.hyperparameters)
-    last = form.replicates[-1].fold
-    folds = [None] if last is None else list(range(last + 1))
-    wanted = list(itertools.product(folds, range(cell.train.replicates)))
-    if [(training.fold, training.replicate) for training in form.replicates] != wanted:
-        found = f"{len(form.replicates)} of other folds or replicates than {len(wanted)}"
+    last, n_replicates = form.replicates[-1].fold, cell.train.replicates
+    n_wanted = n_replicates if last is None else n_replicates * (last + 1)
+    found_places = [(training.fold, training.replicate) for training in form.replicates]
+    if len(found_places) != n_wanted or found_places != [
+        (None if last is None else n // n_replicates, n % n_replicates) for n in range(n_wanted)
+    ]:
+        found = f"{len(form.replicates)} of other folds or replicates than {n_wanted}"
         raise ValueError(f"replicates: fold and replicate: {found}")
     return form, CellResult(cell, form.replicates)

@@ -5,17 +5,11 @@ damaged, or does not fit, is set aside, and the training starts anew.
 """
 
 import hashlib
-import io
 import json
-import math
-import stat
-import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sgdlab.data.shape import Shape
 from sgdlab.engine.checkpoints import Checkpoint, Seen
@@ -24,11 +18,12 @@ from sgdlab.errors import StorageError, UnreadableError
 from sgdlab.observer import Observer
 from sgdlab.planning.memory import state_bytes
 from sgdlab.planning.plan import Pass, Plan
+from sgdlab.runs.archive import Arrays, arrays_of
 from sgdlab.runs.reading import read_bytes, reading
 from sgdlab.runs.setting_aside import set_aside
-from sgdlab.runs.stops import Arrays, sealed_arrays, unsealed_arrays
+from sgdlab.runs.stops import sealed_arrays, unsealed_arrays
 from sgdlab.system.files import write_files
-from sgdlab.system.looking import status_of
+from sgdlab.system.looking import is_there
 
 
 class CheckpointFile:
@@ -81,16 +76,13 @@ class CheckpointFile:
         UnreadableError
             If it cannot be read now.
         """
-        status = status_of(self.path)
-        if status is None:
+        if not is_there(self.path):
             return None
         try:
             with reading(self.path):
                 most = max(state_bytes(plan_pass, shape) for plan_pass in plan.passes)
-                if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-                    raise ValueError("no file of its size, or no regular one")
-                arrays = unsealed_arrays(_arrays_of(read_bytes(self.path)), self._origin)
-                return _checkpoint_of(arrays, plan)
+                arrays = arrays_of(read_bytes(self.path, most_bytes=most))
+                return _checkpoint_of(unsealed_arrays(arrays, self._origin), plan)
         except UnreadableError:
             raise
         except StorageError as error:
@@ -143,27 +135,3 @@ def _checkpoint_of(arrays: Arrays, plan: Plan) -> Checkpoint | None:
             states[block + dot][own] = array
     seen = Seen(float(arrays["best"]), frozenset(arrays["diverged"].tolist()))
     return Checkpoint(epoch, row, {index: states[_prefix(index)] for index in indices}, seen)
-
-
-def _arrays_of(content: bytes) -> Arrays:
-    """What :func:`numpy.savez` wrote; nothing is unpickled, nor anything larger than its file."""
-    with zipfile.ZipFile(io.BytesIO(content)) as file:
-        members = file.infolist()
-        is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        if not is_stored or sum(member.file_size for member in members) > len(content):
-            raise ValueError("arrays that are larger than their file")
-        return {
-            member.filename.removesuffix(".npy"): _array_of(file.read(member)) for member in members
-        }
-
-
-def _array_of(content: bytes) -> NDArray[Any]:
-    """An array in numpy's format, version 1.0 and C order, as a view of its bytes."""
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("an array in another version of its format")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    n_bytes = len(content) - stream.tell()
-    if is_fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != n_bytes:
-        raise ValueError("an array whose bytes are not those of its shape")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)

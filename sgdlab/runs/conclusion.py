@@ -5,19 +5,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from sgdlab.optim.losses import Losses
 from sgdlab.runs.reading import (
     LARGE,
+    MANY,
     CellName,
     Count,
     Index,
     Log,
     Logged,
     Number,
+    Sentence,
     Sha256,
-    Word,
     keys,
 )
 from sgdlab.uncertainty.differences import Difference
@@ -46,8 +47,10 @@ def final_logs(files: Iterable[str]) -> set[str]:
 
 def _check_names(files: Mapping[str, str], cells: Counts, *tables: str) -> None:
     """Raise ValueError unless these are the files of a run of so many cells."""
-    wanted = {f"cells/{n:04d}.json" for n in range(cells.total)} | set(tables)
     found = files.keys() - final_logs(files)
+    if cells.total > len(found) + MANY:  # before so many names are made
+        raise ValueError(f"files: {len(found)}, but cells are {cells.total}")
+    wanted = {f"cells/{n:04d}.json" for n in range(cells.total)} | set(tables)
     for name in sorted(found ^ wanted):
         what = "unknown" if name in found else "not there"
         raise ValueError(f"files.{name}: {what}, of {cells.total} cells")
@@ -64,7 +67,7 @@ class WithoutBest(Log):
 
     cells: Counts
     best: None
-    reason: Word
+    reason: Sentence
     files: dict[str, Sha256]
 
     @model_validator(mode="after")
@@ -95,7 +98,7 @@ class WithBest(Log):
     constant: Number
     constant_losses: Annotated[dict[str, LossesLog], keys("training", "validation", "test")]
     differences: Annotated[dict[str, DifferenceLog], keys("validation", "test")]
-    findings: Annotated[tuple[Word, ...], Field(min_length=1, strict=False)]
+    findings: Annotated[tuple[Sentence, ...], FailFast(), Field(min_length=1, strict=False)]
     test_losses: dict[CellName, LossesLog]
     files: dict[str, Sha256]
 

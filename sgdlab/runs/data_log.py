@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from sgdlab.data.dataset import PARTS, Dataset, fingerprint_of
 from sgdlab.data.row_array import FileStamp, RowArray
@@ -55,7 +55,7 @@ class DataLog(Log):
             itemsize=Count,
         ),
     ]
-    row_shape: Annotated[tuple[Count, ...], Field(strict=False)]
+    row_shape: Annotated[tuple[Count, ...], FailFast(), Field(strict=False)]
     fingerprint: Sha256
     sha256: Annotated[dict[str, Sha256], keys(*PARTS)]
     whole: dict[str, WholeFile]

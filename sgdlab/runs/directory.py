@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -11,15 +12,17 @@ from types import MappingProxyType
 
 from sgdlab.config.grid import Cell
 from sgdlab.data.row_array import RowArray
-from sgdlab.errors import StorageError
+from sgdlab.errors import StorageError, UnreadableError
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Plan
 from sgdlab.runs.experiment import Experiment, read_experiment
 from sgdlab.runs.logs import LOG, Hashes, Logs, logged_cells, read_logs
 from sgdlab.runs.reading import START_OVER, check_hash, reading
+from sgdlab.runs.setting_aside import FOLDER as ASIDE
+from sgdlab.runs.sizes import largest, most_of
 from sgdlab.runs.successor import Successor, from_either
 from sgdlab.system.files import is_temporary
-from sgdlab.system.looking import is_regular, is_there, names_in
+from sgdlab.system.looking import is_regular, is_there, names_in, status_of
 
 Arrays = Mapping[str, RowArray]
 STOP = re.compile(r"block-[0-9]{4,}-epoch-[0-9]{6,}\.npz")
@@ -123,7 +126,23 @@ class RunDirectory:
 
     def experiment(self) -> Experiment:
         """What ``experiment.json`` says; see :func:`sgdlab.runs.experiment.read_experiment`."""
+        self.check_folders()
         return read_experiment(self.experiment_file)
+
+    def check_folders(self) -> None:
+        """See that what is read or written in the run's folders stands in this run.
+
+        Raises
+        ------
+        StorageError
+            If one of them leads elsewhere, or is no folder.
+        """
+        following = self.successor.folder
+        folders = [self.cells_folder, self.final_folder, self.state_folder, self.stops_folder]
+        folders += [following, following / "cells", following / "final", self.path / ASIDE]
+        for folder in folders:
+            with suppress(UnreadableError):  # whoever needs what is in it is told
+                _check_folder(folder)
 
     def interpreting(self) -> AbstractContextManager[None]:
         """Compare what ``experiment.json`` says with other things inside.
@@ -151,9 +170,11 @@ class RunDirectory:
         """With folds: which cells were trained on all rows."""
         return logged_cells(self.final_folder, cells)
 
-    def logs(self, cells: Sequence[Cell], known: Hashes = NOTHING_KNOWN) -> Logs:
+    def logs(
+        self, cells: Sequence[Cell], known: Hashes = NOTHING_KNOWN, folds: int | None = None
+    ) -> Logs:
         """What came out of some cells; see :func:`sgdlab.runs.logs.read_logs`."""
-        return read_logs(self.path, self.cells_folder.name, cells, known)
+        return read_logs(self.path, self.cells_folder.name, cells, known, folds=folds)
 
     def final_logs(self, cells: Sequence[Cell], known: Hashes = NOTHING_KNOWN) -> Logs:
         """With folds: what came out of cells that were trained on all rows."""
@@ -184,10 +205,11 @@ class RunDirectory:
         """
         self.logged_cells(cells)
         self.final_plan(experiment, cells)
-        missing = []
+        missing, most_bytes = [], most_of(largest(experiment.data.shape, cells))
         for name, sha256 in experiment.known_hashes.items():
+            look = partial(check_hash, sha256=sha256, most_bytes=most_bytes)
             try:
-                from_either(self.path, name, partial(check_hash, sha256=sha256))
+                from_either(self.path, name, look)
             except StorageError:
                 if is_there(self.path / name):
                     raise
@@ -198,6 +220,13 @@ class RunDirectory:
         """Make a finished run the latest; one that cannot be written stays as it is."""
         with suppress(OSError):
             os.utime(self.experiment_file)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise StorageError if something else than a folder stands there."""
+    if (status := status_of(folder)) is not None and not stat.S_ISDIR(status.st_mode):
+        what = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
+        raise StorageError(folder, what, "a folder of the run", "move it away")
 
 
 def tell_of_strays(strays: Sequence[Path], observer: Observer) -> None:

@@ -5,9 +5,9 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, InstanceOf, model_validator
+from pydantic import FailFast, Field, InstanceOf, model_validator
 
-from sgdlab.config.grid import Cell
+from sgdlab.config.grid import Cell, check_grid
 from sgdlab.config.model import Config
 from sgdlab.planning.cost import Forecast
 from sgdlab.planning.plan import Plan
@@ -26,6 +26,7 @@ from sgdlab.runs.reading import (
     read_bytes,
     reading,
 )
+from sgdlab.runs.sizes import record_bytes
 
 Extent = Literal["best", "all"]
 Status = Literal["running", "interrupted", "failed", "completed"]
@@ -57,10 +58,10 @@ class Environment(Log):
     platform: Word
     processor: str
     processors: Count
-    blas: Annotated[tuple[BlasLog, ...], Field(strict=False)]
+    blas: Annotated[tuple[BlasLog, ...], FailFast(), Field(strict=False)]
     git: GitLog | None
     # Arguments that are no Unicode are kept too, which pydantic's own check of text refuses.
-    command_line: Annotated[tuple[InstanceOf[str], ...], Field(strict=False)]
+    command_line: Annotated[tuple[InstanceOf[str], ...], FailFast(), Field(strict=False)]
 
 
 class Session(Log):
@@ -121,7 +122,7 @@ class Experiment(Log):
     final_plan: PlanLog
     tested: Extent
     kept: Extent
-    sessions: Annotated[tuple[Session, ...], Field(strict=False)]
+    sessions: Annotated[tuple[Session, ...], FailFast(), Field(strict=False)]
     environment: Environment
     conclusion: WithBest | WithoutBest | None = None
 
@@ -181,6 +182,7 @@ class Experiment(Log):
             raise ValueError(f"config.data.validation.folds: {found}")
         if "path" not in self.config.data.model_fields_set or self.config.data.path == "":
             raise ValueError("config.data.path: not there")
+        check_grid(self.config, len(_cells_of(self.plan)))
         if self.is_finished and self.conclusion is None:
             raise ValueError("best: not there")
         if self.is_finished and self.conclusion is not None:
@@ -191,9 +193,7 @@ class Experiment(Log):
 
     def _check_final_logs(self, logs: set[str]) -> None:
         """Whether the hashes are those of the logs of the cells that are planned."""
-        blocks = [block for one_pass in self.final_plan for block in one_pass.blocks]
-        cells = {cell for b in blocks for trajectory in b.trajectories for cell in trajectory.cells}
-        if different := logs ^ {f"final/{cell:04d}.json" for cell in cells}:
+        if different := logs ^ {f"final/{cell:04d}.json" for cell in _cells_of(self.final_plan)}:
             found = f"not the cells of the logs in files, as {min(different)}"
             raise ValueError(f"final_plan.blocks.trajectories.cells: {found}")
 
@@ -217,6 +217,12 @@ class Experiment(Log):
                 raise ValueError(f"{place}.standard_error: null of {n_rows[name]} rows")
         if self.tested == "best" and len(conclusion.test_losses) > 1:
             raise ValueError("test_losses: of other cells than the best, which alone was tested")
+
+
+def _cells_of(plan: PlanLog) -> set[int]:
+    """Which cells a plan trains, by their indices."""
+    blocks = [block for one_pass in plan for block in one_pass.blocks]
+    return {cell for b in blocks for trajectory in b.trajectories for cell in trajectory.cells}
 
 
 def _plain(value: object) -> Any:
@@ -243,7 +249,8 @@ def read_experiment(path: Path) -> Experiment:
     StorageError
         If it is absent or broken, or another sgdlab wrote it whose keys are others.
     """
-    content = parse_json(path, read_bytes(path, hint=START_OVER), START_OVER)
+    encoded = read_bytes(path, hint=START_OVER, most_bytes=record_bytes(path))
+    content = parse_json(path, encoded, START_OVER)
     with reading(path, START_OVER):
         own = {name: content.pop(name) for name in _OWN if name in content}
         conclusion = conclusion_of(content) if content else None

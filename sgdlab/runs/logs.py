@@ -13,6 +13,7 @@ from sgdlab.errors import StorageError
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.reading import parse_json, read_bytes, reading
 from sgdlab.runs.seals import sha256_of
+from sgdlab.runs.sizes import log_bytes, most_of
 from sgdlab.runs.successor import from_either
 from sgdlab.system.looking import names_in
 
@@ -72,6 +73,7 @@ def read_logs(
     cells: Sequence[Cell],
     known: Hashes,
     places: Places = ALL_IN_PLACE,
+    folds: int | None = None,
 ) -> Logs:
     """The logs of cells in a folder of a run; all of them must be there.
 
@@ -79,6 +81,8 @@ def read_logs(
     ----------
     known
         Of the run's files, as far as they are.
+    folds
+        Of which they are.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def read_logs(
     results, hashes, origins = {}, {}, {}
     for cell in cells:
         name = log_name(folder, cell)
-        file, content = _content(run, name, known, places)
+        file, content = _content(run, name, known, places, most_of(log_bytes(cell, folds)))
         hashes[name] = sha256_of(content)
         log = parse_json(file, content)
         with reading(file):
@@ -98,7 +102,9 @@ def read_logs(
     return Logs(results, hashes, origins)
 
 
-def read_keys(run: Path, folder: str, cell: Cell, known: Hashes) -> dict[str, Any]:
+def read_keys(
+    run: Path, folder: str, cell: Cell, known: Hashes, folds: int | None = None
+) -> dict[str, Any]:
     """The keys of a cell's log as they stand in it: its numbers may contradict each other.
 
     Raises
@@ -106,19 +112,23 @@ def read_keys(run: Path, folder: str, cell: Cell, known: Hashes) -> dict[str, An
     StorageError
         As :func:`read_logs`, whatever else is wrong with it.
     """
-    file, content = _content(run, log_name(folder, cell), known, ALL_IN_PLACE)
+    name, most_bytes = log_name(folder, cell), most_of(log_bytes(cell, folds))
+    file, content = _content(run, name, known, ALL_IN_PLACE, most_bytes)
     log = parse_json(file, content)
     with reading(file):
         _check_cell(CellResult.as_it_says(log), cell)
     return log
 
 
-def _content(run: Path, name: str, known: Hashes, places: Places) -> tuple[Path, bytes]:
-    """A log, and the file in which it stands."""
+def _content(
+    run: Path, name: str, known: Hashes, places: Places, most_bytes: int
+) -> tuple[Path, bytes]:
+    """A log of at most so many bytes, and the file in which it stands."""
     if (sha256 := known.get(name)) is not None:
-        return run / name, from_either(run, name, partial(read_bytes, sha256=sha256))
+        look = partial(read_bytes, sha256=sha256, most_bytes=most_bytes)
+        return run / name, from_either(run, name, look)
     file = places.get(run / name, run / name)
-    return file, read_bytes(file)
+    return file, read_bytes(file, most_bytes=most_bytes)
 
 
 def _check_cell(result: CellResult, cell: Cell) -> None:

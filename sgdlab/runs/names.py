@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -149,7 +150,8 @@ def _by_age(runs_dir: Path) -> list[RunDirectory]:
     found = []
     for name in names_in(runs_dir):
         directory = RunDirectory(runs_dir / name)
-        if (status := status_of(directory.experiment_file)) is not None:
+        status = status_of(directory.experiment_file)
+        if status is not None and stat.S_ISREG(status.st_mode):  # others are no records of runs
             found.append((-status.st_mtime_ns, name, directory))
     return [directory for _, _, directory in sorted(found, key=lambda run: run[:2])]
 

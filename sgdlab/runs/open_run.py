@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from sgdlab.config.grid import Cell
+from sgdlab.data.shape import Shape
 from sgdlab.engine.checkpoints import Outcomes
 from sgdlab.engine.running_block import Outcome
 from sgdlab.errors import StorageError, UnreadableError
 from sgdlab.observer import Observer
 from sgdlab.planning.plan import Block
+from sgdlab.runs.archive import Arrays
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.checkpoints import CheckpointFile
 from sgdlab.runs.directory import RunDirectory, tell_of_strays
@@ -20,10 +22,11 @@ from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.kept import Weights, as_logged, read_kept
 from sgdlab.runs.logs import Logs, logged_cells, read_logs
 from sgdlab.runs.reading import read_bytes, reading
-from sgdlab.runs.replicate_log import ReplicateResult, replicate_result
+from sgdlab.runs.replicate_log import ReplicateResult, contradictions, replicate_result
 from sgdlab.runs.seals import sealed
 from sgdlab.runs.setting_aside import set_aside
-from sgdlab.runs.stops import Arrays, npz_arrays, npz_bytes, outcome_arrays, outcomes_of
+from sgdlab.runs.sizes import largest, most_of, stop_bytes
+from sgdlab.runs.stops import STOP_FORM, npz_arrays, npz_bytes, outcome_arrays, outcomes_of
 from sgdlab.runs.successor import Successor
 from sgdlab.system import files as system_files
 from sgdlab.system.looking import is_there
@@ -64,25 +67,29 @@ class OpenRun:
         self._successor: Successor | None = None
         self._has_begun = False
         self._origin = NO_ORIGIN
+        self._n_features = self._most_stop_bytes = 0
         self._kept: Mapping[tuple[int, int | None], Weights] = {}
         self._logged: dict[Path, Path] = {}  # the place of every log in the run: where it is now
 
     def settle(self, experiment: Experiment) -> None:
         """Move into its place what belongs to a record that is there already."""
-        self.directory.successor.settle(experiment.known_hashes)
+        most_bytes = most_of(largest(experiment.data.shape, self._cells))
+        self.directory.successor.settle(experiment.known_hashes, most_bytes)
 
     def going_on(self, finished: Experiment, observer: Observer) -> Experiment:
         """A finished run of which more is asked; see :meth:`Successor.planned`."""
         self._successor = self.directory.successor
         return self._successor.planned(finished, observer)
 
-    def take_up(self, observer: Observer, origin: str) -> None:
+    def take_up(self, observer: Observer, origin: str, shape: Shape) -> None:
         """Find what earlier sessions committed; stops that are broken will be trained again.
 
         Parameters
         ----------
         origin
             Which logs and stops are of this run; see :func:`sgdlab.runs.names.origin_of`.
+        shape
+            Of the data.
 
         Raises
         ------
@@ -90,12 +97,13 @@ class OpenRun:
             If a log is not as it was written, or is of another run: before anything is trained
             beside it. If something cannot be read now, of which nobody knows whether it is broken.
         """
-        self._origin = origin
+        self._origin, self._n_features = origin, shape.n_features
+        self._most_stop_bytes = most_of(stop_bytes(shape, self._cells))
         directory, cells = self.directory, self._cells
         if not self._is_locked:
             observer.note(f"{directory.path}: no locks here; run one command at a time on it")
         if is_there(directory.weights_file):
-            self._kept = read_kept(directory).weights
+            self._kept = read_kept(directory, shape, cells).weights
         if (successor := self._successor) is not None:
             for folder in (directory.cells_folder, directory.final_folder):
                 for cell in logged_cells(successor.place(folder), cells):
@@ -110,13 +118,15 @@ class OpenRun:
             self._take_stop(file, observer)
 
     def _take_stop(self, file: Path, observer: Observer) -> None:
-        content = read_bytes(file)  # one that cannot be opened is not known to be broken
+        content = self._stop_bytes(file)  # one that cannot be opened is not known to be broken
         try:
             with reading(file):
-                outcomes = outcomes_of(npz_arrays(file, content), self._origin)
+                outcomes = outcomes_of(npz_arrays(file, content, STOP_FORM), self._origin)
                 for outcome in outcomes:
                     self._check_planned(outcome)
-                    replicate_result(outcome, self._cells[outcome.cell])
+                    cell = self._cells[outcome.cell]
+                    for key, why in contradictions(replicate_result(outcome, cell), cell.train):
+                        raise ValueError(f"{key}: {why}")
         except UnreadableError:
             raise
         except StorageError:
@@ -151,7 +161,8 @@ class OpenRun:
         return self._read(cells, self.directory.final_folder)
 
     def _read(self, cells: Sequence[Cell], folder: Path) -> Logs:
-        return read_logs(self.directory.path, folder.name, cells, {}, self._logged)
+        folds = self._folds if folder == self.directory.cells_folder else None
+        return read_logs(self.directory.path, folder.name, cells, {}, self._logged, folds)
 
     def without_results(self, block: Block) -> Outcomes:
         """The outcomes of a block that are not committed."""
@@ -217,7 +228,7 @@ class OpenRun:
         if self._successor is not None and experiment.is_finished:
             self._successor.replace_record(content)
             with suppress(StorageError):  # what is not moved now is found where it is, and later
-                self._successor.settle(experiment.known_hashes)
+                self.settle(experiment)
         else:
             self.write({self.directory.experiment_file: content})
             self._has_begun = True
@@ -277,14 +288,19 @@ class OpenRun:
         if not 0 <= outcome.replicate < n_replicates or outcome.fold not in folds:
             found = f"cell {outcome.cell}, replicate {outcome.replicate}, fold {outcome.fold}"
             raise ValueError(f"{found}: no training of this run")
+        if outcome.weights is not None and outcome.weights.shape != (self._n_features,):
+            raise ValueError(f"weights: of {outcome.weights.size} features")
 
     def _log_file(self, cell: int, fold: int | None) -> Path:
         """Where an outcome is logged."""
         is_final = self._folds is not None and fold is None
         return self.directory.final_file(cell) if is_final else self.directory.cell_file(cell)
 
+    def _stop_bytes(self, file: Path) -> bytes:
+        return read_bytes(file, most_bytes=self._most_stop_bytes)
+
     def _stop_arrays(self, file: Path) -> Arrays:
         """What a file holds; cells are asked for in an order in which neighbours share one."""
         if self._last_read is None or self._last_read[0] != file:
-            self._last_read = (file, npz_arrays(file, read_bytes(file)))
+            self._last_read = (file, npz_arrays(file, self._stop_bytes(file), STOP_FORM))
         return self._last_read[1]

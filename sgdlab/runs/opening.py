@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sgdlab.config.grid import Cell
+from sgdlab.errors import StorageError
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.open_run import OpenRun
 from sgdlab.system import files as system_files
@@ -21,8 +22,12 @@ def open_run(
     Raises
     ------
     StorageError
-        If it cannot be written, or another process holds it.
+        If it cannot be written, leads elsewhere, or another process holds it.
     """
+    if os.path.islink(directory.path):  # what is written there would be written elsewhere
+        what, hint = "a symbolic link", "give the folder that it leads to as `runs_dir`"
+        raise StorageError(directory.path, what, "a folder of its own", hint)
+    directory.check_folders()
     system_files.make_folder(directory.state_folder)
     try:
         with locked(directory.state_folder / "lock") as is_locked:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from sgdlab.config.grid import Cell
 from sgdlab.planning.plan import Plan
+from sgdlab.planning.soundness import check_sound
 from sgdlab.runs.reading import Count, Index, Log
 
 
@@ -14,7 +15,7 @@ class TrajectoryLog(Log):
     """Which cells are trained as one."""
 
     replicate: Index
-    cells: Annotated[tuple[Index, ...], Field(min_length=1, strict=False)]
+    cells: Annotated[tuple[Index, ...], FailFast(), Field(min_length=1, strict=False)]
 
 
 class BlockLog(Log):
@@ -23,7 +24,9 @@ class BlockLog(Log):
     index: Index
     window_rows: Count | None
     fold: Index | None
-    trajectories: Annotated[tuple[TrajectoryLog, ...], Field(min_length=1, strict=False)]
+    trajectories: Annotated[
+        tuple[TrajectoryLog, ...], FailFast(), Field(min_length=1, strict=False)
+    ]
 
 
 class PassLog(Log):
@@ -31,10 +34,10 @@ class PassLog(Log):
 
     chunk_rows: Count
     blas_threads: Count
-    blocks: Annotated[tuple[BlockLog, ...], Field(min_length=1, strict=False)]
+    blocks: Annotated[tuple[BlockLog, ...], FailFast(), Field(min_length=1, strict=False)]
 
 
-PlanLog = Annotated[tuple[PassLog, ...], Field(strict=False)]
+PlanLog = Annotated[tuple[PassLog, ...], FailFast(), Field(strict=False)]
 
 
 def plan_log(plan: Plan) -> tuple[PassLog, ...]:
@@ -45,9 +48,11 @@ def plan_log(plan: Plan) -> tuple[PassLog, ...]:
 def planned(key: str, log: Sequence[PassLog], cells: Sequence[Cell]) -> Plan:
     """The plan that a key of a log tells of; raises ValueError if it does not fit the cells."""
     try:
-        return Plan.from_log([one_pass.model_dump(mode="json") for one_pass in log], cells)
+        plan = Plan.from_log([one_pass.model_dump(mode="json") for one_pass in log], cells)
+        check_sound(plan, cells)
     except (LookupError, ValueError) as error:
         raise ValueError(f"{key}: {error}") from None
+    return plan
 
 
 def check_covers(key: str, plan: Plan, cells: Sequence[Cell], folds: int | None) -> None:

@@ -23,25 +23,41 @@ from pydantic_core import CoreSchema, core_schema
 
 from sgdlab.errors import SgdlabError, StorageError, UnreadableError, reason
 from sgdlab.runs.seals import SEAL, check_seal, sha256_of
-from sgdlab.system.contents import content_of, pieces
+from sgdlab.system.contents import pieces
 from sgdlab.system.looking import advice
+from sgdlab.system.machine import memory_bytes
+from sgdlab.system.regular import check_size, open_regular, read_regular
+from sgdlab.system.safe_text import shortened
 
 SCHEMA_VERSION = 3  # raised whenever a key of a log changes its name or its meaning
 START_OVER = "move the run's folder away, or start over with `fresh=True`"
 MADE_AGAIN = "delete it and train again: what is missing is made again"
 ALTERED = "its sha256 is not that in experiment.json"
 LARGE = 1e100  # squares of larger numbers, or their sums, may be beyond float64
+# Of a list, a mapping or a key, at least, in bytes: shorter ones take very much more memory than
+# the file has bytes.
+WIDTH = 12
+FEW = 1000
+MANY = 1000
+MOST_WORDS = 200  # characters of what is said to be wrong with a file
 ROUNDING = 1e-9  # of a number that is computed again, relative to it
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("characters that are not printable")
+    return text
 
 
 def _number(value: object) -> object:
     return math.nan if value is None else value
 
 
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, lt=2**63)]
+Index = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1)]
+Sentence = Annotated[Word, AfterValidator(_printable)]  # is shown on a terminal
 CellName = Annotated[str, Field(pattern=r"^[0-9]{4,7}$")]
 # JSON has null where a number is not finite.
 Number = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_number)]
@@ -112,28 +128,46 @@ def reading(path: Path, hint: str = MADE_AGAIN) -> Iterator[None]:
         found, hint = "cannot be read now (not enough memory)", "close other programs"
         raise UnreadableError(path, found, "memory for what is in it", hint) from None
     except Exception as error:  # a damaged file makes zipfile, numpy and json raise almost anything
-        found = f"cannot be used ({_in_few_words(error)})"
+        found = f"cannot be used ({shortened(_in_few_words(error), MOST_WORDS)})"
         raise StorageError(path, found, "it as sgdlab wrote it", hint) from None
 
 
-def read_bytes(path: Path, sha256: str | None = None, hint: str = MADE_AGAIN) -> bytes:
+def read_bytes(
+    path: Path,
+    sha256: str | None = None,
+    hint: str = MADE_AGAIN,
+    most_bytes: int | None = None,
+) -> bytes:
     """The content of a file, which has the hash that is known of it, if one is.
+
+    Parameters
+    ----------
+    most_bytes
+        That it can have; by default as many as a quarter of the memory.
 
     Raises
     ------
     StorageError
-        If it is absent, cannot be read, or has another.
+        If it is absent, cannot be read, is larger or no regular file, or has another.
     """
     with reading(path, hint):
-        content = content_of(path)
+        content = read_regular(path, memory_bytes() // 4 if most_bytes is None else most_bytes)
         if sha256 is not None and sha256_of(content) != sha256:
             raise ValueError(ALTERED)
     return content
 
 
-def check_hash(path: Path, sha256: str) -> None:
-    """Raise StorageError unless a file, which may be large, has this hash."""
-    with reading(path), open(path, "rb", buffering=0) as stream:
+def check_hash(path: Path, sha256: str, most_bytes: int | None = None) -> None:
+    """Raise StorageError unless a file, which may be large, has this hash.
+
+    Parameters
+    ----------
+    most_bytes
+        That it can have; by default any number.
+    """
+    with reading(path), open_regular(path) as stream:
+        if most_bytes is not None:
+            check_size(stream, most_bytes)
         found = hashlib.sha256()
         for piece in pieces(stream):
             found.update(piece)
@@ -150,6 +184,9 @@ def parse_json(path: Path, content: bytes, hint: str = MADE_AGAIN) -> dict[str, 
         If it is broken or altered, or another version wrote it whose keys are others.
     """
     with reading(path, hint):
+        n_brackets, n_keys = content.count(b"[") + content.count(b"{"), content.count(b'":')
+        if max(n_brackets, n_keys) > FEW + len(content) // WIDTH:
+            raise ValueError("more brackets or keys than it has in any run")
         log = json.loads(content, parse_constant=_refuse)
         if not isinstance(log, dict):
             raise ValueError("no JSON object")
@@ -217,6 +254,8 @@ def _refuse(constant: str) -> None:
 def _in_few_words(error: Exception) -> str:
     """What is wrong with a file."""
     if isinstance(error, ValidationError):
+        if (n_mistakes := error.error_count()) > MANY:  # which take long to list
+            return f"{n_mistakes} keys or values that are not its own"
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         found = first["msg"].removeprefix("Value error, ")

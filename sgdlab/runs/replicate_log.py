@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import FailFast
 
 from sgdlab.config.grid import Cell
 from sgdlab.config.model import Train
 from sgdlab.engine.running_block import Outcome
-from sgdlab.runs.reading import LARGE, ROUNDING, Count, Index, Logged, Sha256, Word, keys
+from sgdlab.runs.reading import LARGE, ROUNDING, Count, Index, Logged, Sentence, Sha256, keys
 from sgdlab.words.orders import ORDERS
 
 Status = Literal["completed", "diverged"]
@@ -56,8 +57,8 @@ ReplicateLog = Annotated[
         status=Status,
         epochs=Count,
         weights_sha256=Sha256 | None,
-        reason=Word | None,
-        history=Annotated[dict[str, list[float | None]], keys(*HISTORIES)],
+        reason=Sentence | None,
+        history=Annotated[dict[str, Annotated[list[float | None], FailFast()]], keys(*HISTORIES)],
     ),
 ]
 

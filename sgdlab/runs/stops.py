@@ -10,9 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgdlab.engine.running_block import Outcome
+from sgdlab.runs.archive import Arrays, Expected, Form, arrays_of
 from sgdlab.runs.reading import reading
 
-Arrays = dict[str, NDArray[Any]]
+_NUMBERS, _FLOATS = Expected(("i8",), ("rows",)), Expected(("f8",), ("rows",))
+_HISTORY = Expected(("f8",), ("rows", "epochs"))
+# What a stop has; where all rows diverged there are no features.
+STOP_FORM = {
+    "cell": _NUMBERS,
+    "replicate": _NUMBERS,
+    "fold": _NUMBERS,
+    "status": Expected(("U",), ("rows",)),
+    "epochs": _NUMBERS,
+    "train_loss": _FLOATS,
+    "bias": _FLOATS,
+    "running_history": _HISTORY,
+    "validation_history": _HISTORY,
+    "validation_mae_history": _HISTORY,
+    "weights": Expected(("f4", "f8"), ("rows", "features")),
+    "seal": Expected(("U",), ()),
+}
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -22,16 +39,16 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def npz_arrays(path: Path, content: bytes) -> Arrays:
-    """All arrays of a file with this content; nothing is unpickled.
+def npz_arrays(path: Path, content: bytes, form: Form | None = None) -> Arrays:
+    """All arrays of a file with this content; see :func:`sgdlab.runs.archive.arrays_of`.
 
     Raises
     ------
     StorageError
-        If it is broken.
+        If it is broken, or has not this form.
     """
-    with reading(path), np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with reading(path):
+        return arrays_of(content, form)
 
 
 def outcome_arrays(outcomes: Sequence[Outcome], origin: str) -> Arrays:
@@ -93,7 +110,7 @@ def _seal(arrays: Arrays, origin: str) -> NDArray[np.str_]:
 
 
 def outcomes_of(arrays: Arrays, origin: str) -> list[Outcome]:
-    """The inverse of :func:`outcome_arrays`.
+    """The inverse of :func:`outcome_arrays`, of arrays that have the form of a stop.
 
     Raises
     ------
@@ -101,9 +118,6 @@ def outcomes_of(arrays: Arrays, origin: str) -> list[Outcome]:
         If they are not as they were written, or of another run.
     """
     arrays = unsealed_arrays(arrays, origin)
-    n_rows = {name: len(array) for name, array in arrays.items()}
-    if len(set(n_rows.values())) != 1:
-        raise ValueError(f"rows of arrays: {n_rows}")
     return [
         Outcome(
             cell=int(arrays["cell"][n]),

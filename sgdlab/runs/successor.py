@@ -107,10 +107,15 @@ class Successor:
         sessions, final_plan = experiment.sessions, experiment.final_plan
         return finished.replaced(status="running", sessions=sessions, final_plan=final_plan)
 
-    def settle(self, known: Mapping[str, str]) -> None:
+    def settle(self, known: Mapping[str, str], most_bytes: int) -> None:
         """Move into the run what its record knows by its hash.
 
         What else is there stays where it is. Who calls holds the lock.
+
+        Parameters
+        ----------
+        most_bytes
+            That any of these files can have.
 
         Raises
         ------
@@ -119,16 +124,16 @@ class Successor:
         """
         for file in self.files():
             sha256 = known.get(file.relative_to(self.run).as_posix())
-            if sha256 is not None and _has(self.place(file), sha256):
+            if sha256 is not None and _has(self.place(file), sha256, most_bytes):
                 _move(self.place(file), file)
         for folder in (self.folder / "cells", self.folder / "final", self.folder):
             with suppress(OSError):  # it is not empty, or not there
                 folder.rmdir()
 
 
-def _has(file: Path, sha256: str) -> bool:
+def _has(file: Path, sha256: str, most_bytes: int) -> bool:
     try:
-        check_hash(file, sha256)
+        check_hash(file, sha256, most_bytes)
     except UnreadableError:
         raise
     except StorageError:

@@ -14,6 +14,7 @@ from sgdlab.errors import NothingToSelectError
 from sgdlab.evaluation import comparison
 from sgdlab.evaluation.score import compare_with_constant, measure_test_losses
 from sgdlab.optim.losses import Losses, rmse_of
+from sgdlab.runs.archive import Arrays
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion, Counts, WithBest, WithoutBest
 from sgdlab.runs.directory import RunDirectory
@@ -21,7 +22,7 @@ from sgdlab.runs.experiment import Extent
 from sgdlab.runs.kept import Weights, or_empty
 from sgdlab.runs.logs import Logs
 from sgdlab.runs.seals import sha256_of
-from sgdlab.runs.stops import Arrays, npz_bytes
+from sgdlab.runs.stops import npz_bytes
 from sgdlab.search.selection import select, within_one_standard_error
 from sgdlab.search.table import csv_bytes, result_row
 from sgdlab.uncertainty.differences import Difference

@@ -93,7 +93,7 @@ def read_search(directory: RunDirectory, experiment: Experiment) -> SearchResult
     """
     conclusion, grid = experiment.conclusion, expand(experiment.config)
     plan, known = directory.final_plan(experiment, grid.cells), experiment.known_hashes
-    results = directory.logs(grid.cells, known).in_order
+    results = directory.logs(grid.cells, known, experiment.data.shape.folds).in_order
     final = directory.final_logs([grid.cells[n] for n in sorted(plan.cells)], known).results
     with directory.interpreting():
         _check_counts(experiment, results)

@@ -166,7 +166,7 @@ def _complete(
     plan = wanted.plan(experiment)
     tested = _more(options.test_losses, experiment.tested)
     kept = _more(options.keep_weights, experiment.kept)
-    run.take_up(observer, origin_of(experiment))
+    run.take_up(observer, origin_of(experiment), wanted.dataset.shape)
     unlogged = [block for block in plan.blocks if run.without_results(block)]
     known = None
     if options.measure and unlogged:

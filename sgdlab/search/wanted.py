@@ -74,6 +74,7 @@ class Wanted:
         with self.directory.interpreting():
             check_same(identity(experiment.config), identity(self.config), "config")
             check_same(experiment.data.fingerprint, self.dataset.fingerprint, "data.fingerprint")
+            check_same(vars(experiment.data.shape), vars(self.dataset.shape), "data.shape")
         return experiment
 
     def opened(self) -> AbstractContextManager[OpenRun]:

@@ -4,28 +4,14 @@ import errno
 import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 PIECE_BYTES = 1 << 20
-
-
-def content_of(path: Path, most: int | None = None) -> bytes:
-    """All bytes of a file, or so many of the first ones.
-
-    Raises
-    ------
-    OSError
-        If the system refuses any of them.
-    """
-    with open(path, "rb", buffering=0) as stream:
-        n_bytes = os.fstat(stream.fileno()).st_size + 1  # with which most files are read at once
-        return b"".join(pieces(stream, n_bytes, most))
 
 
 def pieces(
     stream: io.FileIO, piece_bytes: int = PIECE_BYTES, most: int | None = None
 ) -> Iterator[bytes]:
-    """What is left of a file, piece by piece; see :func:`content_of`.
+    """What is left of a file, or so many bytes of it at most, piece by piece.
 
     Python's own readers end where the system says that it would have to wait, as if the file did.
     """

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import BinaryIO
 from filelock import BaseFileLock, FileLock, Timeout
 
 from sgdlab.errors import StorageError, reason
-from sgdlab.system.contents import content_of
 from sgdlab.system.files import write_files
 from sgdlab.system.looking import status_of
+from sgdlab.system.regular import NotRegularError, opened, read_regular
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 PATIENCE_S = 1.0  # with a holder that has not yet written who it is, or no longer is one
 POLL_S = 0.02
+MOST_HOLDER_BYTES = 1000
 TRIES = 1000  # to lock the very file that stands at a path, while others remove it
 
 
@@ -125,16 +127,25 @@ def _give_back(lock: BaseFileLock) -> None:
 def _opened(path: Path) -> BinaryIO:
     """A lock file; its folder, which its last holder may just have removed, is made again."""
     try:
-        return open(path, "ab")
+        return _regular(path)
     except FileNotFoundError:
         path.parent.mkdir(exist_ok=True)  # not its parents: a run that was moved away is gone
-        return open(path, "ab")
+        return _regular(path)
+
+
+def _regular(path: Path) -> BinaryIO:
+    """A lock file, of which nothing is read or written; a link or a FIFO is none."""
+    stream = open(path, "ab", opener=opened)  # noqa: SIM115 - whoever asks closes it
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise NotRegularError
+    return stream
 
 
 def _name_of(holder: Path) -> str | None:
     """Who holds a lock; None if that does not stand there."""
-    with contextlib.suppress(OSError):
-        return content_of(holder).decode(errors="replace") or None
+    with contextlib.suppress(OSError, ValueError):
+        return read_regular(holder, MOST_HOLDER_BYTES).decode(errors="replace") or None
     return None
 
 

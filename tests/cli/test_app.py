@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -262,14 +263,41 @@ def test_a_bad_value_in_the_data_is_named(sgdlab, config, data_dir, arrays):
     assert "Xtr.npy: inf at row 77, column 5" in err
 
 
-def test_a_bug_is_reported_as_one(sgdlab, config, monkeypatch):
+def test_a_bug_is_reported_as_one(sgdlab, config, monkeypatch, tmp_path):
     from sgdlab import workflows
 
-    monkeypatch.setattr(workflows, "grid_search", lambda *_: 1 / 0)
+    def fail(*_):
+        raise ZeroDivisionError("by \x1b[31mnothing")
+
+    monkeypatch.setattr(workflows, "grid_search", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code, _, err = sgdlab("grid-search", config)
     assert code == 70
-    assert "ZeroDivisionError" in err
-    assert "this is a bug in sgdlab" in err
+    [report] = tmp_path.glob("sgdlab-crash-*.txt")
+    bug = r"this is a bug in sgdlab (ZeroDivisionError: by \x1b[31mnothing)"
+    assert err == f"sgdlab: error: {bug}; please report it with {report}, its traceback\n"
+    kept = report.read_text()
+    assert kept.endswith("ZeroDivisionError: by \x1b[31mnothing\n")
+    assert "in fail\n" in kept
+    assert str(config) in kept
+    assert report.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("missing", ["absent", "a file"])
+def test_a_bug_is_reported_where_no_file_can_be_written(
+    missing, sgdlab, config, monkeypatch, tmp_path
+):
+    from sgdlab import workflows
+
+    monkeypatch.setattr(workflows, "grid_search", lambda *_: {}["key"])
+    monkeypatch.setattr(tempfile, "tempdir", str(config / "below" if missing == "a file" else "x"))
+    code, _, err = sgdlab("grid-search", config)
+    *lines, last = err.splitlines()
+    assert code == 70
+    assert "Traceback (most recent call last):" in lines
+    assert lines[-1] == "KeyError: 'key'"
+    bug = "this is a bug in sgdlab (KeyError: 'key')"
+    assert last == f"sgdlab: error: {bug}; please report it with these lines"
 
 
 def test_a_narrow_terminal_drops_columns_rather_than_digits(sgdlab, write_config):

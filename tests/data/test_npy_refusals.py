@@ -233,7 +233,7 @@ def test_simulated_disk_error_in_the_header(tmp_path, monkeypatch):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     np.save(tmp_path / "array.npy", np.zeros((3, 2)))
-    monkeypatch.setattr(npy, "open", lambda path, *_, **__: BadDisk(path), raising=False)
+    monkeypatch.setattr(npy, "open_regular", lambda path, **_: BadDisk(path))
     assert complaint(tmp_path / "array.npy") == "input/output error; expected a readable file"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlab import workflows
+from sgdlab.config.grid import expand
 from sgdlab.runs.kept import read_kept
 from tests.engine.test_passes import make_cells, split, train_all
 from tests.oracles.reference import plain_sgd
@@ -92,7 +93,8 @@ def search(tmp_path, arrays, name, rates, **train):
     config = {"name": name, "data": {}, "train": train, "grid": {"learning_rate": rates}}
     options = workflows.SearchOptions(tmp_path, keep_weights="all")
     found = workflows.grid_search(config, (), options, arrays=arrays)
-    weights = read_kept(found.directory).weights
+    cells = expand(found.config).cells
+    weights = read_kept(found.directory, found.shape, cells).weights
     return {
         result.cell.train.learning_rate: (
             result.status,

@@ -82,10 +82,11 @@ def _refused(extreme: Extreme, error: DataError) -> Judged:
 
 def _judge_run(extreme: Extreme, run: RunDirectory, result: SearchResult | None) -> Judged:
     kinds, complaints = Counter(), []
-    cells = expand(run.experiment().config).cells
+    experiment = run.experiment()
+    cells = expand(experiment.config).cells
     results = run.logs(cells).in_order
     final = run.final_logs([cells[n] for n in sorted(run.final_cells(cells))]).in_order
-    weights = read_kept(run).weights if result else {}
+    weights = read_kept(run, experiment.data.shape, cells).weights if result else {}
     if result and result.best.status != "completed":
         complaints.append("a cell won that diverged")
     for found in [*results, *final]:

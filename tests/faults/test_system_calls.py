@@ -38,12 +38,12 @@ WITHOUT_TEMPORARIES = FORGETFUL.format(
     arguments=["--n", "4", "--only", "* of write (*"],
 )
 READING_NOTHING = FORGETFUL.format(
-    module="contents",
-    name="content_of",
-    function="content_of(path, most=None)",
+    module="regular",
+    name="read_regular",
+    function="read_regular(path, most_bytes, follow_links=False)",
     body="""
     try:
-        return path.read_bytes()[:most]
+        return path.read_bytes()[:most_bytes]
     except OSError:
         return b"" """,
     arguments=["--n", "4", "--only", "resume: *openat*/stops/block*"],

@@ -11,7 +11,7 @@ import pytest
 from sgdlab import workflows
 from sgdlab.errors import SgdlabError, StorageError, UsageError
 from sgdlab.observer import Observer
-from sgdlab.runs import reading
+from sgdlab.runs import reading, stops
 from sgdlab.runs.experiment import read_experiment
 from sgdlab.runs.setting_aside import set_aside
 from sgdlab.system.looking import is_there, names_in
@@ -53,14 +53,14 @@ def test_an_unfinished_run_is_left_alone_while_something_of_it_cannot_be_looked_
     if name == "stops_folder":
         refusing(path, number, "listdir", "scandir")
     elif name == "stop":
-        original = reading.content_of
+        original = reading.read_regular
 
-        def read(given):
+        def read(given, most_bytes):
             if given == path:
                 raise OSError(number, os.strerror(number), str(given))
-            return original(given)
+            return original(given, most_bytes)
 
-        monkeypatch.setattr(reading, "content_of", read)
+        monkeypatch.setattr(reading, "read_regular", read)
     else:
         refusing(path, number, "stat", "lstat")
     recorder = Recorder()
@@ -78,7 +78,7 @@ def test_memory_that_runs_out_over_a_stop_damages_nothing(
     def fail(*_arguments, **_options):
         raise MemoryError
 
-    monkeypatch.setattr(np, "load", fail)
+    monkeypatch.setattr(stops, "arrays_of", fail)
     refusal(lambda: workflows.grid_search(config, options=options), interrupted.stops()[0])
     monkeypatch.undo()
     assert contents(interrupted) == before

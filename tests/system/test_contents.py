@@ -14,7 +14,8 @@ from sgdlab.data.stand_in import is_stand_in, marker_path
 from sgdlab.errors import SgdlabError, UnreadableError
 from sgdlab.runs.reading import check_hash, read_bytes
 from sgdlab.runs.seals import sha256_of
-from sgdlab.system.contents import PIECE_BYTES, content_of, pieces
+from sgdlab.system.contents import PIECE_BYTES, pieces
+from sgdlab.system.regular import read_regular
 from tests.system.test_files import needs_unix
 
 LATER = "resource temporarily unavailable"
@@ -24,11 +25,10 @@ LATER = "resource temporarily unavailable"
 def test_all_of_a_file_or_its_first_bytes(n_bytes, tmp_path):
     content = np.random.default_rng(0).bytes(n_bytes)
     (tmp_path / "file").write_bytes(content)
-    assert content_of(tmp_path / "file") == content
-    for most in (0, 1, n_bytes, n_bytes + 1):
-        assert content_of(tmp_path / "file", most) == content[:most]
-    with open(tmp_path / "file", "rb", buffering=0) as stream:
-        assert b"".join(pieces(stream)) == content
+    assert read_regular(tmp_path / "file", n_bytes) == content
+    for most in (None, 0, 1, n_bytes, n_bytes + 1):
+        with open(tmp_path / "file", "rb", buffering=0) as stream:
+            assert b"".join(pieces(stream, most=most)) == content[:most]
 
 
 @needs_unix

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from sgdlab.config.grid import expand
 from sgdlab.words.losses import LOSSES, Loss
 from sgdlab.words.optimizers import OPTIMIZERS, Optimizer, as_column
 from sgdlab.words.orders import ORDERS, Order
@@ -108,7 +109,8 @@ def main(folder: Path) -> None:
     (folder / "toy.yaml").write_text(yaml.safe_dump(config))
     options = workflows.SearchOptions(folder / "runs", keep_weights="all")
     result = workflows.grid_search(folder / "toy.yaml", (), options)
-    kept, worst = read_kept(result.directory).weights, 0.0
+    cells = expand(result.config).cells
+    kept, worst = read_kept(result.directory, result.shape, cells).weights, 0.0
     for cell in (each.cell for each in result.results):
         weights, bias = kept[cell.index, None]
         found = np.append(weights[0], bias)

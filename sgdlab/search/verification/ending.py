@@ -104,4 +104,6 @@ class EndedAgain:
 
     @cached_property
     def _kept(self) -> Kept:
-        return read_kept(self.stored.directory, self.stored.experiment.known_hashes)
+        stored = self.stored
+        shape, known = stored.experiment.data.shape, stored.experiment.known_hashes
+        return read_kept(stored.directory, shape, stored.grid.cells, known)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from sgdlab.config.grid import Cell
 from sgdlab.optim.losses import Losses
+from sgdlab.runs.archive import Arrays
 from sgdlab.runs.conclusion import Conclusion, WithBest, WithoutBest
 from sgdlab.runs.reading import reading
-from sgdlab.runs.stops import Arrays, npz_arrays
+from sgdlab.runs.stops import npz_arrays
 from sgdlab.search.verification.closeness import Closeness
 from sgdlab.search.verification.comparison import Comparison
 from sgdlab.search.verification.result import Place

@@ -11,6 +11,7 @@ from typing import Any
 from sgdlab.config.grid import Cell, Grid, expand
 from sgdlab.errors import StorageError, UsageError
 from sgdlab.planning.plan import Plan
+from sgdlab.runs.archive import Arrays
 from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.conclusion import Conclusion
 from sgdlab.runs.directory import RunDirectory
@@ -18,7 +19,7 @@ from sgdlab.runs.experiment import Experiment
 from sgdlab.runs.logs import Logs, read_keys
 from sgdlab.runs.names import NUMERICS_VERSION
 from sgdlab.runs.reading import START_OVER, read_bytes, reading
-from sgdlab.runs.stops import Arrays, npz_arrays
+from sgdlab.runs.stops import npz_arrays
 from sgdlab.runs.successor import from_either
 
 
@@ -58,7 +59,8 @@ class Stored:
     def log(self, cell: Cell, is_final: bool) -> dict[str, Any]:
         """The keys of a cell's log."""
         known = self.experiment.known_hashes
-        return read_keys(self.directory.path, self.folder(is_final).name, cell, known)
+        folds = None if is_final else self.experiment.data.shape.folds
+        return read_keys(self.directory.path, self.folder(is_final).name, cell, known, folds)
 
     def logs(self, cells: list[Cell], is_final: bool) -> Logs:
         """The logs of some cells, whose numbers must not contradict each other."""
