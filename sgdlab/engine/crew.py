@@ -23,20 +23,26 @@ class Crew:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_interrupted = kind is not None and not issubclass(kind, Exception | GeneratorExit)
+        self._pool.shutdown(wait=not is_interrupted, cancel_futures=True)
 
     def run(self, tasks: Iterable[Task]) -> None:
-        """Do all tasks, begun in their order; if one fails, those not begun are left."""
+        """Do all tasks, begun in their order; if one fails, those not begun are left.
+
+        An interruption does not wait for helpers: they end what they have begun, and nobody looks
+        at it any more.
+        """
         waiting = deque(tasks)
         n_helpers = min(self._n_helpers, len(waiting) - 1)
         contexts = [copy_context() for _ in range(n_helpers)]
         helpers = [self._pool.submit(context.run, _take_from, waiting) for context in contexts]
         try:
             _take_from(waiting)
-        finally:
-            waiting.clear()
+        except Exception:
             wait(helpers)
+            raise
+        wait(helpers)
         for helper in helpers:
             helper.result()
 
