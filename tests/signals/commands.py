@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "train": {**LONG, "order": "shuffle_each_epoch"},
         "run": {"memory_budget": 10**6},
     },
-    "many_cells": {
+    "many_cells": {  # whose products of a chunk take seconds
         "data": {"path": "square"},
-        "train": {"batch_size": 500, "epochs": 10**5},
-        "grid": {"learning_rate": np.geomspace(1e-9, 1e-8, 1000).tolist()},
+        "train": {"batch_size": 2800, "epochs": 1000},
+        "grid": {
+            "learning_rate": np.geomspace(1e-9, 1e-8, 60).tolist(),
+            "l2": np.geomspace(1e-6, 1e-5, 50).tolist(),
+        },
     },
     "million": {
         "data": {"path": "small"},
@@ -78,17 +81,19 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def write_inputs(folder: Path) -> None:
-    """All arrays and configs, and a finished run of the largest arrays."""
+def write_inputs(folder: Path, names: Iterable[str] = tuple(ARRAYS)) -> None:
+    """Arrays and all configs; and a finished run of ``many``, if that is among them."""
     random = np.random.default_rng(0)
-    for name, (n_rows, n_features) in ARRAYS.items():
+    for name in names:
         (folder / name).mkdir()
-        for part, n in (("tr", n_rows), ("te", 50 if name != "many" else n_rows)):
+        n_rows, n_features = ARRAYS[name]
+        for part, n in (("tr", n_rows), ("te", n_rows if name == "many" else 50)):
             numbers = random.integers(0, 255, (n, n_features), np.uint8)
             X = numbers if name == "many" else numbers.astype(np.float32)
             np.save(folder / name / f"X{part}.npy", X)
             np.save(folder / name / f"y{part}.npy", random.standard_normal(n))
     for name, config in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(dict(config)))
-    program = [sys.executable, "-m", "sgdlab", "train", "-q", "many.yaml"]
-    subprocess.run(program, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    if (folder / "many").exists():
+        program = [sys.executable, "-m", "sgdlab", "train", "-q", "many.yaml"]
+        subprocess.run(program, cwd=folder, check=True, stdout=subprocess.DEVNULL)

@@ -65,3 +65,37 @@ def test_any_address_space_gives_a_result_or_a_line(command, tmp_path):
     for code, err in found:
         assert code in (0, 4), err
         assert code == 0 or (len(err.splitlines()) == 1 and " memory: " in err)
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("solve", "take fewer columns"),
+        ("orders --rows 4000", "lower --rows"),
+        ("gradient-noise --trials 9000 --at-epoch 0", "lower --trials"),
+    ],
+)
+def test_what_the_process_holds_is_not_there_any_more(command, hint, tmp_path):
+    """Refused before it is begun, though all of the limit together were enough."""
+    write_data(tmp_path, 6000, 2500)
+    needed = _needed(command, tmp_path)
+    shell = f"ulimit -v {int(needed / 1000)}; exec {sys.executable} -m sgdlab {command} -q"
+    child = begun(["bash", "-c", f"{shell} big.yaml -S run.threads=1"], tmp_path)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 4, err
+    assert len(err.splitlines()) == 1
+    assert " takes about " in err
+    assert err.endswith(f" GB of free memory ({hint})\n")
+
+
+def _needed(command, folder):
+    """Bytes that a command says it needs, where it has far too few."""
+    program = (
+        "import sys; from sgdlab.cli.app import main; from sgdlab.system import machine\n"
+        "machine.free_memory_bytes = lambda: 50_000_000\n"
+        f"sys.argv = ['sgdlab', *'{command} -q big.yaml'.split()]; main()"
+    )
+    child = begun([sys.executable, "-c", program], folder)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 4, err
+    return float(err.partition(" takes about ")[2].split()[0]) * 1e9
