@@ -2,8 +2,8 @@
 
     python -m tests.faults.kills [--seconds 30] [--every 4] [--from-first-row]
 
-makes a training of one cell that takes the time given, with default settings, and kills it until one
-ends: counted from the start of a process, or from its first row where other work makes starting
+makes a training of one cell that takes the time given, with default settings, and kills it until
+one ends: counted from the start of a process, or from its first row where other work makes starting
 slow. It takes about 90 s, and ends with exit code 1 if the files are not those of a training that
 nobody killed, or if more rows were trained twice than one interval between two states holds a kill.
 """
