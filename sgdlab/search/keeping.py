@@ -21,6 +21,9 @@ BYTES_A_SECOND = 2e8  # of writing, as long as nothing was written
 class StateKeeper(Keeper):
     """Keeps the state of what a session trains, every few seconds and when it is interrupted.
 
+    Of a young session it is kept when it is twice as old as it was, so that a kill loses no more
+    than half of it however often one comes.
+
     A state that cannot be written, as on a full disk, is none that was asked for: the training goes
     on, and the last one that could be written stays.
 
@@ -114,7 +117,7 @@ class StateKeeper(Keeper):
         took_s = end - start
         self._spent_s += took_s
         self._shortest_s = min(took_s, self._shortest_s or took_s)
-        self._due = end + self._every_s
+        self._due = end + min(self._every_s, end - self._began)
 
     def _tell(self, plan_pass: Pass, checkpoint: Checkpoint) -> None:
         n_rows = self._dataset.shape.n_train

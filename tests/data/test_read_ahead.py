@@ -103,6 +103,20 @@ def test_chunks_of_shuffled_blocks_are_those_of_the_plain_walk(
                     same_chunks(found, list(training.chunks(chunk_rows, order)))
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("n_chunks", [2, 3, 9])
+def test_a_walk_may_begin_at_any_chunk(n_chunks, in_memory, data_dir):
+    with open_dataset(Data(path=str(data_dir))) as dataset, ReadAhead(10, n_chunks) as ahead:
+        training = dataset.training("float64")
+        if in_memory:
+            training.load()
+        for order, ends in [(None, None), (ORDERS["shuffled"], None), shuffled((7, 3))]:
+            expected = copied(training.chunks(10, order))
+            for first in range(12):
+                found = copied(ahead.chunks(training, order, ends, start=10 * first))
+                same_chunks(found, expected[first:])
+
+
 def test_neighbours_may_lie_at_both_ends_of_the_ring(data_dir):
     order, ends = np.arange(N_TRAIN), np.array([*range(7, N_TRAIN, 7), N_TRAIN])
     for preprocess in ("none", "center"):

@@ -55,6 +55,29 @@ def test_a_failure_waits_for_what_others_have_begun():
         assert done == [1]
 
 
+def test_an_interruption_does_not_wait_for_what_others_have_begun():
+    both, is_over = threading.Barrier(2, timeout=10), threading.Event()
+
+    def interrupted():
+        both.wait()
+        raise KeyboardInterrupt
+
+    def goes_on():
+        both.wait()
+        is_over.wait(10)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Crew(2) as crew:
+        # Whichever thread takes it: on the calling one a signal is raised, as here.
+        crew.run([lambda: interrupted() if _is_here() else goes_on()] * 2)
+    assert time.monotonic() - start < 8
+    is_over.set()
+
+
+def _is_here():
+    return threading.current_thread() is threading.main_thread()
+
+
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_failure_is_raised_and_leaves_what_was_not_begun(failing):
     both = threading.Barrier(2, timeout=10)

@@ -223,3 +223,21 @@ def test_the_state_of_another_stack_is_refused():
         make_kernel([cell(10)] * 3).restore(state)
     with pytest.raises(KeyError, match=r"batch_10\.n_updates"):
         make_kernel([cell(10, optimizer="momentum"), cell(20, optimizer="momentum")]).restore(state)
+
+
+# Powers of these are within rounding of 1e-3, the smallest scale.
+DECAYS = [0.5011872336272722, 0.6105402296585328, 0.6812920690579612, 0.7498942093324558]
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+def test_a_scale_is_folded_whenever_it_is_small_and_not_when_it_was_looked_at(decay):
+    train = cell(1, 1.0, l2=1 - decay)
+    whole = DirectKernel([train], np.zeros((1, 6)), np.float64)
+    whole.start_epoch(len(X))
+    for n in range(len(X)):
+        other = DirectKernel([train], np.zeros((1, 6)), np.float64)
+        other.restore(whole.state())
+        for kernel in (whole, other):
+            kernel.step(0.1 * X[n : n + 1], y[n : n + 1])
+        assert other.state()["scale"].tobytes() == whole.state()["scale"].tobytes()
+        assert other.state()["V"].tobytes() == whole.state()["V"].tobytes()

@@ -238,9 +238,9 @@ def kept_by(monkeypatch, tmp_path):
     return kept
 
 
-def test_the_first_state_is_kept_after_a_second_and_later_ones_every_five(kept_by):
+def test_states_are_kept_at_twice_the_age_and_then_every_five_seconds(kept_by):
     assert kept_by(0.001, 0.9) == []
-    assert kept_by(0.001, 22) == pytest.approx([1, 6, 11, 16, 21], abs=0.1)
+    assert kept_by(0.001, 19) == pytest.approx([1, 2, 4, 8, 13, 18], abs=0.2)
     assert kept_by(0.001, 4, every_s=0.5) == pytest.approx(np.arange(0.5, 4, 0.5), abs=0.1)
 
 
