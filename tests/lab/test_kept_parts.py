@@ -13,6 +13,7 @@ import pytest
 
 from sgdlab.lab.sampling.measure import simulate
 from sgdlab.lab.sampling.theory import Sampling
+from sgdlab.lab.xor import network
 from sgdlab.observer import Observer
 from sgdlab.runs import parts as parts_module
 from sgdlab.runs.parts import KeptParts
@@ -319,3 +320,17 @@ def test_threads_share_the_work_however_small_its_parts(monkeypatch):
         monkeypatch.setattr(parts, "keep", lambda name, *_: notes.append(name))
         simulate(Sampling(1000), 131 * 6, seed=0, n_threads=2, parts=parts)
     assert len(notes) == 6
+
+
+@pytest.mark.parametrize("n_hidden", [1, 8, 33])
+@pytest.mark.parametrize("n_restarts", [2, 3, 7, 20])
+def test_restarts_do_not_depend_on_which_are_trained_side_by_side(
+    monkeypatch, n_hidden, n_restarts
+):
+    found, levels = [], network._levels
+    monkeypatch.setattr(network, "_levels", lambda *of: found.append(of[0]) or levels(*of))
+    for units in (1, 2 * n_hidden, 5 * n_hidden, 10**6):
+        monkeypatch.setattr(network, "UNITS_AT_ONCE", units)
+        network.train_restarts(n_hidden, n_restarts, 5, 0.05, seed=3)
+    assert len({errors.tobytes() for errors in found}) == 1
+    assert len(found[0]) == n_restarts

@@ -252,11 +252,15 @@ def test_folders_that_lead_elsewhere_are_not_used(runs, tmp_path, kind, place):
     assert not list(elsewhere.iterdir())
 
 
-def test_a_huge_file_is_not_read(runs):
+def test_a_huge_file_is_not_read(runs, monkeypatch):
     interrupted(runs)
     file = sorted(folder(runs).glob("parts-*"))[0]
     os.truncate(file, MOST_BYTES + 1)
+    read, opened = parts_folder.read_bytes, []
+    monkeypatch.setattr(parts_folder, "read_bytes", lambda path: opened.append(path) or read(path))
     assert experiment(runs) == ([0, 4, 5], EXPECTED)
+    assert len(opened) == 3
+    assert file not in opened
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])

@@ -38,7 +38,7 @@ class Weights:
     b: Floats
 
     def of(self, restarts: slice) -> "Weights":
-        """Those of some restarts, as they lie in memory: sums depend on that."""
+        """Those of some restarts, as they lie in memory."""
         found = {name: array[..., restarts].copy(order="K") for name, array in vars(self).items()}
         return Weights(**found)
 
