@@ -159,7 +159,9 @@ def sites_in(lines: list[str], folder: Path) -> Iterator[tuple[Site, str]]:
             continue  # a signal, or an exit
         thread, call, arguments = found.groups()
         counts[thread, call] += 1
-        if (place := _PLACE.match(arguments)) and (path := place[1] or place[2]):
+        # It names the folder once it has told which that is, and not where it is refused.
+        place = _PLACE.match('"."' if call == "getcwd" else arguments)
+        if place and (path := place[1] or place[2]):
             absolute = Path(os.path.normpath(folder / path.removesuffix(" (deleted)")))
             if absolute.is_relative_to(folder):
                 inside = _RANDOM.sub("*", absolute.relative_to(folder).as_posix())

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from unittest import mock
@@ -84,7 +84,10 @@ def errors_of(scenario: Scenario) -> list[Effect]:
 
 
 def complaints(scenario: Scenario, effect: Effect) -> tuple[bool, list[str]]:
-    """Whether the very call that was meant was refused, and what is wrong."""
+    """Whether the very call that was meant was refused, and what is wrong.
+
+    A command may once ask a little more of the system, and another one of its calls is refused.
+    """
     changed = []
 
     def disturbed() -> Answer:
@@ -96,27 +99,39 @@ def complaints(scenario: Scenario, effect: Effect) -> tuple[bool, list[str]]:
     return changed == [effect.site], wrong
 
 
-def try_errors(folder: Path, sample: Sample, job: int, jobs: int) -> tuple[Counts, Counts]:
-    """Have every ``jobs``-th error happen: how many in which command, and how many are wrong.
+@dataclass
+class Tally:
+    """What was tried, in which command, and what was wrong."""
 
-    Whatever is wrong is printed at once.
-    """
-    tried, wrong = Counts(), Counts()
+    tried: Counts = field(default_factory=Counter)
+    wrong: Counts = field(default_factory=Counter)
+    n_elsewhere: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.tried + other.tried,
+            self.wrong + other.wrong,
+            self.n_elsewhere + other.n_elsewhere,
+        )
+
+
+def try_errors(folder: Path, sample: Sample, job: int, jobs: int) -> Tally:
+    """Have every ``jobs``-th error happen; whatever is wrong is printed at once."""
+    tally = Tally()
     # What git is asked is nothing that this is about, and takes longer than all the rest.
     with mock.patch.object(provenance, "_git_revision", return_value=None):
         scenarios = make_scenarios(folder.resolve())
         for line, scenario, effect in sample.of(scenarios)[job::jobs]:
             was_meant, found = complaints(scenario, effect)
-            tried[scenario.name] += 1
-            if not was_meant:
-                found.append("another call was refused, or none")
+            tally.tried[scenario.name] += 1
+            tally.n_elsewhere += not was_meant
+            tally.wrong.update({complaint.partition(":")[0] for complaint in found})
             for complaint in found:
                 print(f"{line}: {complaint}", flush=True)
-            if tried.total() % TOLD_EVERY == 0:
-                print(f"{tried.total()} errors tried by job {job}", file=sys.stderr)
-            wrong.update({complaint.partition(":")[0] for complaint in found})
+            if tally.tried.total() % TOLD_EVERY == 0:
+                print(f"{tally.tried.total()} errors tried by job {job}", file=sys.stderr)
         os.chdir("/")
-    return tried, wrong
+    return tally
 
 
 def _job(sample: Sample, job: int, jobs: int, results: "multiprocessing.SimpleQueue") -> None:
@@ -146,15 +161,12 @@ def main(arguments: list[str] | None = None) -> None:
     for process in processes:
         process.join()
     assert all(process.exitcode == 0 for process in processes)
-    tried, wrong = Counts(), Counts()
-    for _ in processes:
-        more, found = results.get()
-        tried += more
-        wrong += found
-    elapsed = time.perf_counter() - start
-    print(f"{tried.total()} errors in {elapsed:.0f} s: {_listed(tried)}")
-    print(f"wrong: {_listed(wrong) or 'nothing'}")
-    sys.exit(wrong.total() > 0)
+    tally = sum((results.get() for _ in processes), Tally())
+    elapsed, elsewhere = time.perf_counter() - start, "at another call than was meant"
+    print(f"{tally.tried.total()} errors in {elapsed:.0f} s: {_listed(tally.tried)}")
+    print(f"{elsewhere}: {tally.n_elsewhere}")
+    print(f"wrong: {_listed(tally.wrong) or 'nothing'}")
+    sys.exit(tally.wrong.total() > 0)
 
 
 def _listed(counts: Counts) -> str:
