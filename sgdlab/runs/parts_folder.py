@@ -127,10 +127,7 @@ class PartsFolder:
         self._names[file] = names
 
     def _read(self, file: Path) -> Mapping[str, Arrays]:
-        with reading(file):
-            if (status := status_of(file)) is not None and status.st_size > MOST_BYTES:
-                raise ValueError(f"{status.st_size} bytes")
-        content = read_bytes(file)
+        content = read_bytes(file, most_bytes=MOST_BYTES)
         with reading(file):
             content, seal = content[:-SEAL_BYTES], content[-SEAL_BYTES:]
             if seal != self._seal(content):
