@@ -7,6 +7,7 @@ import pytest
 
 from sgdlab import workflows
 from sgdlab.errors import StorageError, UsageError
+from sgdlab.runs import sizes
 from sgdlab.runs.reading import MANY
 from sgdlab.runs.sizes import RECORD_BYTES
 from tests.runs.damage import edit, write_sealed
@@ -202,3 +203,18 @@ def test_folds_of_a_log_are_counted_before_they_are_listed(fold, config, options
     write_sealed(file, log)
     with pytest.raises(StorageError, match="replicates: fold and replicate: 1 of other folds"):
         workflows.grid_search(config, options=options)
+
+
+def test_a_plan_that_was_asked_for_may_be_as_long_as_it_is(
+    config, options, interrupted, monkeypatch
+):
+    """Also before anything of it is committed."""
+    for stop in interrupted.stops():
+        stop.unlink()
+    for log in interrupted.cells_folder.iterdir():
+        log.unlink()
+    n_bytes = interrupted.experiment_file.stat().st_size
+    monkeypatch.setattr(sizes, "RECORD_BYTES", n_bytes - 100)
+    with pytest.raises(StorageError, match=f"{n_bytes} bytes, of at most"):
+        interrupted.experiment()
+    assert workflows.grid_search(config, options=options).directory == interrupted
