@@ -124,10 +124,10 @@ class RunDirectory:
             and not is_temporary(name)
         ]
 
-    def experiment(self) -> Experiment:
+    def experiment(self, planned_bytes: int = 0) -> Experiment:
         """What ``experiment.json`` says; see :func:`sgdlab.runs.experiment.read_experiment`."""
         self.check_folders()
-        return read_experiment(self.experiment_file)
+        return read_experiment(self.experiment_file, planned_bytes)
 
     def check_folders(self) -> None:
         """See that what is read or written in the run's folders stands in this run.

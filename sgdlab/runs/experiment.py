@@ -241,15 +241,20 @@ def _plain(value: object) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def read_experiment(path: Path) -> Experiment:
+def read_experiment(path: Path, planned_bytes: int = 0) -> Experiment:
     """What ``experiment.json`` says, if it is as it was written.
+
+    Parameters
+    ----------
+    planned_bytes
+        Of a plan that is expected there; see :func:`sgdlab.runs.sizes.record_bytes`.
 
     Raises
     ------
     StorageError
         If it is absent or broken, or another sgdlab wrote it whose keys are others.
     """
-    encoded = read_bytes(path, hint=START_OVER, most_bytes=record_bytes(path))
+    encoded = read_bytes(path, hint=START_OVER, most_bytes=record_bytes(path, planned_bytes))
     content = parse_json(path, encoded, START_OVER)
     with reading(path, START_OVER):
         own = {name: content.pop(name) for name in _OWN if name in content}

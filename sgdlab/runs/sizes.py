@@ -9,20 +9,32 @@ from sgdlab.data.shape import Shape
 from sgdlab.system.looking import names_in, status_of
 
 SLACK = 2**20  # of headers, directories and the names of keys
-RECORD_BYTES = 12 * 2**20  # of a record, beside as many as the logs and stops of its run have
+RECORD_BYTES = 4 * 2**20  # of a record, beside as many as the logs and stops of its run have
+PLANNED_BYTES = 128  # of a training in a plan
 NUMBER_BYTES = 32  # of a number in text, with what stands between it and the next
 TRAINING_BYTES = 4096  # of a log's training without its histories
 ROW_BYTES = 8192  # of a row of the table
 
 
-def record_bytes(record: Path) -> int:
-    """Of a run's record, which names its logs, and whose plan has the trainings of its stops."""
-    status = status_of(record)
-    if status is None or status.st_size <= RECORD_BYTES:
-        return RECORD_BYTES
+def plan_bytes(cells: Sequence[Cell], folds: int | None) -> int:
+    """Of the plan of all cells in a record."""
+    return PLANNED_BYTES * len(cells) * cells[0].train.replicates * (folds or 1)
+
+
+def record_bytes(record: Path, planned_bytes: int) -> int:
+    """Of a run's record, which names its logs, and whose plan has the trainings of its stops.
+
+    Parameters
+    ----------
+    planned_bytes
+        Of a plan that is expected there.
+    """
+    status, most_bytes = status_of(record), RECORD_BYTES + planned_bytes
+    if status is None or status.st_size <= most_bytes:
+        return most_bytes
     folders = (record.parent / name for name in ("cells", "final", "state/stops"))
     files = (status_of(folder / name) for folder in folders for name in names_in(folder))
-    return RECORD_BYTES + sum(_stored_bytes(file) for file in files if file is not None)
+    return most_bytes + sum(_stored_bytes(file) for file in files if file is not None)
 
 
 def _stored_bytes(status: os.stat_result) -> int:

@@ -22,6 +22,7 @@ from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.opening import open_run
 from sgdlab.runs.plan_log import plan_log
 from sgdlab.runs.reading import SCHEMA_VERSION, check_same
+from sgdlab.runs.sizes import plan_bytes
 
 PathLike = str | os.PathLike[str]
 
@@ -70,7 +71,8 @@ class Wanted:
         """
         if not self.directory.exists:
             return None
-        experiment = self.directory.experiment()
+        planned_bytes = plan_bytes(self.grid.cells, self.dataset.shape.folds)
+        experiment = self.directory.experiment(planned_bytes)
         with self.directory.interpreting():
             check_same(identity(experiment.config), identity(self.config), "config")
             check_same(experiment.data.fingerprint, self.dataset.fingerprint, "data.fingerprint")

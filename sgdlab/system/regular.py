@@ -39,7 +39,10 @@ def open_regular(path: Path, follow_links: bool = False) -> io.FileIO:
     status = os.stat(path) if follow_links else os.lstat(path)
     _check(status)
     opener = _following if follow_links else _not_following
-    stream = open(path, "rb", buffering=0, opener=opener)  # noqa: SIM115 - whoever asks closes it
+    try:
+        stream = open(path, "rb", buffering=0, opener=opener)  # noqa: SIM115 - whoever asks closes it
+    except IsADirectoryError:
+        raise NotRegularError from None
     try:
         _check(os.fstat(stream.fileno()))
     except BaseException:
@@ -100,7 +103,7 @@ def opened(path: str | Path, flags: int, follow_links: bool = False) -> int:
     try:
         return os.open(path, flags, 0o666)
     except OSError as error:
-        if not follow_links and error.errno in IS_LINK and os.path.islink(path):
+        if not follow_links and error.errno in IS_LINK:
             raise NotRegularError("a symbolic link") from None
         raise
 

@@ -3,10 +3,12 @@
 import errno
 import io
 import os
+from types import SimpleNamespace
 
 import pytest
+from rich.text import Text
 
-from sgdlab.cli.output import UNLIMITED, USUAL, about_no_file, console
+from sgdlab.cli.output import UNLIMITED, USUAL, about_no_file, console, show_with
 from sgdlab.cli.progress import LiveProgress, PlainProgress, make_observer
 
 
@@ -132,3 +134,28 @@ def test_a_working_directory_that_the_system_does_not_tell_now(
 
 def test_an_error_about_nothing_known_is_not_about_stdout():
     assert about_no_file(ConnectionResetError(104, "Connection reset by peer")) is None
+
+
+@pytest.mark.parametrize("format", ["table", "json", "csv"])
+@pytest.mark.parametrize("text", ["\x1b[31mred", "\x9b2J", "a\u202eb", "\x07\x08", "\u2066\u200f"])
+def test_results_obey_nobody_but_the_styles_of_the_table(text, format, capsys, monkeypatch):
+    """Whatever a report forgets."""
+    monkeypatch.setenv("COLUMNS", "80")
+    report = SimpleNamespace(
+        table=lambda: Text(f"unit {text}", style="bold"),
+        document=lambda: {"unit": text},
+        rows=lambda: [{"unit": text}],
+    )
+    show_with(format, report)
+    out = capsys.readouterr().out
+    assert "unit" in out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert text not in out
+
+
+def test_styles_are_shown_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    show_with("table", SimpleNamespace(table=lambda: Text("\x1b[31mred", style="bold")))
+    assert capsys.readouterr().out == "\x1b[1m\\x1b[31mred\x1b[0m\n"

@@ -32,7 +32,9 @@ def test_the_end_of_a_session_is_written_once_with_its_result(config, options, m
 def test_the_experiment_of_a_finished_run_is_read_once(config, options, finished, monkeypatch):
     read = []
     monkeypatch.setattr(
-        runs_directory, "read_experiment", lambda path: read.append(path) or read_experiment(path)
+        runs_directory,
+        "read_experiment",
+        lambda path, *more: read.append(path) or read_experiment(path, *more),
     )
     workflows.grid_search(config, options=options)
     workflows.evaluate(finished.name, options.runs_dir)

@@ -135,9 +135,9 @@ def test_latest_passes_over_a_run_that_is_deleted_meanwhile(
         monkeypatch.setattr(os, "listdir", listed)
     else:
 
-        def read(path):
+        def read(path, *more):
             shutil.rmtree(last.path, ignore_errors=True)
-            return read_experiment(path)
+            return read_experiment(path, *more)
 
         monkeypatch.setattr("sgdlab.runs.directory.read_experiment", read)
     assert workflows.evaluate("latest", options.runs_dir).directory.name == finished.name

@@ -110,6 +110,41 @@ def test_lock_that_cannot_be_taken(name, tmp_path):
 
 
 @needs_unix
+@pytest.mark.parametrize("kind", ["fifo", "link", "link to nothing", "zeros"])
+def test_what_is_no_lock_file_is_not_written_through(kind, tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    if kind == "fifo":
+        os.mkfifo(tmp_path / "lock")
+    else:
+        targets = {"link": "mine", "link to nothing": "new", "zeros": "/dev/zero"}
+        (tmp_path / "lock").symlink_to(targets[kind])
+    before = names(tmp_path)
+    with pytest.raises(StorageError) as caught, locked(tmp_path / "lock"):
+        pytest.fail("held")
+    checked_message(caught.value, tmp_path / "lock")
+    assert names(tmp_path) == before
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+@needs_unix
+@pytest.mark.parametrize("kind", ["fifo", "zeros", "long"])
+@pytest.mark.usefixtures("holder")
+def test_whoever_holds_a_lock_may_write_anything_for_a_name(kind, tmp_path):
+    name = tmp_path / "lock.holder"
+    while not name.exists():
+        time.sleep(0.01)
+    name.unlink()
+    if kind == "fifo":
+        os.mkfifo(name)
+    elif kind == "zeros":
+        name.symlink_to("/dev/zero")
+    else:
+        name.write_bytes(b"x" * 10**6)
+    with pytest.raises(StorageError, match="in use by another process"), locked(tmp_path / "lock"):
+        pytest.fail("held")
+
+
+@needs_unix
 def test_lock_file_that_its_last_holder_removes_meanwhile_is_not_held_alone(tmp_path, monkeypatch):
     """Between opening and locking it, as another process would at its end."""
     acquire = locks.FileLock.acquire

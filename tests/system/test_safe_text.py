@@ -1,10 +1,12 @@
 """Text from outside cannot move the cursor, break a line or fail to print."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlab.system.safe_text import printable, shortened
+from sgdlab.system.safe_text import printable, printable_json, printable_lines, shortened
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,23 @@ def test_any_text_is_one_line_that_can_be_encoded(text):
     assert shown.isprintable()
     assert len(shown.splitlines()) <= 1
     shown.encode("utf-8")
+
+
+def test_lines_stay_lines():
+    assert printable_lines("a\n\x1b[2J\u202e\n") == "a\n\\x1b[2J\\u202e\n"
+
+
+@settings(max_examples=300, derandomize=True, database=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_says_the_same_in_characters_that_print(text):
+    written = json.dumps({text: [text, 1.5]}, ensure_ascii=False, indent=1)
+    shown = printable_json(written)
+    assert json.loads(shown) == {text: [text, 1.5]}
+    assert all(char.isprintable() or char == "\n" for char in shown)
+
+
+@pytest.mark.parametrize("text", ["\x7f", "\x9b2J", "\u202egnp", "\U000e0041", "\u2028é"])
+def test_json_of_characters_that_a_terminal_obeys(text):
+    shown = printable_json(json.dumps(text, ensure_ascii=False))
+    assert shown.replace("é", "").isascii()
+    assert json.loads(shown) == text
