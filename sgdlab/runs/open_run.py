@@ -26,7 +26,14 @@ from sgdlab.runs.replicate_log import ReplicateResult, contradictions, replicate
 from sgdlab.runs.seals import sealed
 from sgdlab.runs.setting_aside import set_aside
 from sgdlab.runs.sizes import largest, most_of, stop_bytes
-from sgdlab.runs.stops import STOP_FORM, npz_arrays, npz_bytes, outcome_arrays, outcomes_of
+from sgdlab.runs.stops import (
+    STOP_FORM,
+    check_planned,
+    npz_arrays,
+    npz_bytes,
+    outcome_arrays,
+    outcomes_of,
+)
 from sgdlab.runs.successor import Successor
 from sgdlab.system import files as system_files
 from sgdlab.system.looking import is_there
@@ -123,7 +130,7 @@ class OpenRun:
             with reading(file):
                 outcomes = outcomes_of(npz_arrays(file, content, STOP_FORM), self._origin)
                 for outcome in outcomes:
-                    self._check_planned(outcome)
+                    check_planned(outcome, self._cells, self._folds, self._n_features)
                     cell = self._cells[outcome.cell]
                     for key, why in contradictions(replicate_result(outcome, cell), cell.train):
                         raise ValueError(f"{key}: {why}")
@@ -279,17 +286,6 @@ class OpenRun:
                 what = "of another run, whose config or data are others"
                 hint = "move it away, or start over with `fresh=True`"
                 raise StorageError(place, what, "a log of this run", hint)
-
-    def _check_planned(self, outcome: Outcome) -> None:
-        """Raise ValueError unless an outcome is of a training of this run."""
-        folds = (None,) if self._folds is None else (None, *range(self._folds))
-        is_cell = 0 <= outcome.cell < len(self._cells)
-        n_replicates = self._cells[outcome.cell].train.replicates if is_cell else 0
-        if not 0 <= outcome.replicate < n_replicates or outcome.fold not in folds:
-            found = f"cell {outcome.cell}, replicate {outcome.replicate}, fold {outcome.fold}"
-            raise ValueError(f"{found}: no training of this run")
-        if outcome.weights is not None and outcome.weights.shape != (self._n_features,):
-            raise ValueError(f"weights: of {outcome.weights.size} features")
 
     def _log_file(self, cell: int, fold: int | None) -> Path:
         """Where an outcome is logged."""

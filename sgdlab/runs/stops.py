@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sgdlab.config.grid import Cell
 from sgdlab.engine.running_block import Outcome
 from sgdlab.runs.archive import Arrays, Expected, Form, arrays_of
 from sgdlab.runs.reading import reading
@@ -134,3 +135,17 @@ def outcomes_of(arrays: Arrays, origin: str) -> list[Outcome]:
         )
         for n in range(len(arrays["cell"]))
     ]
+
+
+def check_planned(
+    outcome: Outcome, cells: Sequence[Cell], folds: int | None, n_features: int
+) -> None:
+    """Raise ValueError unless an outcome is of a training of a run with these cells and folds."""
+    of_folds = (None,) if folds is None else (None, *range(folds))
+    is_cell = 0 <= outcome.cell < len(cells)
+    n_replicates = cells[outcome.cell].train.replicates if is_cell else 0
+    if not 0 <= outcome.replicate < n_replicates or outcome.fold not in of_folds:
+        found = f"cell {outcome.cell}, replicate {outcome.replicate}, fold {outcome.fold}"
+        raise ValueError(f"{found}: no training of this run")
+    if outcome.weights is not None and outcome.weights.shape != (n_features,):
+        raise ValueError(f"weights: of {outcome.weights.size} features")
