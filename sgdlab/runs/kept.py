@@ -23,6 +23,9 @@ from sgdlab.runs.sizes import most_of, weights_bytes
 from sgdlab.runs.stops import npz_arrays
 from sgdlab.runs.successor import from_either
 
+# What to do where weights were trained again and came out with other bits than before.
+OTHER_BITS = "on another machine or BLAS, start over with `fresh=True`"
+
 # Of a cell: weights (replicates, n_features), and bias (replicates,) in float64.
 Weights = tuple[NDArray[Any], NDArray[np.float64]]
 

@@ -19,7 +19,7 @@ from sgdlab.runs.cell_log import CellResult
 from sgdlab.runs.checkpoints import CheckpointFile
 from sgdlab.runs.directory import RunDirectory, tell_of_strays
 from sgdlab.runs.experiment import Experiment
-from sgdlab.runs.kept import Weights, as_logged, read_kept
+from sgdlab.runs.kept import OTHER_BITS, Weights, as_logged, read_kept
 from sgdlab.runs.logs import Logs, logged_cells, read_logs
 from sgdlab.runs.reading import read_bytes, reading
 from sgdlab.runs.replicate_log import ReplicateResult, contradictions, replicate_result
@@ -37,9 +37,6 @@ from sgdlab.runs.stops import (
 from sgdlab.runs.successor import Successor
 from sgdlab.system import files as system_files
 from sgdlab.system.looking import is_there
-
-# What to do where weights were trained again and came out with other bits than before.
-OTHER_BITS = "on another machine or BLAS, start over with `fresh=True`"
 
 NO_ORIGIN = "0" * 64  # of a run that was not taken up, and of which nobody will go on
 
