@@ -11,6 +11,7 @@ import pytest
 from sgdlab import workflows
 from sgdlab.errors import StorageError
 from sgdlab.observer import Observer
+from sgdlab.runs import reading
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.runs.seals import SEAL, sealed
 from tests.search.test_session import GRID, TRAIN, Recorder, Stopping, contents, only_run
@@ -169,15 +170,15 @@ def test_a_stop_that_cannot_be_opened_is_not_taken_for_a_broken_one(
     with pytest.raises(KeyboardInterrupt):
         workflows.grid_search(config, options=options, observer=Stopping(3))
     file = next(iter(only_run(options).stops_folder.iterdir()))
-    read = Path.read_bytes
+    read = reading.read_regular
 
-    def refuse(path):
+    def refuse(path, most_bytes):
         if path == file:
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return read(path, most_bytes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refuse)
+        patch.setattr(reading, "read_regular", refuse)
         with pytest.raises(StorageError, match=f"^{file}: cannot be read now .permission denied"):
             workflows.grid_search(config, options=options)
     assert file.exists()
