@@ -142,12 +142,12 @@ def test_a_stand_in_whose_marker_cannot_be_read_is_not_taken_for_real_arrays(
 ):
     synthesize(folder, "")
 
-    def refuse(path):
+    def refuse(path, *_, **__):
         raise OSError(number, os.strerror(number), str(path))
 
     with open_dataset(config(folder)) as dataset:
         assert is_stand_in(dataset.arrays)
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr("sgdlab.data.stand_in.read_regular", refuse)
         with pytest.raises(StorageError, match="cannot be read now"):
             is_stand_in(dataset.arrays)
 
