@@ -120,7 +120,9 @@ class HostileRun:
         self._write(name)
 
     def _write(self, name: str) -> None:
-        (self.path / name).write_bytes(documents.sealed(self.trees[name]))
+        file = self.path / name
+        if _is_regular(file):  # what stands there now is hostile already
+            file.write_bytes(documents.sealed(self.trees[name]))
 
 
 def _arrays_of(file: Path) -> archives.Arrays:
