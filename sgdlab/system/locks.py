@@ -120,7 +120,7 @@ def _give_back(lock: BaseFileLock) -> None:
     """Release a lock; one that the system will not take now is given back with the process."""
     for _ in range(2):
         with contextlib.suppress(OSError):
-            lock.release(force=True)
+            lock.release()
             return
 
 
