@@ -195,7 +195,7 @@ class Run(Model):
     checkpoint_every_s: float = Field(
         5.0,
         gt=0,
-        description="seconds from one kept state of a training to the next; at first they are fewer",
+        description="seconds from one kept state of a training to the next; at first fewer",
     )
 
 
