@@ -195,7 +195,7 @@ class Run(Model):
     checkpoint_every_s: float = Field(
         5.0,
         gt=0,
-        description="seconds between kept states of a training; the first comes after 1 s",
+        description="seconds from one kept state of a training to the next; at first fewer",
     )
 
 

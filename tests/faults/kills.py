@@ -140,12 +140,13 @@ def main() -> None:
         took = _seconds(whole)
         parts = Training.made(folder / "parts", N_ROWS, epochs=epochs)
         found = killed(parts, options.every, 1000, options.from_first_row)
-        twice, is_same = parts.n_rows - whole.n_rows, parts.results() == whole.results()
+        n_rows, is_same = whole.n_rows, parts.results() == whole.results()
+        twice = parts.n_rows - n_rows
     lost = twice / max(1, found.n_kills) / found.fastest if found.fastest else 0.0
     same = "the same bytes" if is_same else "other bytes"
     print(
         f"a training of {took:.1f} s, killed every {options.every:g} s: ended after"
-        f" {found.n_kills} kills with {same}; {twice:,} of {whole.n_rows:,} rows trained twice,"
+        f" {found.n_kills} kills with {same}; {twice:,} of {n_rows:,} rows trained twice,"
         f" {lost:.1f} s a kill"
     )
     sys.exit(not is_same or twice > most_twice(found))
