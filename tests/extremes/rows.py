@@ -48,19 +48,24 @@ def rows_of(extreme: Extreme, fold: int | None) -> Rows:
 
 
 def _transformed(extreme: Extreme, trains: np.ndarray) -> np.ndarray:
-    """Every step in the precision of the training, with statistics that have all their digits."""
+    """Rounded to the precision of the training where means are subtracted, or else before.
+
+    Statistics have all their digits.
+    """
     data, precision = extreme.config["data"], np.dtype(extreme.config["train"]["precision"])
     divide_by, preprocess = data.get("divide_by", 1.0), data.get("preprocess")
     exact = (extreme.arrays["Xtr"].astype(np.float64) / divide_by).astype(np.longdouble)[trains]
     mean = exact.mean(axis=0)
     deviation = np.sqrt(((exact - mean) ** 2).mean(axis=0))
-    divisor = precision.type(divide_by)
-    X, Xte = (extreme.arrays[part].astype(precision) / divisor for part in ("Xtr", "Xte"))
+    working = precision if preprocess is None else np.dtype(np.float64)
+    divisor = working.type(divide_by)
+    X, Xte = (extreme.arrays[part].astype(working) / divisor for part in ("Xtr", "Xte"))
     if preprocess is not None:
-        X, Xte = (rows - mean.astype(precision) for rows in (X, Xte))
+        X, Xte = (rows - mean.astype(working) for rows in (X, Xte))
     if preprocess == "standardize":
-        scale = np.where(deviation == 0, 1, deviation).astype(precision)
+        scale = np.where(deviation == 0, 1, deviation).astype(working)
         X, Xte = X / scale, Xte / scale
+    X, Xte = X.astype(precision), Xte.astype(precision)
     if not all(np.isfinite(numbers).all() for numbers in (X, Xte, divisor)):
         raise UnfitError
     return X.astype(np.float64)
