@@ -14,7 +14,7 @@ from tests.docs.pages import FRONT, PAGES, PROJECT, SETUP
 from tests.test_architecture import TOWER
 
 ON_ANY_PAGE = pytest.mark.parametrize("page", PAGES, ids=pages.name)
-OTHER_OPTIONS = {"--help", "--write"}  # of every command, and of the benchmarks
+OTHER_OPTIONS = {"--help", "--write", "--jobs", "--only", "--seconds"}  # of all, and of tests
 SAMPLES = [
     block
     for page in PAGES

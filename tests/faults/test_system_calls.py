@@ -32,10 +32,10 @@ WITHOUT_TEMPORARIES = FORGETFUL.format(
     for path, content in contents.items():
         try:
             with open(path, "wb") as stream:
-                stream.write(content)
+                content(stream) if callable(content) else stream.write(content)
         except OSError as error:
             raise StorageError(path, reason(error)) from None""",
-    arguments=["--n", "3", "--only", "* of write (*"],
+    arguments=["--n", "3", "--only", "* of write (*/cells/*"],
 )
 READING_NOTHING = FORGETFUL.format(
     module="regular",

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from sgdlab.config.grid import expand
 from sgdlab.words.losses import LOSSES, Loss
 from sgdlab.words.optimizers import OPTIMIZERS, Optimizer, as_column
 from sgdlab.words.orders import ORDERS, Order
@@ -96,6 +95,7 @@ def plain_loop(train, X, y):
 
 def main(folder: Path) -> None:
     from sgdlab import workflows
+    from sgdlab.config.grid import expand
     from sgdlab.runs.kept import read_kept
 
     rng = np.random.default_rng(0)

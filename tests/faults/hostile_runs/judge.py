@@ -94,7 +94,8 @@ class Judge:
 
     def _commands(self, kind: Kind) -> tuple[tuple[str, ...], ...]:
         run, runs = str(self._sandbox.runs / kind.path.name), str(self._sandbox.runs)
-        search = list(kind.commands[-1])
+        searches = [given for given in kind.commands if given[0] not in ("evaluate", "verify")]
+        search = list(searches[-1])
         search[search.index("--runs-dir") + 1] = runs
         search[search.index("--format") + 1] = "table"
         return (
