@@ -25,6 +25,7 @@ from sgdlab.planning.plan import Block, Pass
 from sgdlab.system.blas import blas_threads
 from sgdlab.system.interruptible import interruptibly
 
+FEWEST_OPERATIONS = 5e9  # of a chunk for which Ctrl-C does not wait: others take some 0.2 s
 OPERATIONS = 4  # of floating point, of a model with a number of a row: two products
 
 
@@ -133,7 +134,8 @@ class _Workers:
                 of_chunk = numbers[start : start + self.chunk_rows]
                 of_part = partial(part, chunk=chunk, numbers=of_chunk)
                 n_operations = OPERATIONS * n_models * float(chunk[0].size)
-                interruptibly(n_operations, partial(self._work_on, blocks, work, of_part))
+                on_part = partial(self._work_on, blocks, work, of_part)
+                interruptibly(n_operations, on_part, FEWEST_OPERATIONS)
                 if len(numbers) > self.chunk_rows:  # or else the epoch ends soon
                     walk.after(start + len(of_chunk))
 

@@ -1,5 +1,6 @@
 """Long calls out of Python, and signals that come meanwhile."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from sgdlab.system import interruptible
 from sgdlab.system.interruptible import FEWEST_OPERATIONS, interruptibly, product
+from tests.system.test_files import needs_unix
 
 MANY = FEWEST_OPERATIONS
 
@@ -73,7 +76,18 @@ def test_a_call_goes_on_where_no_thread_can_be_started(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(interruptible, "_idle", [])
     assert interruptibly(MANY, threading.get_ident) == threading.get_ident()
+
+
+@needs_unix
+def test_a_forked_process_has_threads_of_its_own():
+    here = interruptibly(MANY, threading.get_native_id)
+    child = os.fork()
+    if child == 0:
+        os._exit(interruptibly(MANY, threading.get_native_id) == here)
+    assert os.waitpid(child, 0)[1] == 0
+    assert interruptibly(MANY, threading.get_native_id) == here
 
 
 @pytest.mark.parametrize("n_operations", [0, MANY])
