@@ -15,6 +15,7 @@ from sgdlab.system import limits
 
 BUFFER_BYTES = 40 * 2**20  # that OpenBLAS takes for every caller at a time, and a little more
 SIZE = 768  # of matrices whose product takes long enough to meet others
+MEETINGS = 10  # in one of which at least all callers multiply, on a machine that is busy
 MEETING_S = 5.0
 
 
@@ -65,9 +66,10 @@ def _take_buffers(n_callers: int) -> None:
     """
     meeting, matrix = Barrier(n_callers), np.ones((SIZE, SIZE))
 
-    def multiply(_: int) -> None:
-        meeting.wait(MEETING_S)
-        matrix @ matrix
+    def multiply(_caller: int) -> None:
+        for _ in range(MEETINGS):
+            meeting.wait(MEETING_S)
+            matrix @ matrix
 
     try:
         np.empty(n_callers * BUFFER_BYTES, np.uint8)
