@@ -196,9 +196,12 @@ def test_what_is_kept_of_a_pass_is_not_said_of_the_next(write_config, tmp_path, 
 
 def test_a_training_of_less_than_a_second_keeps_nothing(write_config, tmp_path, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(CheckpointFile, "write", None)  # calling it would fail
+    written = []
+    monkeypatch.setattr(CheckpointFile, "write", lambda *given: written.append(given))
     path = case(write_config, "folds")
-    workflows.grid_search(path, options=workflows.SearchOptions(runs_dir=tmp_path / "runs"))
+    found = workflows.grid_search(path, options=workflows.SearchOptions(runs_dir=tmp_path / "runs"))
+    assert found.best.status == "completed"
+    assert written == []
 
 
 # When a state is kept

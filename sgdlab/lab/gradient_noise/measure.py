@@ -32,7 +32,7 @@ from sgdlab.observer import Observer
 from sgdlab.random_streams import Purpose, generator
 from sgdlab.runs.parts import NOTHING_KEPT, Parts, array_of
 
-OPERATIONS_A_PASS = 10**11  # seconds, after which minibatches can be kept
+OPERATIONS_A_PASS = 10**11  # which take seconds; after a pass its minibatches can be kept
 COPIES = 3  # of all minibatches' gradients of one size, beside the sums that a pass makes
 CHUNKS = 6  # of rows: as they are read, with a bias, gradients, and products of them
 MATRICES = 4  # of all parameters: the Hessian, Sigma, and what is added to them

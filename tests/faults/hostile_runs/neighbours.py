@@ -31,6 +31,6 @@ def add(sandbox: Sandbox, run: Path, rng: np.random.Generator) -> str:
         what = f"a folder whose experiment.json is {what}, and {inner}"
     later = time.time() + 60
     for path in (folder / "experiment.json", folder):
-        with suppress(OSError, NotImplementedError):
+        with suppress(OSError):
             os.utime(path, (later, later), follow_symlinks=False)
     return f"{name[:20]!r} beside it is {what}"

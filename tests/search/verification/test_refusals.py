@@ -127,7 +127,8 @@ def test_a_run_of_a_newer_version(run_of, verify):
 def test_damage_is_told_of_before_anything_is_trained(run_of, verify):
     run = run_of("plain")
     run.cell_file(7).write_bytes(b"{}")
-    refused(lambda: verify(run, Stopping(1)), StorageError, 4)
+    line = refused(lambda: verify(run, Stopping(1)), StorageError, 4)
+    assert line.startswith(f"{run.cell_file(7)}: ")
 
 
 def test_a_contradiction_in_a_log_that_is_not_executed_again(run_of, verify):
