@@ -1,5 +1,6 @@
 """Small data sets and configs on disk."""
 
+import math
 import os
 import shutil
 import sys
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
+from sgdlab import workflows
 from sgdlab.cli import app
+from sgdlab.planning import making
+from sgdlab.search import keeping
 
 PROJECT = Path(__file__).parents[1]
 N_TRAIN_FILE, N_TEST_FILE, N_FEATURES = 130, 40, 9
@@ -63,6 +67,19 @@ def write_config(tmp_path: Path, data_dir: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def options(tmp_path):
+    return workflows.SearchOptions(runs_dir=tmp_path / "runs")
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """A state is kept at the end of every chunk of 20 rows, whatever it takes."""
+    monkeypatch.setattr(making, "MAX_CHUNK_ROWS", 20)
+    monkeypatch.setattr(keeping, "FIRST_S", 0.0)
+    monkeypatch.setattr(keeping, "MOST_SHARE", math.inf)
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,6 @@ TWO_ORDERS = GRID | {"order": ["in_order", "shuffle_once"]}
 
 
 @pytest.fixture
-def options(tmp_path):
-    return workflows.SearchOptions(runs_dir=tmp_path / "runs")
-
-
-@pytest.fixture
 def config(write_config):
     """Two passes of 16 cells each."""
     return write_config("grid", train=TRAIN, grid=TWO_ORDERS)

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import math
 import os
 import zipfile
 
@@ -11,7 +10,6 @@ import pytest
 
 from sgdlab import workflows
 from sgdlab.errors import DataError, StorageError, UnreadableError
-from sgdlab.planning import making
 from sgdlab.runs.names import origin_of
 from sgdlab.runs.open_run import OpenRun
 from sgdlab.runs.stops import sealed_arrays
@@ -20,13 +18,7 @@ from sgdlab.system import files as system_files
 from tests.search.test_checkpoints import Trained, run_of, search
 from tests.search.test_session import Recorder, contents
 
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch):
-    """A state is kept at the end of every chunk of 20 rows, whatever it takes."""
-    monkeypatch.setattr(making, "MAX_CHUNK_ROWS", 20)
-    monkeypatch.setattr(keeping, "FIRST_S", 0.0)
-    monkeypatch.setattr(keeping, "MOST_SHARE", math.inf)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from sgdlab import workflows
 from sgdlab.engine.checkpoints import Checkpoint, Seen
 from sgdlab.engine.running_block import RunningBlock
 from sgdlab.observer import Observer
-from sgdlab.planning import making
 from sgdlab.runs.checkpoints import CheckpointFile
 from sgdlab.runs.directory import RunDirectory
 from sgdlab.search import keeping
 from sgdlab.search.keeping import StateKeeper
 from tests.search.test_session import Recorder, contents
+
+pytestmark = pytest.mark.usefixtures("eager")
 
 RATES = {"learning_rate": [0.01, 0.03]}
 STREAMED = {"memory_budget": 1}
@@ -40,14 +41,6 @@ CASES = {
     "two passes": {"grid": RATES | {"order": ["in_order", "shuffle_once"]}},
 }
 ALL = {"keep_weights": "all", "test_losses": "all"}
-
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch):
-    """A state is kept at the end of every chunk of 20 rows, whatever it takes."""
-    monkeypatch.setattr(making, "MAX_CHUNK_ROWS", 20)
-    monkeypatch.setattr(keeping, "FIRST_S", 0.0)
-    monkeypatch.setattr(keeping, "MOST_SHARE", math.inf)
 
 
 @pytest.fixture

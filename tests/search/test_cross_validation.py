@@ -32,11 +32,6 @@ TRAIN = {"initial_bias": 0.5, "order": "shuffle_each_epoch", "replicates": 2}
 
 
 @pytest.fixture
-def options(tmp_path):
-    return workflows.SearchOptions(runs_dir=tmp_path / "runs")
-
-
-@pytest.fixture
 def config(write_config):
     return write_config("folds", train=TRAIN, grid=GRID, data=DATA)
 

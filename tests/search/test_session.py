@@ -43,11 +43,6 @@ class Recorder(Observer):
 
 
 @pytest.fixture
-def options(tmp_path):
-    return workflows.SearchOptions(runs_dir=tmp_path / "runs")
-
-
-@pytest.fixture
 def config(write_config):
     return write_config("grid", train=TRAIN, grid=GRID)
 
